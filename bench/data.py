@@ -1,0 +1,166 @@
+"""Data sets as tensors in [0, 1], in their original order."""
+
+import contextlib
+import functools
+import hashlib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from bench.sources import SOURCES, Arrays
+from relu.names import InputError
+
+PARTS = ("x_train", "y_train", "x_test", "y_test")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DataSet:
+    """Images (n, channels, height, width) in [0, 1] as float32, labels 0..classes-1 as int64."""
+
+    name: str
+    classes: int
+    x_train: Float[Tensor, "n c h w"]
+    y_train: Int[Tensor, " n"]
+    x_test: Float[Tensor, "m c h w"]
+    y_test: Int[Tensor, " m"]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one image."""
+        return tuple(self.x_test.shape[1:])
+
+    @functools.cache  # noqa: B019 - data sets live as long as the run
+    def fingerprint(self, part: str) -> str:
+        """A digest of the "train" or "test" part, so that results name the data they are about."""
+        digest = hashlib.sha256()
+        for tensor in (getattr(self, f"x_{part}"), getattr(self, f"y_{part}")):
+            digest.update(str(tuple(tensor.shape)).encode())
+            digest.update(memoryview(tensor.contiguous().numpy()).cast("B"))
+        return digest.hexdigest()[:16]
+
+
+def load(name: str, folder: Path | None = None) -> DataSet:
+    """The data set, from `folder` (npz or torchvision's layout), else the cache, else a download.
+
+    Raises InputError where it is nowhere, or where its contents are not what they should be.
+    """
+    source = SOURCES[name]
+    if folder is not None and not folder.is_dir():
+        raise InputError(f"--data must name a folder, got {str(folder)!r}")
+    for place in (folder, _cache()):
+        if place is not None and (place / f"{name}.npz").is_file():
+            return _check(name, _read_npz(place / f"{name}.npz"))
+        if source.looked_for and place is not None and (place / source.looked_for).exists():
+            try:
+                return _check(name, source.read(place, False))
+            except Exception as error:  # each reader fails in its own way on damaged files
+                raise InputError(f"{place / source.looked_for} cannot be read: {error}") from error
+    if not source.looked_for:
+        return _check(name, source.read(Path(), False))
+    return _check(name, _download(name, folder))
+
+
+def _cache() -> Path:
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "relu-bench"
+
+
+def _download(name: str, folder: Path | None) -> Arrays:
+    """Fetches into a draft folder inside the cache, whose contents move up once complete."""
+    source, cache = SOURCES[name], _cache()
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache) as draft:
+            arrays = source.read(Path(draft), True)
+            for entry in Path(draft).iterdir():
+                entry.replace(cache / entry.name)
+        return arrays
+    except (OSError, RuntimeError) as error:
+        with contextlib.suppress(OSError):
+            cache.rmdir()  # leave no empty folder behind
+        reason = str(error).splitlines()[-1] if str(error) else type(error).__name__
+        first = folder or cache
+        raise InputError(
+            f"data set {name} not found: looked for {name}.npz and {source.looked_for} in {first}"
+            f"{f' and {cache}' if folder else ''}, and the download failed ({reason}); "
+            f"name a folder that holds it with --data DIR or BENCH_DATA"
+        ) from error
+
+
+def _read_npz(path: Path) -> Arrays:
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            missing = [part for part in PARTS if part not in archive]
+            if missing:
+                raise InputError(f"{path}: expected {', '.join(PARTS)}, {missing[0]} is missing")
+            return {part: archive[part] for part in PARTS}
+    except (OSError, ValueError, EOFError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} is not a readable npz file: {error}") from error
+    except Exception as error:  # zipfile and zlib raise errors of their own for damaged archives
+        raise InputError(f"{path} is damaged: {error}") from error
+
+
+def _check(name: str, arrays: Arrays) -> DataSet:
+    tensors = {}
+    for part in ("train", "test"):
+        x, y = _images(name, arrays[f"x_{part}"]), np.asarray(arrays[f"y_{part}"])
+        classes = SOURCES[name].classes
+        if y.ndim != 1 or len(y) != len(x) or not len(y):
+            raise InputError(f"{name}: {len(x)} {part} images but labels of shape {y.shape}")
+        if not np.issubdtype(y.dtype, np.integer):
+            raise InputError(
+                f"{name}: {part} labels must be integers from 0 to {classes - 1}, got {y.dtype}"
+            )
+        if y.min() < 0 or y.max() >= classes:
+            raise InputError(
+                f"{name}: {part} labels must be integers from 0 to {classes - 1}, "
+                f"got {y.dtype} from {y.min()} to {y.max()}"
+            )
+        tensors[f"x_{part}"], tensors[f"y_{part}"] = x, torch.from_numpy(y.astype(np.int64))
+    return DataSet(name=name, classes=SOURCES[name].classes, **tensors)
+
+
+def _images(name: str, images: np.ndarray) -> Tensor:
+    shape = SOURCES[name].shape
+    channels, height, width = shape
+    if images.shape[1:] == (height, width, channels):
+        images = images.transpose(0, 3, 1, 2)
+    elif images.shape[1:] == (height, width) and channels == 1:
+        images = images[:, None]
+    if images.shape[1:] != shape:
+        raise InputError(f"{name}: expected images of shape {shape}, got {images.shape[1:]}")
+    whole = images.dtype == np.uint8
+    if not whole and not np.issubdtype(images.dtype, np.floating):
+        raise InputError(f"{name}: pixels must be uint8 or floats in [0, 1], got {images.dtype}")
+    if not whole and not ((images >= 0) & (images <= 1)).all():
+        raise InputError(
+            f"{name}: pixels must be uint8 or floats in [0, 1], got values from "
+            f"{images.min():g} to {images.max():g}"
+        )
+    x = torch.from_numpy(np.ascontiguousarray(images, dtype=np.float32))
+    return x.div_(255) if whole else x
+
+
+def augment(x: Float[Tensor, "n c h w"], *, pad: int = 2) -> Float[Tensor, "n c h w"]:
+    """Random crops of the zero-padded images and random mirroring [CAH19, Appendix B].
+
+    One draw per image, from torch's global generator; one gather for the whole batch.
+    """
+    n, _, height, width = x.shape
+    padded = torch.nn.functional.pad(x, [pad] * 4)
+    offset = torch.randint(2 * pad + 1, (2, n, 1), device=x.device)
+    rows = offset[0] + torch.arange(height, device=x.device)
+    columns = offset[1] + torch.arange(width, device=x.device)
+    mirrored = torch.rand(n, 1, device=x.device) < 0.5
+    columns = torch.where(mirrored, columns.flip(1), columns)
+    index = torch.arange(n, device=x.device)
+    picked = padded[index[:, None, None], :, rows[:, :, None], columns[:, None, :]]
+    return picked.permute(0, 3, 1, 2)

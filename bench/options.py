@@ -1,0 +1,161 @@
+"""The command line's options and help texts."""
+
+import argparse
+from typing import Any, NoReturn
+
+from bench.request import suites
+from bench.sources import SOURCES
+from relu.names import InputError, suggestion
+from relu.networks import ARCHITECTURES
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with our one-line errors and no silent abbreviations."""
+
+    def __init__(self, **keywords: Any) -> None:
+        keywords.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(allow_abbrev=False, **keywords)
+
+    def error(self, message: str) -> NoReturn:
+        near = ""
+        if message.startswith("unrecognized arguments: --"):
+            near = suggestion(message.split()[2].partition("=")[0], sorted(self.options()))
+        raise InputError(f"{message}{near} ({self.prog} --help lists all options)")
+
+    def options(self) -> set[str]:
+        """All options of this parser and of its commands."""
+        found = set()
+        for action in self._actions:
+            found |= set(action.option_strings)
+            if isinstance(action.choices, dict):
+                found |= {o for command in action.choices.values() for o in command.options()}
+        return found
+
+
+def make_parser() -> Parser:
+    """The parser of `python -m bench`."""
+    parser = Parser(
+        prog="python -m bench",
+        description="Between which two numbers does a network's robust error lie, and what is "
+        "the evidence?",
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    run = _command(
+        commands, "run", "train networks, judge them, print the leaderboard", RUN_EXAMPLES
+    )
+    run.add_argument("--methods", metavar="A,B", help="training methods, e.g. plain,at (see: list)")
+    run.add_argument(
+        "--suite",
+        metavar="FILE",
+        help="take options from a TOML file, or from a "
+        f"suite by name ({', '.join(suites())}); options given here win",
+    )
+    run.add_argument("--seeds", metavar="0,1,2", help="one training each (default: 0)")
+    run.add_argument("--epochs", metavar="N", help="passes over the training set (default: 100)")
+    _add_judging(run, required=False)
+    judge = _command(commands, "eval", "judge a network trained elsewhere", EVAL_EXAMPLES)
+    judge.add_argument(
+        "checkpoint",
+        metavar="CHECKPOINT",
+        help="its weights: .safetensors, .pt, .pth, .npz or .mat; no code in them is ever executed",
+    )
+    judge.add_argument("--name", help="what the leaderboard calls it (default: the file's name)")
+    _add_judging(judge, required=True)
+    draw = _command(
+        commands,
+        "leaderboard",
+        "redraw or merge the leaderboards of finished runs",
+        LEADERBOARD_EXAMPLES,
+    )
+    draw.add_argument("runs", metavar="RUN", nargs="+", help="a run folder (--out of a run)")
+    draw.add_argument(
+        "--out",
+        metavar="DIR",
+        help="where to write leaderboard.md, .csv and .json "
+        "(default: into the run folder; several runs are only printed)",
+    )
+    show = _command(commands, "list", "show methods, evaluators, data sets, architectures", "")
+    show.add_argument(
+        "--plugin",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="also show this file's method or evaluator",
+    )
+    return parser  # fmt: skip
+
+
+RUN_EXAMPLES = """\
+examples:
+  python -m bench run --methods plain,at --eval all
+  python -m bench run --dataset mnist --data DIR --arch cnn --methods at --epochs 20 --seeds 0,1,2
+  python -m bench run --methods at --norm l2 --eps 0.3 --set at.steps=10 --set pgd.restarts=5
+  python -m bench run --methods plain,my_defense --plugin my_defense.py
+
+Data sets, architectures, norms, eps and seeds may be lists (mnist,gts): all are crossed.
+Run it again and nothing is computed twice; interrupt it and it goes on where it stopped."""
+EVAL_EXAMPLES = """\
+example:
+  python -m bench eval model.safetensors --arch cnn --dataset mnist --data DIR --points 10000"""
+LEADERBOARD_EXAMPLES = """\
+examples:
+  python -m bench leaderboard run
+  python -m bench leaderboard run-a run-b --out both"""
+
+
+def _command(commands: Any, name: str, summary: str, examples: str) -> Parser:
+    command: Parser = commands.add_parser(
+        name, help=summary, description=summary[0].upper() + summary[1:] + ".", epilog=examples
+    )
+    return command
+
+
+def _add_judging(parser: Parser, *, required: bool) -> None:
+    add = parser.add_argument
+    add("--eval", metavar="A,B", help="evaluators, or all (default: all)")
+    add(
+        "--dataset",
+        metavar="NAME",
+        required=required,
+        help=f"{', '.join(SOURCES)}{'' if required else ' (default: digits)'}",
+    )
+    add(
+        "--arch",
+        metavar="NAME",
+        required=required,
+        help=", ".join(ARCHITECTURES) + ("" if required else " (default: the data set's)"),
+    )
+    add("--norm", metavar="NORM", help="of the perturbation: linf, l2 or l1 (default: linf)")
+    add(
+        "--eps",
+        metavar="EPS",
+        help="its radius in pixel units, e.g. 0.1 or 4/255 (default: the data set's)",
+    )
+    add(
+        "--points",
+        metavar="N",
+        help="judge the first N test inputs (default: 1000, or all of a smaller test set)",
+    )
+    add(
+        "--set",
+        metavar="NAME.FIELD=VALUE",
+        action="append",
+        default=[],
+        help="change a setting of a method, an evaluator or the training, e.g. at.steps=7, "
+        "evaluators.pgd.restarts=5, train.lr=1e-4; may be repeated (see: list)",
+    )
+    add(
+        "--data",
+        metavar="DIR",
+        help="a folder with data sets, as NAME.npz or in torchvision's "
+        "layout (default: $BENCH_DATA)",
+    )
+    add(
+        "--out",
+        metavar="DIR",
+        default="run",
+        help="the run folder: leaderboard, networks and all evidence (default: run)",
+    )
+    add("--device", metavar="DEVICE", default="auto", help="auto, cpu or cuda:0 (default: auto)")
+    add("--plugin", metavar="FILE", action="append", default=[],
+        help="a Python file with a method or an evaluator of yours; may be repeated")  # fmt: skip

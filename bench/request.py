@@ -1,0 +1,158 @@
+"""What one command asks for: options and suites turned into a checked Request."""
+
+import argparse
+import dataclasses
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.discovery import Catalogue
+from bench.settings import Overrides, parse_overrides
+from bench.sources import SOURCES
+from relu.names import InputError, resolve, suggestion
+from relu.networks import ARCHITECTURES
+from relu.threat import Norm, parse_eps, parse_norm
+
+MOST = 2**31 - 1  # of whole numbers: what every library takes
+SUITES = Path(__file__).parent / "suites"
+SUITE_KEYS = (
+    "methods", "eval", "dataset", "arch", "norm", "eps", "seeds", "points", "epochs", "set",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A network trained elsewhere: its file, the digest of its contents, its name in the table."""
+
+    path: str
+    digest: str
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What one command asks for: everything listed is crossed with everything else listed.
+
+    An empty `archs` or `eps` means each data set's own. `points`: None for the first 1000.
+    """
+
+    datasets: tuple[str, ...]
+    methods: tuple[str, ...]
+    evaluators: tuple[str, ...]
+    archs: tuple[str, ...] = ()
+    norms: tuple[Norm, ...] = ("linf",)
+    eps: tuple[float, ...] = ()
+    seeds: tuple[int, ...] = (0,)
+    points: int | None = None
+    epochs: int | None = None
+    overrides: Overrides = dataclasses.field(default_factory=dict)
+    checkpoint: Checkpoint | None = None
+
+
+def suites() -> list[str]:
+    """Names of the suites that come with the bench."""
+    return sorted(path.stem for path in SUITES.glob("*.toml"))
+
+
+def read_suite(name: str) -> dict[str, Any]:
+    """The options in a suite, by file or by name. Raises InputError."""
+    path = Path(name) if Path(name).is_file() else SUITES / f"{name}.toml"
+    if not path.is_file():
+        raise InputError(f"--suite: {name!r} is neither a file nor one of {', '.join(suites())}")
+    try:
+        suite = tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise InputError(f"suite {path} is not valid TOML: {error}") from error
+    for key in suite:
+        if key not in SUITE_KEYS:
+            near = suggestion(key, SUITE_KEYS)
+            raise InputError(
+                f"suite {path} has unknown key {key!r}: valid are {', '.join(SUITE_KEYS)}{near}"
+            )
+    if not isinstance(suite.get("set", {}), dict):
+        raise InputError(f'suite {path}: set must be a table such as [set] with "at.steps" = 7')
+    return suite
+
+
+def make_request(options: argparse.Namespace, catalogue: Catalogue) -> Request:
+    """The request that options (and a suite) describe, but for a checkpoint. Raises InputError."""
+    for key in ("suite", "out", "data", "device"):
+        if getattr(options, key, None) == "":
+            raise InputError(f"--{key} expects a value, got ''")
+    suite = read_suite(options.suite) if getattr(options, "suite", None) else {}
+
+    def given(key: str, default: str = "") -> list[str]:
+        value = getattr(options, key, None)
+        value = suite.get(key) if value is None else value
+        return _texts(default if value is None else value, key, empty=value is None)
+
+    methods = [catalogue.find("method", name).name for name in given("methods")]
+    evaluators = given("eval", "all")
+    if [e.lower() for e in evaluators] == ["all"]:
+        evaluators = list(catalogue.evaluators)
+    evaluators = [catalogue.find("evaluator", name).name for name in evaluators]
+    chosen = {"method": _unique(methods), "evaluator": _unique(evaluators)}
+    assignments = [f"{k}={v}" for k, v in _flat(suite.get("set", {}))] + options.set
+    overrides = parse_overrides(assignments, catalogue, chosen)
+    epochs = _single(given("epochs"), "epochs")
+    if epochs is not None and "epochs" in overrides.get(("train", ""), {}):
+        raise InputError("--epochs and --set train.epochs say the same thing: give one of them")
+    return Request(
+        datasets=_resolved(given("dataset", "digits"), {n: s.aliases for n, s in SOURCES.items()},
+                           "data set"),
+        archs=_resolved(given("arch"), dict.fromkeys(ARCHITECTURES, ()), "architecture"),
+        methods=chosen["method"],
+        evaluators=chosen["evaluator"],
+        norms=tuple(dict.fromkeys(parse_norm(text) for text in given("norm", "linf"))),
+        eps=tuple(dict.fromkeys(parse_eps(text) for text in given("eps"))),
+        seeds=tuple(dict.fromkeys(_whole(text, "seeds", 0) for text in given("seeds", "0"))),
+        points=_single(given("points"), "points"),
+        epochs=epochs,
+        overrides=overrides,
+    )  # fmt: skip
+
+
+def _texts(value: Any, key: str, *, empty: bool) -> list[str]:
+    """The parts of "a,b" or of a suite's list; `empty`: whether there may be none."""
+    parts = value if isinstance(value, list) else str(value).split(",")
+    texts = [str(part).strip() for part in parts if isinstance(part, str | int | float)]
+    if empty and texts == [""]:
+        return []
+    if not texts or not all(texts) or len(texts) < len(parts):
+        raise InputError(f"--{key} expects names or numbers between commas, got {value!r}")
+    return texts
+
+
+def _flat(table: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Dotted names and values: [set.at] steps = 7 is the same as [set] "at.steps" = 7."""
+    pairs = []
+    for key, value in table.items():
+        inner = isinstance(value, dict)
+        pairs += _flat(value, f"{prefix}{key}.") if inner else [(prefix + key, value)]
+    return pairs
+
+
+def _unique(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))
+
+
+def _resolved(names: Sequence[str], valid: Any, what: str) -> tuple[str, ...]:
+    return _unique([resolve(name, valid, what) for name in names])
+
+
+def _single(texts: Sequence[str], what: str) -> int | None:
+    if len(texts) > 1:
+        raise InputError(f"--{what} expects one number, got {','.join(texts)}")
+    return _whole(texts[0], what, 1) if texts else None
+
+
+def _whole(text: str, what: str, least: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = least - 1
+    if not least <= value <= MOST:
+        raise InputError(f"--{what} expects a whole number from {least} to {MOST}, got {text!r}")
+    return value

@@ -1,0 +1,129 @@
+"""The one training loop: Adam, a learning rate that falls by 10 at the end, seeds, history."""
+
+import math
+import time
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.data import DataSet, augment
+from bench.settings import Training
+from methods.interface import Method
+from relu.ascent import ascend
+from relu.networks import margins
+from relu.threat import Threat
+
+WATCHED = 256  # training inputs on which each epoch's errors are measured
+WATCH_STEPS = 10  # PGD steps of that measurement
+LAST_PART = 0.9  # from here on the learning rate is divided by 10 [CAH19, Appendix B]
+
+
+class Diverged(RuntimeError):
+    """A training whose loss or weights are no longer finite; the message names the epoch."""
+
+
+class BadLoss(RuntimeError):
+    """A method whose loss is no scalar tensor."""
+
+
+class Watcher:
+    """What the loop tells, and asks for, while it runs; this one does nothing."""
+
+    def resume(self) -> dict[str, Any] | None:
+        """The state of an earlier, unfinished run of the same training."""
+        return None
+
+    def step(self, epoch: int, done: int, total: int) -> None:
+        """After each mini-batch."""
+
+    def epoch(self, row: dict[str, Any], state: dict[str, Any]) -> None:
+        """After each epoch: its line of the history, and the state that `resume` may return."""
+
+
+def train(
+    net: nn.Module,
+    method: Method,
+    data: DataSet,
+    *,
+    threat: Threat,
+    training: Training,
+    seed: int,
+    augmented: bool,
+    watcher: Watcher | None = None,
+) -> list[dict[str, Any]]:
+    """Trains `net` in place, on the device it is on; the history, a row per epoch.
+
+    Every epoch seeds torch from (seed, epoch), so that two runs on one machine are bit-identical
+    and a resumed run equals an undisturbed one. A row holds epoch (from 1), loss (mean over the
+    epoch), clean_error and pgd_error (shares, on WATCHED training inputs), lr and seconds.
+    Raises Diverged where the loss is NaN or infinite, BadLoss where it is no scalar.
+    """
+    watcher = watcher or Watcher()
+    device = next(net.parameters()).device
+    x, y = data.x_train.to(device), data.y_train.to(device)
+    adam = torch.optim.Adam(net.parameters(), lr=training.lr)
+    history: list[dict[str, Any]] = []
+    if (state := watcher.resume()) is not None:
+        net.load_state_dict(state["net"])
+        adam.load_state_dict(state["adam"])
+        history = state["history"]
+    for epoch in range(len(history), training.epochs):
+        started = time.perf_counter()
+        loss = _epoch(net, method, x, y, threat, training, seed, epoch, augmented, adam, watcher)
+        _require_finite(net, loss, epoch + 1, training.epochs)
+        clean_error, pgd_error = _errors(net, x[:WATCHED], y[:WATCHED], threat, seed)
+        row = {
+            "epoch": epoch + 1,
+            "loss": loss,
+            "clean_error": clean_error,
+            "pgd_error": pgd_error,
+            "lr": adam.param_groups[0]["lr"],
+            "seconds": time.perf_counter() - started,
+        }
+        history.append(row)
+        watcher.epoch(row, {"net": net.state_dict(), "adam": adam.state_dict(), "history": history})
+    return history
+
+
+def _epoch(
+    net: nn.Module, method: Method, x: Tensor, y: Tensor, threat: Threat, training: Training,
+    seed: int, epoch: int, augmented: bool, adam: torch.optim.Adam, watcher: Watcher,
+) -> float:  # fmt: skip
+    """One pass over the training set; the mean loss."""
+    torch.manual_seed(seed * 1_000_003 + epoch)
+    net.train()
+    batches = torch.randperm(len(x), device=x.device).split(training.batch)
+    total = torch.zeros((), device=x.device)
+    for i, rows in enumerate(batches):
+        progress = (epoch + i / len(batches)) / training.epochs
+        for group in adam.param_groups:
+            group["lr"] = training.lr / (10 if progress >= LAST_PART else 1)
+        inputs = augment(x[rows]) if augmented else x[rows]
+        loss = method.loss(net, inputs, y[rows], threat=threat, progress=progress)
+        if not isinstance(loss, Tensor) or loss.shape != ():
+            got = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
+            raise BadLoss(f"{type(method).__name__}.loss: expected a scalar loss, got {got}")
+        adam.zero_grad(set_to_none=True)
+        loss.backward()
+        adam.step()
+        total += loss.detach() * len(rows)
+        watcher.step(epoch + 1, i + 1, len(batches))
+    return total.item() / len(x)
+
+
+def _require_finite(net: nn.Module, loss: float, epoch: int, epochs: int) -> None:
+    weights = all(bool(p.isfinite().all()) for p in net.parameters())
+    if not math.isfinite(loss) or not weights:
+        what = f"the loss is {loss}" if not math.isfinite(loss) else "a weight is not finite"
+        raise Diverged(f"training diverged in epoch {epoch} of {epochs}: {what}")
+
+
+def _errors(net: nn.Module, x: Tensor, y: Tensor, threat: Threat, seed: int) -> tuple[float, float]:
+    """Clean and PGD error of a few inputs, without touching the global generator."""
+    net.eval()
+    generator = torch.Generator(device=x.device).manual_seed(seed)
+    z, _ = ascend(net, x, y, threat=threat, steps=WATCH_STEPS, generator=generator)
+    with torch.no_grad():
+        wrong = [~(margins(net(inputs), y) > 0) for inputs in (x, z)]
+    return wrong[0].float().mean().item(), (wrong[0] | wrong[1]).float().mean().item()

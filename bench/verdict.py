@@ -1,0 +1,141 @@
+"""Evidence, replayed and checked, becomes an interval per test input."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from evaluators.interface import Evidence
+from relu.threat import Threat
+from relu.witness import adversarial
+
+
+class BadEvidence(RuntimeError):
+    """Evidence that is malformed: wrong shapes, a NaN or negative radius."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay:
+    """Evidence after its replay: `high` is the bench's own, refuted witnesses are NaN."""
+
+    low: Float[Tensor, " n"]
+    high: Float[Tensor, " n"]
+    witness: Float[Tensor, "n *shape"]
+    outcome: list[str]
+
+
+def replay(
+    exact_net: nn.Module,
+    x: Float[Tensor, "n *shape"],
+    y: Int[Tensor, " n"],
+    evidence: Evidence,
+    *,
+    threat: Threat,
+) -> Replay:
+    """Runs every witness through the float64 network again.
+
+    A witness counts if every pixel is in the box (no slack) and its class is not y; high is then
+    ||witness - x|| in float64, else inf, and the outcome says why it was refused.
+    Raises BadEvidence.
+    """
+    _require_sane(x, evidence)
+    witness = evidence.witness.to(x.device)
+    given = ~witness.flatten(1).isnan().all(1)
+    in_box = threat.in_box(witness)
+    fooled = adversarial(exact_net, witness, y)
+    good = given & in_box & fooled
+    nothing = torch.full((len(x),), torch.inf, dtype=torch.float64, device=x.device)
+    outcome = list(evidence.outcome)
+    for i in (given & ~good).nonzero().squeeze(1).tolist():
+        outcome[i] = f"witness refused: {'still of class y' if in_box[i] else 'outside the box'}"
+    return Replay(
+        low=evidence.low.double().cpu(),
+        high=torch.where(good, threat.distance(x, witness), nothing).cpu(),
+        witness=torch.where(good.view(-1, *[1] * (x.ndim - 1)), witness, torch.nan).cpu(),
+        outcome=outcome,
+    )
+
+
+def _require_sane(x: Tensor, evidence: Evidence) -> None:
+    n = len(x)
+    if evidence.low.shape != (n,) or evidence.witness.shape != x.shape:
+        raise BadEvidence(
+            f"expected low of shape ({n},) and witness of shape {tuple(x.shape)}, got "
+            f"{tuple(evidence.low.shape)} and {tuple(evidence.witness.shape)}"
+        )
+    if len(evidence.outcome) != n:
+        raise BadEvidence(f"expected {n} outcomes, got {len(evidence.outcome)}")
+    if evidence.low.dtype != torch.float64:  # 0.1 in float32 is more than 0.1
+        raise BadEvidence(f"low must be float64, got {evidence.low.dtype}")
+    if not bool((evidence.low >= 0).all()):
+        raise BadEvidence("every low must be a number >= 0")
+    times = evidence.seconds
+    if times is not None and not (
+        times.shape == (n,) and bool(times.isfinite().all()) and bool((times >= 0).all())
+    ):
+        raise BadEvidence(f"seconds must be {n} finite numbers >= 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contradiction:
+    """One evaluator's proof that another evaluator's (or the clean input's) witness refutes."""
+
+    index: int
+    low: float
+    low_by: str
+    high: float
+    high_by: str
+
+    def __str__(self) -> str:
+        return (
+            f"test input {self.index}: {self.low_by} proves radius >= {self.low:.9g}, "
+            f"but {self.high_by} has a witness at {self.high:.9g}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """Per test input, in float64: index, low, high; and what does not fit together.
+
+    Where an evaluator is contradicted anywhere, all its lows are withdrawn from `table`.
+    """
+
+    table: pd.DataFrame
+    contradictions: tuple[Contradiction, ...]
+
+
+CLEAN = "the clean input"
+
+
+def combine(clean: pd.DataFrame, evidence: Mapping[str, pd.DataFrame]) -> Verdict:
+    """Intersects the intervals of all evaluators input by input.
+
+    clean: index, correct. evidence: evaluator -> index, low, high; indices it lacks are open.
+    high < low is a contradiction; high == low is the limit of an exact radius, where a witness
+    at eps counts as fooled.
+    """
+    index = clean["index"].to_numpy()
+    highs = {CLEAN: np.where(clean["correct"], np.inf, 0.0)}
+    lows = {}
+    for name, table in evidence.items():
+        rows = table.set_index("index").reindex(index)
+        lows[name] = rows["low"].fillna(0.0).to_numpy()
+        highs[name] = rows["high"].fillna(np.inf).to_numpy()
+    high_by = np.array(list(highs))[np.argmin(list(highs.values()), axis=0)]
+    high = np.min(list(highs.values()), axis=0)
+    found = [
+        Contradiction(index=int(index[i]), low=float(low[i]), low_by=name, high=float(high[i]),
+                      high_by=str(high_by[i]))
+        for name, low in lows.items() for i in np.flatnonzero(high < low)
+    ]  # fmt: skip
+    liars = {c.low_by for c in found}
+    trusted = [low for name, low in lows.items() if name not in liars]
+    low = np.max([np.zeros(len(index)), *trusted], axis=0)
+    return Verdict(
+        table=pd.DataFrame({"index": index, "low": low, "high": high}),
+        contradictions=tuple(found),
+    )

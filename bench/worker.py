@@ -1,0 +1,213 @@
+"""What each kind of job does: train or import a network, predict the test set, judge a shard."""
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from bench.checkpoint import read_checkpoint
+from bench.data import DataSet
+from bench.discovery import Catalogue
+from bench.job import Job
+from bench.provenance import provenance
+from bench.settings import Training
+from bench.sources import SOURCES
+from bench.store import Store
+from bench.train import Watcher, train
+from bench.verdict import Replay, combine, replay
+from evaluators.interface import Interval
+from relu.networks import build
+from relu.threat import Threat
+from relu.witness import adversarial, in_float64
+
+CHECKPOINT_EVERY = 20.0  # seconds of training that a kill may cost
+
+
+@runtime_checkable
+class Display(Protocol):
+    """What a person sees of the job that runs."""
+
+    def progress(self, done: int, total: int, text: str) -> None: ...
+
+
+class Worker:
+    """Runs jobs on one device, reading from and writing to one store."""
+
+    def __init__(
+        self,
+        store: Store,
+        catalogue: Catalogue,
+        data: Mapping[str, DataSet],
+        device: torch.device,
+        display: Display,
+    ) -> None:
+        self.store, self.catalogue, self.data = store, catalogue, data
+        self.device, self.display = device, display
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+
+    def execute(self, job: Job) -> None:
+        """Does the job and stores its result under its key; whatever goes wrong raises."""
+        self.store.discard(job.stored, job.key)  # damaged, or resting on inputs that are gone
+        work = {"train": self._train, "import": self._import, "clean": self._clean,
+                "judge": self._judge}[job.kind]  # fmt: skip
+        work(job)
+
+    def _train(self, job: Job) -> None:
+        s = job.settings
+        data, source = self.data[s["dataset"]], SOURCES[s["dataset"]]
+        method = self.catalogue.methods[s["method"]].build(s["fields"])
+        usual = Threat(norm="linf", eps=source.eps["linf"])
+        threat = _threat(s["threat"]) if s["threat"] else usual
+        net = build(s["arch"], data.shape, data.classes, seed=s["seed"]).to(self.device)
+        training = Training(**s["training"])
+        history = train(
+            net, method, data, threat=threat, training=training,
+            seed=s["seed"], augmented=source.augment,
+            watcher=_Checkpoints(self.store, job.key, training.epochs, self.display),
+        )  # fmt: skip
+        seconds = sum(row["seconds"] for row in history)  # of all legs, where it was resumed
+        self.store.save_network(job.key, net, history, self._about(job, seconds))
+
+    def _import(self, job: Job) -> None:
+        s = job.settings
+        net = build(s["arch"], tuple(s["shape"]), s["classes"])
+        net.load_state_dict(read_checkpoint(Path(job.path), s["arch"], s["shape"], s["classes"]))
+        self.store.save_network(job.key, net, [], self._about(job, 0.0))
+
+    def _clean(self, job: Job) -> None:
+        data, exact_net = self.data[job.settings["dataset"]], in_float64(self._net(job))
+        started = time.perf_counter()
+        wrong, predicted = [], []
+        for x, y in zip(data.x_test.split(1000), data.y_test.split(1000), strict=True):
+            x, y = x.to(self.device), y.to(self.device)
+            wrong.append(adversarial(exact_net, x, y).cpu())
+            with torch.no_grad():
+                predicted.append(exact_net(x.double()).argmax(1).cpu())
+        table = pd.DataFrame({
+            "index": range(len(data.y_test)),
+            "label": data.y_test.numpy(),
+            "predicted": torch.cat(predicted).numpy(),
+            "correct": ~torch.cat(wrong).numpy(),
+        })  # fmt: skip
+        seconds = time.perf_counter() - started
+        self.store.save_clean(job.key, table, self._about(job, seconds))
+
+    def _judge(self, job: Job) -> None:
+        s = job.settings
+        data, part = self.data[s["dataset"]], slice(s["start"], s["stop"])
+        x, y = data.x_test[part].to(self.device), data.y_test[part].to(self.device)
+        net, threat = self._net(job), _threat(s["threat"])
+        exact_net = in_float64(net)  # before the evaluator has its hands on the network
+        evaluator = self.catalogue.evaluators[s["evaluator"]].build(s["fields"])
+        known = self._known(job)
+        torch.manual_seed(int(job.key[:15], 16))
+        started = time.perf_counter()
+        # Copies, as what an evaluator does in place must not reach the data or the replay.
+        evidence = evaluator.judge(net, x.clone(), y.clone(), threat=threat, known=known)
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        seconds = time.perf_counter() - started
+        checked = replay(exact_net, x, y, evidence, threat=threat)
+        table = _table(s["start"], checked, seconds, evidence.seconds)
+        self.store.save_evidence(job.key, table, checked.witness, self._about(job, seconds))
+
+    def _net(self, job: Job) -> nn.Sequential:
+        s = job.settings
+        net = build(s["arch"], tuple(s["shape"]), s["classes"])
+        net.load_state_dict(self.store.load_network(s["network"]))
+        return net.to(self.device).requires_grad_(False).eval()
+
+    def _known(self, job: Job) -> Interval:
+        """What the clean inputs and the evaluators before this one prove."""
+        part = slice(job.settings["start"], job.settings["stop"])
+        _, clean_key = job.after
+        clean = self.store.load_clean(clean_key)[part]
+        evidence = {
+            key: self.store.load_evidence(key)
+            for key in job.informed_by
+            if self.store.has("evidence", key)
+        }
+        table = combine(clean, evidence).table
+        low, high = torch.tensor(table["low"].to_numpy()), torch.tensor(table["high"].to_numpy())
+        return Interval(low=low.to(self.device), high=high.to(self.device))
+
+    def stored(self, job: Job) -> bool:
+        """Whether the job's result is there and rests on what its inputs are now."""
+        if not self.store.intact(job.stored, job.key):
+            return False
+        return bool(self.store.settings(job.stored, job.key)["inputs"] == self._inputs(job))
+
+    def _inputs(self, job: Job) -> dict[str, Any]:
+        """What a result rests on beyond its key: the network's very weights, the informers heard.
+
+        A network that was lost and trained again, or an evaluator that failed and then did not,
+        is thus no reason to trust what was computed before.
+        """
+        if "network" not in job.settings:
+            return {}
+        weights = self.store.weights_digest(job.settings["network"])
+        heard = [key for key in job.informed_by if self.store.has("evidence", key)]
+        return {"weights": weights, "heard": heard}
+
+    def _about(self, job: Job, seconds: float) -> dict[str, Any]:
+        """What settings.json says: the settings behind the key, where and how it was made."""
+        return {
+            "kind": job.kind,
+            "settings": dict(job.settings),
+            "inputs": self._inputs(job),
+            "seconds": seconds,
+            "provenance": provenance(self.device),
+        }
+
+
+class _Checkpoints(Watcher):
+    """Shows a training's progress and keeps checkpoints from which a killed one goes on."""
+
+    def __init__(self, store: Store, key: str, epochs: int, display: Display) -> None:
+        self.store, self.key, self.epochs, self.display = store, key, epochs, display
+        self.saved, self.text = time.monotonic(), ""
+        self.done, self.total = 0, 1  # steps
+
+    def resume(self) -> dict[str, Any] | None:
+        return self.store.load_checkpoint(self.key)
+
+    def step(self, epoch: int, done: int, total: int) -> None:
+        self.done, self.total = (epoch - 1) * total + done, self.epochs * total
+        self.display.progress(self.done, self.total, self.text)
+
+    def epoch(self, row: dict[str, Any], state: dict[str, Any]) -> None:
+        self.text = (
+            f"epoch {row['epoch']}/{self.epochs} loss {row['loss']:.3f} "
+            f"error {row['clean_error']:.1%} PGD {row['pgd_error']:.1%}"
+        )
+        self.display.progress(self.done, self.total, self.text)
+        if time.monotonic() - self.saved > CHECKPOINT_EVERY:
+            self.store.save_checkpoint(self.key, state)
+            self.saved = time.monotonic()
+
+
+def _threat(fields: Mapping[str, Any]) -> Threat:
+    return Threat(norm=fields["norm"], eps=fields["eps"], box=tuple(fields["box"]))
+
+
+def _table(start: int, checked: Replay, seconds: float, each: Tensor | None) -> pd.DataFrame:
+    """A row per input; wall time goes to the inputs that were worked on, unless `each` says."""
+    outcome = pd.Series(checked.outcome)
+    if each is None:
+        worked = ~outcome.str.startswith("skipped").to_numpy()
+        shares = worked * (seconds / max(1, worked.sum()))
+    else:
+        shares = each.double().cpu().numpy()
+    return pd.DataFrame({
+        "index": range(start, start + len(outcome)),
+        "low": checked.low.numpy(),
+        "high": checked.high.numpy(),
+        "seconds": shares,
+        "outcome": outcome,
+    })  # fmt: skip

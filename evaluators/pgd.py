@@ -1,0 +1,97 @@
+"""PGD attack [MMSTV18] at eps, and beyond it until every input has a witness."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from evaluators.interface import Evidence, Interval
+from relu.ascent import Loss, ascend
+from relu.names import InputError
+from relu.threat import Threat
+from relu.witness import adversarial, closer, in_float64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pgd:
+    """Projected gradient ascent from random starts; the closest witness of each input is kept.
+
+    steps, restarts: iterations of 2 eps / steps each, and how often an input starts (again)
+    while it is not fooled. loss: what is ascended, "margin" (largest other logit minus the
+    label's) or "ce". growth: inputs not fooled at eps are attacked once more at growth * eps,
+    growth^2 * eps, ... up to the size of the box, for a finite radius (1: never). halvings:
+    bisection steps on the segment from x to the witness that bring it closer.
+    """
+
+    label: ClassVar[str] = "PGD"
+    resource: ClassVar[Literal["gpu", "cpu"]] = "gpu"
+    cost: ClassVar[int] = 10
+
+    steps: int = 40
+    restarts: int = 2
+    loss: Loss = "margin"
+    growth: float = 1.5
+    halvings: int = 10
+
+    def __post_init__(self) -> None:
+        for name, least in {"steps": 1, "restarts": 1, "growth": 1, "halvings": 0}.items():
+            if not getattr(self, name) >= least:
+                raise InputError(f"pgd.{name} must be at least {least}, got {getattr(self, name)}")
+        if 1 < self.growth < 1.01:
+            raise InputError(f"pgd.growth must be 1 (off) or at least 1.01, got {self.growth}")
+        if self.loss not in ("ce", "margin"):
+            raise InputError(f"pgd.loss must be ce or margin, got {self.loss!r}")
+
+    def refusal(self, net: nn.Module, threat: Threat) -> str | None:
+        return None
+
+    def judge(
+        self,
+        net: nn.Module,
+        x: Float[Tensor, "n *shape"],
+        y: Int[Tensor, " n"],
+        *,
+        threat: Threat,
+        known: Interval,
+    ) -> Evidence:
+        exact_net = in_float64(net)
+        witness = torch.full_like(x, torch.nan)
+
+        def attack(rows: Tensor, threat: Threat) -> Tensor:
+            """Starts once from each of x[rows] and keeps witnesses; the rows not fooled."""
+            if not len(rows):
+                return rows
+            z, fooled = ascend(
+                net, x[rows], y[rows], threat=threat, steps=self.steps, loss=self.loss,
+                leave_when_fooled=True,
+            )  # fmt: skip
+            z = threat.inside(x[rows], z)
+            fooled &= adversarial(exact_net, z, y[rows])
+            witness[rows[fooled]] = z[fooled]
+            return rows[~fooled]
+
+        at_eps = known.high > threat.eps  # whatever is certified there: a witness would refute it
+        rows = at_eps.nonzero().squeeze(1)
+        for _ in range(self.restarts):
+            rows = attack(rows, threat)
+        beyond = known.high.isinf() & witness.flatten(1)[:, 0].isnan()
+        rows = beyond.nonzero().squeeze(1)
+        for wider in self._wider(threat, x):
+            rows = attack(rows, wider)
+        rows = (~witness.flatten(1)[:, 0].isnan()).nonzero().squeeze(1)
+        witness[rows] = closer(exact_net, x[rows], y[rows], witness[rows], steps=self.halvings)
+        return Evidence(
+            low=torch.zeros(len(x), dtype=torch.float64),
+            witness=witness,
+            outcome=["done" if done else "skipped: already decided" for done in (at_eps | beyond)],
+        )
+
+    def _wider(self, threat: Threat, x: Tensor) -> Iterator[Threat]:
+        low, high = threat.box
+        reach = threat.length(torch.full_like(x[:1], high - low)).sum().item()
+        while self.growth > 1 and threat.eps < reach:
+            threat = replace(threat, eps=min(threat.eps * self.growth, reach))
+            yield threat

@@ -1,0 +1,1 @@
+"""Intervals become tables: rows for programs, markdown for people."""

@@ -1,0 +1,131 @@
+"""The rows of a leaderboard, computed from the evidence in run folders."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench.store import Kind, Store, read_run
+from bench.verdict import Verdict, combine
+
+EXACT = 1e-6  # an interval at most this wide (pixel units) counts as an exact radius
+NUMBERS = (
+    "test_error", "robust_error_low", "robust_error_high", "radius_low", "radius_high",
+    "exact_share", "undecided",
+)  # fmt: skip
+
+Row = dict[str, Any]
+"""One network under one threat: dataset, arch, norm, eps, method, label, settings, group, seed,
+points, the NUMBERS (shares in [0, 1]; radii in pixel units; None where unknown or infinite),
+train_seconds, seconds (evaluator -> seconds), outcomes (evaluator -> outcome -> inputs),
+evaluator_labels, and what went wrong: refusals and failures (by evaluator), contradictions."""
+
+
+def read_rows(folders: Iterable[Path]) -> list[Row]:
+    """The rows of all runs, each once, in order. Raises InputError for folders that hold no run."""
+    stores = [Store(folder) for folder in folders]
+    runs = [read_run(store.root) for store in stores]
+    failures = {key: why for run in runs for key, why in run["failures"].items()}
+    cells: list[Mapping[str, Any]] = []
+    for cell in (cell for run in runs for cell in run["cells"]):
+        if cell not in cells:
+            cells.append(cell)
+    return [make_row(stores, cell, failures) for cell in cells]
+
+
+def make_row(stores: Sequence[Store], cell: Mapping[str, Any], failures: Mapping[str, str]) -> Row:
+    """The row of one cell: its evidence intersected, its unfinished parts named."""
+    row = {k: v for k, v in cell.items() if k not in ("network", "clean", "evidence")}
+    row |= dict.fromkeys(NUMBERS)
+    row |= {"train_seconds": None, "seconds": {}, "outcomes": {}, "contradictions": []}
+    held = _held(stores, cell)
+    row["failures"] = _failures(held, cell, failures)
+    if (store := held.get(cell["network"])) is not None:
+        about = store.settings("networks", cell["network"])
+        row["train_seconds"] = about["seconds"] if about["kind"] == "train" else None
+    if (store := held.get(cell["clean"])) is None:
+        return row
+    clean = store.load_clean(cell["clean"])
+    row["test_error"] = 1 - float(clean["correct"].mean())
+    evidence = _evidence(held, cell)
+    row["seconds"] = {n: float(t["seconds"].sum()) for n, t in evidence.items()}
+    row["outcomes"] = {n: _counts(t["outcome"]) for n, t in evidence.items()}
+    verdict = combine(clean.head(cell["points"]), evidence)
+    row["contradictions"] = [str(c) for c in verdict.contradictions]
+    return row | summary(verdict, cell["eps"])
+
+
+def _held(stores: Sequence[Store], cell: Mapping[str, Any]) -> dict[str, Store]:
+    """Key -> the first store that has it; evidence counts only if it is about these weights.
+
+    Two machines may train the same settings to different weights: evidence about the one network
+    says nothing of the other.
+    """
+    key = cell["network"]
+    home = next((store for store in stores if store.has("networks", key)), None)
+    if home is None:
+        return {}
+    weights = home.weights_digest(key)
+    made: list[tuple[Kind, str]] = [("clean", cell["clean"])]
+    made += [("evidence", key) for keys in cell["evidence"].values() for key in keys]
+    held = {key: home}
+    for kind, key in made:
+        for store in stores:
+            if store.has(kind, key) and store.settings(kind, key)["inputs"]["weights"] == weights:
+                held.setdefault(key, store)
+    return held
+
+
+def _evidence(held: Mapping[str, Store], cell: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
+    tables = {
+        name: [held[key].load_evidence(key) for key in keys if key in held]
+        for name, keys in cell["evidence"].items()
+    }
+    return {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items() if parts}
+
+
+def _counts(outcomes: pd.Series) -> dict[str, int]:
+    return {str(outcome): int(count) for outcome, count in outcomes.value_counts().items()}
+
+
+def summary(verdict: Verdict, eps: float) -> dict[str, float | None]:
+    """Shares and means over the judged inputs, misclassified ones included (radius 0).
+
+    robust_error_low: share with high <= eps. robust_error_high: that, and the share with
+    low < eps. undecided: the difference. exact_share: high - low <= EXACT.
+    """
+    low, high = verdict.table["low"].to_numpy(), verdict.table["high"].to_numpy()
+    fooled, open_ = high <= eps, (low < eps) & (high > eps)
+    with np.errstate(invalid="ignore"):
+        exact = (high - low <= EXACT) | (high == low)
+    return {
+        "robust_error_low": float(fooled.mean()),
+        "robust_error_high": float((fooled | open_).mean()),
+        "undecided": float(open_.mean()),
+        "radius_low": _finite(low.mean()),
+        "radius_high": _finite(high.mean()),
+        "exact_share": float(exact.mean()),
+    }
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _failures(
+    held: Mapping[str, Store], cell: Mapping[str, Any], failures: Mapping[str, str]
+) -> dict[str, str]:
+    """What is missing, by "network" or evaluator, and why."""
+    for key in (cell["network"], cell["clean"]):
+        if key not in held:
+            return {"network": failures.get(key, "not finished")}
+    missing = {}
+    for name, keys in cell["evidence"].items():
+        absent = [key for key in keys if key not in held]
+        if absent:
+            reasons = sorted({failures.get(key, "not finished") for key in absent})
+            part = f" ({len(absent)} of {len(keys)} shards)" if len(keys) > 1 else ""
+            missing[name] = "; ".join(reasons) + part
+    return missing

@@ -1,0 +1,159 @@
+"""Rows as markdown for people, CSV and JSON for programs."""
+
+import json
+import math
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+from tabulate import tabulate
+
+from leaderboard.rows import Row
+from relu.threat import format_eps
+
+DASH = "–"
+HEADERS = {
+    "test_error": "test error (%)",
+    "robust_error_low": "robust error ≥ (%)",
+    "robust_error_high": "robust error ≤ (%)",
+    "undecided": "undecided (%)",
+    "radius_low": "radius ≥",
+    "radius_high": "radius ≤",
+    "exact_share": "exact (%)",
+}
+LEGEND = """\
+Each network stands between two proven numbers. *robust error ≥*: inputs that are misclassified
+or have an adversarial input within eps, replayed in float64. *robust error ≤*: inputs without a
+certificate at eps. *undecided*: the gap. *radius*: bounds on the mean norm of the smallest
+adversarial perturbation, 0 for misclassified inputs. *exact*: inputs whose radius is known. Test
+error is over the whole test set, everything else over the first *points* inputs of it."""
+
+
+def to_json(rows: Sequence[Row]) -> str:
+    """A list of rows, every number in full precision."""
+    return json.dumps(list(rows), indent=1, allow_nan=False) + "\n"
+
+
+def to_csv(rows: Sequence[Row]) -> str:
+    """One line per row; seconds and settings spread over columns."""
+    flat = []
+    for row in rows:
+        plain = {k: v for k, v in row.items() if not isinstance(v, dict | list)}
+        plain |= {f"seconds_{k}": v for k, v in row["seconds"].items()}
+        plain |= dict(row["settings"])
+        plain["notes"] = "; ".join(_notes(row))
+        flat.append(plain)
+    return str(pd.DataFrame(flat).to_csv(index=False))
+
+
+def to_markdown(rows: Sequence[Row]) -> str:
+    """A table of methods, seeds folded into mean ± standard deviation, with footnotes."""
+    evaluators = {name: label for row in rows for name, label in row["evaluator_labels"].items()}
+    labels = _labels(rows)
+    footnotes: list[str] = []
+    lines = []
+    for group in _groups(rows):
+        lines.append(_line(group, labels[group[0]["group"]], evaluators, footnotes))
+    headers = [
+        "data set", "arch", "threat", "method", "points",
+        *(HEADERS[n] for n in HEADERS),
+        "train (s)", *(f"{label} (s)" for label in evaluators.values()),
+    ]  # fmt: skip
+    align = ["left"] * 4 + ["right"] * (len(headers) - 4)
+    table = tabulate(lines, headers=headers, tablefmt="pipe", colalign=align, disable_numparse=True)
+    notes = "".join(f"\n[{i}] {_plain(note)}  " for i, note in enumerate(footnotes, 1))
+    return f"{table}\n{notes}\n\n{LEGEND}\n" if notes else f"{table}\n\n{LEGEND}\n"
+
+
+def _line(
+    rows: Sequence[Row], label: str, evaluators: dict[str, str], footnotes: list[str]
+) -> list[str]:
+    first = rows[0]
+    network_notes = [n for row in rows for n in _notes(row, "network", "contradictions")]
+    seeds = f" ({len(rows)} seeds)" if len(rows) > 1 else ""
+    line = [
+        first["dataset"], first["arch"], f"{first['norm']} {format_eps(first['eps'])}",
+        _plain(label) + seeds + _marks(network_notes, footnotes), str(first["points"]),
+    ]  # fmt: skip
+    for name in HEADERS:
+        scale, digits = (1, 4) if name.startswith("radius") else (100, 2)
+        line.append(_mean([row[name] for row in rows], scale, digits))
+    line.append(_mean([row["train_seconds"] for row in rows], 1, 1))
+    for name in evaluators:
+        notes = [n for row in rows for n in _notes(row, name)]
+        seconds = _mean([row["seconds"].get(name) for row in rows], 1, 1)
+        line.append(seconds + _marks(notes, footnotes))
+    return line
+
+
+def _plain(text: str) -> str:
+    """One line that cannot be taken for a table's border."""
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _mean(values: Sequence[float | None], scale: float, digits: int) -> str:
+    """The mean (and the standard deviation of several), a dash where any value is unknown."""
+    known = [v * scale for v in values if v is not None]
+    if not known or len(known) < len(values):
+        return DASH
+    spread = f" ± {statistics.stdev(known):.{digits}f}" if len(known) > 1 else ""
+    return f"{math.fsum(known) / len(known):.{digits}f}{spread}"
+
+
+def _marks(notes: Sequence[str], footnotes: list[str]) -> str:
+    """Numbers of the footnotes that say `notes`, which are added where new."""
+    for note in notes:
+        if note not in footnotes:
+            footnotes.append(note)
+    return "".join(f" [{i}]" for i in sorted({footnotes.index(n) + 1 for n in notes}))
+
+
+def _notes(row: Row, *about: str) -> list[str]:
+    """Everything that keeps a row from being whole, or only what is said `about` some part."""
+    notes = [(name, f"{_name(row, name)}: {why}") for name, why in row["failures"].items()]
+    notes += [(name, f"{_name(row, name)}: {why}") for name, why in row["refusals"].items()]
+    for name, counts in row["outcomes"].items():
+        odd = {o: n for o, n in counts.items() if o != "done" and not o.startswith("skipped")}
+        notes += [(name, f"{_name(row, name)}: {o} ({n} inputs)") for o, n in odd.items()]
+    if row["contradictions"]:
+        first, count = row["contradictions"][0], len(row["contradictions"])
+        more = f" (and {count - 1} more)" if count > 1 else ""
+        said = f"CONTRADICTION, its certificates are withdrawn: {first}{more}"
+        notes.append(("contradictions", said))
+    return [note for name, note in notes if not about or name in about]
+
+
+def _name(row: Row, part: str) -> str:
+    seed = "" if row["seed"] is None else f", seed {row['seed']}"
+    return f"{row['label']}{seed}" if part == "network" else str(row["evaluator_labels"][part])
+
+
+def _groups(rows: Sequence[Row]) -> list[list[Row]]:
+    """Rows that differ in nothing but their seed; rows without a seed stand alone."""
+    groups: dict[object, list[Row]] = {}
+    for i, row in enumerate(rows):
+        groups.setdefault(row["group"] if row["seed"] is not None else i, []).append(row)
+    return list(groups.values())
+
+
+def _labels(rows: Sequence[Row]) -> dict[str, str]:
+    """Each group's label, with the settings that tell it from others of the same name."""
+    named: dict[Any, dict[str, Row]] = {}
+    for row in rows:
+        about = tuple(row[k] for k in ("dataset", "arch", "norm", "eps", "label", "points"))
+        named.setdefault(about, {}).setdefault(row["group"], row)
+    labels = {}
+    for groups in named.values():
+        names = sorted({name for row in groups.values() for name in row["settings"]})
+        told = [
+            name
+            for name in names
+            if len({str(row["settings"].get(name)) for row in groups.values()}) > 1
+        ]
+        for group, row in groups.items():
+            parts = [f"{name}={row['settings'][name]}" for name in told if name in row["settings"]]
+            if len(groups) > 1 and not parts:  # other data, code or weights: nothing to name
+                parts = [f"#{group[:6]}"]
+            labels[group] = row["label"] + (f" ({', '.join(parts)})" if parts else "")
+    return labels

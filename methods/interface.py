@@ -1,0 +1,45 @@
+"""What a training method is: the loss of a mini-batch."""
+
+from typing import ClassVar, Protocol, runtime_checkable
+
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from relu.threat import Threat
+
+
+@runtime_checkable
+class Method(Protocol):
+    """A frozen, keyword-only dataclass of hyper-parameters with one function, the loss.
+
+    The file's name is the method's name on the command line; `label` is printed. `__post_init__`
+    refuses nonsense by name and value (relu.names.InputError). Optimiser, epochs, schedule and
+    checkpoints are the training loop's (bench/train.py).
+
+    Optional class attributes, read where present:
+
+    - `aliases: ClassVar[tuple[str, ...]]`: other names people type.
+    - `uses_threat: ClassVar[bool] = True`: False where the loss never looks at the threat; such
+      a network is trained once and judged under every norm and eps.
+    - `defaults(dataset, arch, threat) -> dict[str, object]` (classmethod): field values that
+      differ there, a held method's as "mmr.weight"; "train.epochs", "train.batch" and "train.lr"
+      are the loop's.
+    """
+
+    label: ClassVar[str]
+
+    def loss(
+        self,
+        net: nn.Module,
+        x: Float[Tensor, "n *shape"],
+        y: Int[Tensor, " n"],
+        *,
+        threat: Threat,
+        progress: float,
+    ) -> Float[Tensor, ""]:
+        """The mean loss of the batch, differentiable in the network's parameters.
+
+        x: inputs in the threat's box; y: labels; progress: share of the training done, in
+        [0, 1). Random draws come from torch's global generator, which the loop seeds.
+        """
+        ...

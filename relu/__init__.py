@@ -1,0 +1,20 @@
+"""The mathematics of ReLU networks: pure functions on tensors, no files, no settings.
+
+Bibliography, cited in brackets throughout:
+
+[CAH19]    Croce, Andriushchenko, Hein: Provable Robustness of ReLU networks via Maximization of
+           Linear Regions. AISTATS 2019.
+[CH20]     Croce, Hein: Provable Robustness against all Adversarial l_p-Perturbations for p >= 1.
+           ICLR 2020.
+[CH21]     Croce, Hein: Mind the box: l1-APGD for sparse adversarial attacks on image classifiers.
+           ICML 2021.
+[HZRS15]   He, Zhang, Ren, Sun: Delving Deep into Rectifiers. ICCV 2015.
+[MMSTV18]  Madry, Makelov, Schmidt, Tsipras, Vladu: Towards Deep Learning Models Resistant to
+           Adversarial Attacks. ICLR 2018.
+[TB19]     Tramer, Boneh: Adversarial Training and Robustness for Multiple Perturbations.
+           NeurIPS 2019.
+[TXT19]    Tjeng, Xiao, Tedrake: Evaluating Robustness of Neural Networks with Mixed Integer
+           Programming. ICLR 2019.
+[WK18]     Wong, Kolter: Provable Defenses against Adversarial Examples via the Convex Outer
+           Adversarial Polytope. ICML 2018.
+"""

@@ -1,0 +1,150 @@
+"""What an adversary may do: move x by at most eps in a norm, inside a box."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from relu.names import InputError, resolve
+
+Norm = Literal["linf", "l2", "l1"]
+NORMS: Mapping[Norm, tuple[str, ...]] = {
+    "linf": ("inf", "infinity", "max", "l_inf"),
+    "l2": ("2", "euclidean"),
+    "l1": ("1",),
+}
+
+
+def parse_norm(text: str) -> Norm:
+    """The norm that `text` names ("inf", "L2", ...). Raises InputError."""
+    name = resolve(text, {str(norm): aliases for norm, aliases in NORMS.items()}, "norm")
+    return next(norm for norm in NORMS if norm == name)
+
+
+def parse_eps(text: str) -> float:
+    """The positive number written as "0.1", "1e-2" or "4/255", as a float64. Raises InputError."""
+    try:
+        numerator, _, denominator = text.replace(" ", "").partition("/")
+        for part in (numerator, denominator or "1"):
+            if not 1e-300 < abs(float(part)) < 1e300:  # Fraction("1e999999999") fills the memory
+                raise ValueError(part)
+        eps = float(Fraction(numerator) / Fraction(denominator or "1"))
+    except (ValueError, ZeroDivisionError, OverflowError):
+        eps = math.nan
+    if not 0 < eps < math.inf:
+        raise InputError(f"eps must be a positive number such as 0.1 or 4/255, got {text!r}")
+    return eps
+
+
+def format_eps(eps: float) -> str:
+    """The shortest exact spelling: "0.1", or "4/255" where that fraction is the same float64."""
+    plain, numerator = f"{eps!r}", round(eps * 255)
+    return plain if len(plain) <= 6 or numerator / 255 != eps else f"{numerator}/255"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Threat:
+    """All z with ||z - x|| <= eps and box[0] <= z <= box[1].
+
+    `norm` is the norm of the perturbation, `eps` its radius in pixel units (images in [0, 1]).
+    Raises InputError for values outside the definition.
+    """
+
+    norm: Norm
+    eps: float
+    box: tuple[float, float] = (0.0, 1.0)
+
+    def __post_init__(self) -> None:
+        if self.norm not in get_args(Norm):
+            raise InputError(f"norm must be one of {', '.join(NORMS)}, got {self.norm!r}")
+        if not 0 < self.eps < math.inf:
+            raise InputError(f"eps must be a positive number, got {self.eps!r}")
+        if not self.box[0] < self.box[1]:
+            raise InputError(f"box must be (low, high) with low < high, got {self.box!r}")
+
+    @property
+    def q(self) -> float:
+        """The dual exponent, 1/p + 1/q = 1."""
+        return {"linf": 1.0, "l2": 2.0, "l1": math.inf}[self.norm]
+
+    def length(self, delta: Float[Tensor, "n *shape"]) -> Float[Tensor, " n"]:
+        """The norm of each perturbation, in the precision of `delta`."""
+        p = {"linf": math.inf, "l2": 2.0, "l1": 1.0}[self.norm]
+        length: Tensor = torch.linalg.vector_norm(delta.flatten(1), ord=p, dim=1)
+        return length
+
+    def distance(
+        self, x: Float[Tensor, "n *shape"], z: Float[Tensor, "n *shape"]
+    ) -> Float[Tensor, " n"]:
+        """||z - x|| in float64, whatever the precision of x and z."""
+        return self.length(z.double() - x.double())
+
+    def in_box(self, z: Float[Tensor, "n *shape"]) -> Bool[Tensor, " n"]:
+        """Whether every pixel lies in the box, with no slack; NaN does not."""
+        flat = z.flatten(1)
+        return ((flat >= self.box[0]) & (flat <= self.box[1])).all(1)
+
+    def contains(
+        self, x: Float[Tensor, "n *shape"], z: Float[Tensor, "n *shape"]
+    ) -> Bool[Tensor, " n"]:
+        """Whether z lies in ball and box around x, decided in float64 with no slack."""
+        return self.in_box(z) & (self.distance(x, z) <= self.eps)
+
+    def project(
+        self, x: Float[Tensor, "n *shape"], z: Float[Tensor, "n *shape"]
+    ) -> Float[Tensor, "n *shape"]:
+        """A point of ball and box near z, up to the rounding of the tensors' precision.
+
+        linf: the nearest point. l2: scaled onto the ball, then clipped to the box. l1: clipped,
+        then the nearest point of the ball; clipping last would lose length [CH21, Section 3].
+        As x lies in the box, each second step leaves what the first one did intact.
+        """
+        low, high = self.box
+        if self.norm == "l1":
+            return _shrink_l1(z.clamp(low, high).sub_(x), self.eps).add_(x).clamp_(low, high)
+        delta = z - x
+        if self.norm == "linf":
+            delta.clamp_(-self.eps, self.eps)
+        else:
+            scale = self.eps / self.length(delta).clamp_min_(self.eps)
+            delta.mul_(scale.view(-1, *[1] * (x.ndim - 1)))
+        return delta.add_(x).clamp_(low, high)
+
+    def inside(
+        self, x: Float[Tensor, "n *shape"], z: Float[Tensor, "n *shape"]
+    ) -> Float[Tensor, "n *shape"]:
+        """z, pulled towards x just enough that `contains(x, z)` holds without slack.
+
+        Meant for the roundings that `project` leaves: the pull starts at 2^-20 of the way and
+        doubles until it is more than the precision of z rounds away again.
+        """
+        z = z.clamp(*self.box)
+        delta = z.double() - x.double()
+        for pull in (2.0**k for k in range(-20, 1)):
+            out = ~self.contains(x, z)
+            if not out.any():
+                break
+            z[out] = (x[out] + delta[out] * (1 - pull)).to(z.dtype).clamp_(*self.box)
+        return z
+
+
+def _shrink_l1(delta: Float[Tensor, "n *shape"], radius: float) -> Float[Tensor, "n *shape"]:
+    """Argmin ||d - delta||_2 with ||d||_1 <= radius: d_i = sign(delta_i) max(|delta_i| - t, 0).
+
+    The length of d is convex and piecewise linear in t, so Newton's method from t = 0 climbs to
+    the smallest t that fits in finitely many steps (a handful), and without sorting.
+    """
+    size = delta.abs().flatten(1)
+    kept = size.clone()
+    for _ in range(size.shape[1]):
+        excess = kept.sum(1, keepdim=True).sub_(radius).clamp_(min=0)
+        if not (excess > radius * 1e-6).any():
+            break
+        t = excess / kept.sign().sum(1, keepdim=True).clamp_(min=1)
+        kept.sub_(t).clamp_(min=0)
+    return torch.copysign(kept.view_as(delta), delta)

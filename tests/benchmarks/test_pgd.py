@@ -1,0 +1,69 @@
+"""PGD's step loop beside the bare forward and backward passes that it needs."""
+
+import statistics
+import time
+from collections.abc import Callable
+
+import pytest
+import torch
+from pytest_benchmark.fixture import BenchmarkFixture
+from torch import Tensor, nn
+
+from bench.sources import SOURCES
+from relu.ascent import ascend
+from relu.networks import build, margins
+from relu.threat import NORMS, Norm, Threat
+
+STEPS, BATCH = 10, 512
+LIMIT = 1.3  # times the bare passes
+
+
+def problem() -> tuple[nn.Sequential, Tensor, Tensor]:
+    """A network that nobody fools, so that everybody takes every step: its bias decides."""
+    net = build("cnn", SOURCES["mnist"].shape, 10).requires_grad_(False)
+    net.get_parameter("7.bias")[0] = 1e3
+    return net, torch.rand(BATCH, 1, 28, 28), torch.zeros(BATCH, dtype=torch.long)
+
+
+def bare(net: nn.Sequential, x: Tensor, y: Tensor) -> None:
+    """STEPS forward and backward passes to the input, and the forward pass of the last check."""
+    z = x.clone()
+    for _ in range(STEPS):
+        z.requires_grad_()
+        (_,) = torch.autograd.grad(margins(net(z), y).sum(), z)
+        z = z.detach()
+    with torch.no_grad():
+        net(z)
+
+
+def attack(net: nn.Sequential, x: Tensor, y: Tensor, norm: Norm) -> None:
+    threat = Threat(norm=norm, eps=SOURCES["mnist"].eps[norm])
+    _, fooled = ascend(net, x, y, threat=threat, steps=STEPS, loss="margin", leave_when_fooled=True)
+    assert not fooled.any()
+
+
+def test_bare_passes(benchmark: BenchmarkFixture) -> None:
+    benchmark.pedantic(bare, problem(), rounds=5, warmup_rounds=1)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_pgd(benchmark: BenchmarkFixture, norm: Norm) -> None:
+    benchmark.pedantic(attack, (*problem(), norm), rounds=5, warmup_rounds=1)
+
+
+def seconds(work: Callable[[], None]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("norm", NORMS)
+def test_the_step_loop_spends_its_time_in_the_network(norm: Norm) -> None:
+    net, x, y = problem()
+    ratios = []
+    for i in range(16):  # in turn, so that the machine's drift meets both; the first warms up
+        ratio = seconds(lambda: attack(net, x, y, norm)) / seconds(lambda: bare(net, x, y))
+        ratios += [ratio] if i else []
+    print(f"{norm}: {statistics.median(ratios):.2f} times the bare passes", sorted(ratios))
+    assert statistics.median(ratios) <= LIMIT, ratios

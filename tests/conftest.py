@@ -1,0 +1,79 @@
+"""Small real data and networks that several tests share."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench.data import DataSet, load
+from bench.discovery import Catalogue, discover
+from bench.settings import Training
+from bench.train import train
+from methods.plain import Plain
+from relu.networks import build
+from relu.threat import Threat
+
+LINF = Threat(norm="linf", eps=0.1)
+
+
+@pytest.fixture(autouse=True)
+def own_surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test sees the user's data folder or cache, or another test's random numbers."""
+    saved = {k: os.environ.get(k) for k in ("BENCH_DATA", "XDG_CACHE_HOME")}
+    os.environ.pop("BENCH_DATA", None)
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+    torch.manual_seed(0)
+    yield
+    for key, value in saved.items():
+        if value is None:
+            os.environ.pop(key, None)
+        else:
+            os.environ[key] = value
+
+
+@pytest.fixture(scope="session")
+def digits() -> DataSet:
+    return load("digits")
+
+
+@pytest.fixture(scope="session")
+def catalogue() -> Catalogue:
+    return discover()
+
+
+@pytest.fixture(scope="session")
+def digits_net(digits: DataSet) -> nn.Sequential:
+    """A plainly trained network on digits, about 4 % test error."""
+    net = build("fc_small", digits.shape, digits.classes)
+    train(
+        net, Plain(), digits, threat=LINF,
+        training=Training(epochs=15), seed=0, augmented=False,
+    )  # fmt: skip
+    return net.requires_grad_(False).eval()
+
+
+@pytest.fixture
+def linear_net() -> Callable[[Tensor, Tensor], nn.Sequential]:
+    """Builds f(x) = W x + b as a network."""
+
+    def make(weight: Tensor, bias: Tensor) -> nn.Sequential:
+        layer = nn.Linear(weight.shape[1], weight.shape[0])
+        layer.load_state_dict({"weight": weight, "bias": bias})
+        return nn.Sequential(nn.Flatten(), layer).requires_grad_(False)
+
+    return make
+
+
+@pytest.fixture
+def plugin_file(tmp_path: Path) -> Callable[[str, str], Path]:
+    """Writes a plugin file of that name."""
+
+    def write(name: str, text: str) -> Path:
+        path = tmp_path / f"{name}.py"
+        path.write_text(text)
+        return path
+
+    return write

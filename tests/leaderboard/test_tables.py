@@ -1,0 +1,90 @@
+import json
+from io import StringIO
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from leaderboard.rows import Row
+from leaderboard.tables import to_csv, to_json, to_markdown
+
+
+def row(**changes: Any) -> Row:
+    return {
+        "dataset": "digits", "arch": "fc_small", "norm": "linf", "eps": 4 / 255, "method": "at",
+        "label": "AT", "settings": {"steps": 40}, "seed": 0, "points": 100,
+        "evaluator_labels": {"pgd": "PGD", "kw": "KW"}, "group": "g", "refusals": {},
+        "outcomes": {}, "failures": {}, "contradictions": [],
+        "test_error": 0.018, "robust_error_low": 0.0412, "robust_error_high": 0.5,
+        "undecided": 0.4588, "radius_low": 0.01, "radius_high": 0.2, "exact_share": 0.018,
+        "train_seconds": 3.0, "seconds": {"pgd": 1.25, "kw": 2.0},
+    } | changes  # fmt: skip
+
+
+def cells(markdown: str) -> list[list[str]]:
+    lines = [line for line in markdown.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_one_row_in_percent_and_seconds() -> None:
+    header, _, line = cells(to_markdown([row()]))
+    shown = dict(zip(header, line, strict=True))
+    assert shown["threat"] == "linf 4/255"
+    assert shown["test error (%)"] == "1.80"
+    assert shown["robust error ≥ (%)"] == "4.12"
+    assert shown["radius ≤"] == "0.2000"
+    assert shown["PGD (s)"] == "1.2"
+
+
+def test_seeds_become_mean_and_spread() -> None:
+    rows = [row(seed=0), row(seed=1, test_error=0.022), row(seed=2, test_error=0.02)]
+    _, _, line = cells(to_markdown(rows))
+    assert "AT (3 seeds)" in line
+    assert "2.00 ± 0.20" in line
+
+
+def test_a_seed_without_a_number_makes_the_mean_a_dash() -> None:
+    failed = row(seed=1, test_error=None, failures={"network": "training diverged in epoch 3"})
+    markdown = to_markdown([row(), failed])
+    _, _, line = cells(markdown)
+    assert line[5] == "–"
+    assert "[1] AT, seed 1: training diverged in epoch 3" in markdown
+
+
+def test_settings_are_told_only_where_rows_differ() -> None:
+    lines = cells(
+        to_markdown([row(), row(settings={"steps": 7}, group="h"), row(label="plain", group="i")])
+    )
+    assert [line[3] for line in lines[2:]] == ["AT (steps=40)", "AT (steps=7)", "plain"]
+
+
+def test_refusals_are_dashes_with_one_footnote_for_all() -> None:
+    refused = {"refusals": {"kw": "no sigmoids"}, "seconds": {"pgd": 1.0}}
+    markdown = to_markdown([row(**refused), row(label="plain", group="h", **refused)])
+    assert markdown.count("– [1]") == 2
+    assert markdown.count("[1] KW: no sigmoids") == 1
+
+
+def test_csv_and_json_hold_every_number() -> None:
+    table = pd.read_csv(StringIO(to_csv([row(), row(seed=1)])))
+    assert table["seconds_pgd"].tolist() == [1.25, 1.25]
+    assert table["eps"][0] == pytest.approx(4 / 255)
+    assert json.loads(to_json([row()]))[0]["eps"] == 4 / 255
+
+
+def test_rows_that_differ_in_more_than_the_seed_are_never_folded() -> None:
+    evaluated = [row(settings={"pgd.steps": n}, group=str(n)) for n in (1, 40)]
+    assert [line[3] for line in cells(to_markdown(evaluated))[2:]] == [
+        "AT (pgd.steps=1)", "AT (pgd.steps=40)",
+    ]  # fmt: skip
+    guests = [row(seed=None, group=g, label="model") for g in ("aaaaaaaa", "bbbbbbbb")]
+    assert [line[3] for line in cells(to_markdown(guests))[2:]] == [
+        "model (#aaaaaa)", "model (#bbbbbb)",
+    ]  # fmt: skip
+
+
+def test_outcomes_that_are_neither_done_nor_skipped_are_told() -> None:
+    outcomes = {"pgd": {"done": 90, "skipped: already decided": 8, "timeout": 2}}
+    markdown = to_markdown([row(outcomes=outcomes)])
+    assert "[1] PGD: timeout (2 inputs)" in markdown
+    assert "done (" not in markdown

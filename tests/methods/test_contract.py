@@ -1,0 +1,70 @@
+"""Every method that discovery finds keeps the contract of methods/interface.py."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from bench.data import DataSet
+from bench.discovery import discover
+from bench.settings import Training
+from bench.sources import SOURCES
+from bench.train import train
+from methods.interface import Method
+from relu.names import InputError
+from relu.networks import build
+from relu.threat import NORMS, Norm, Threat
+
+METHODS = discover().methods
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_it_builds_with_its_defaults_on_every_data_set(name: str) -> None:
+    plugin = METHODS[name]
+    assert isinstance(plugin.cls(), Method)
+    for dataset, source in SOURCES.items():
+        for norm in NORMS:
+            own = plugin.defaults(dataset, source.arch, Threat(norm=norm, eps=source.eps[norm]))
+            fields = {k: v for k, v in own.items() if not k.startswith("train.")}
+            assert isinstance(plugin.build(fields), Method)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_its_settings_cannot_be_changed_or_misspelt(name: str) -> None:
+    method = METHODS[name].cls()
+    for field in dataclasses.fields(method):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(method, field.name, None)
+    with pytest.raises(TypeError):
+        METHODS[name].cls(no_such_setting=1)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_numbers_out_of_range_are_refused_by_name_and_value(name: str) -> None:
+    for field, default in METHODS[name].fields().items():
+        if isinstance(default, int | float) and not isinstance(default, bool):
+            with pytest.raises(InputError, match=rf"{name}\.{field}.*-7"):
+                METHODS[name].cls(**{field: type(default)(-7)})
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("name", METHODS)
+def test_two_epochs_lower_the_loss(name: str, norm: Norm, digits: DataSet) -> None:
+    net = build("fc_small", digits.shape, digits.classes)
+    threat = Threat(norm=norm, eps=SOURCES["digits"].eps[norm] / 4)
+    small = dataclasses.replace(digits, x_train=digits.x_train[:512], y_train=digits.y_train[:512])
+    history = train(
+        net, METHODS[name].cls(), small, threat=threat,
+        training=Training(epochs=2), seed=0, augmented=False,
+    )  # fmt: skip
+    assert history[1]["loss"] < history[0]["loss"]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_loss_of_an_untrained_network_is_a_scalar_with_gradients(name: str) -> None:
+    net = build("cnn_small", (1, 8, 8), 10)
+    x, y = torch.rand(7, 1, 8, 8), torch.arange(7)
+    loss = METHODS[name].cls().loss(net, x, y, threat=Threat(norm="linf", eps=0.05), progress=0.0)
+    assert loss.shape == ()
+    loss.backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())

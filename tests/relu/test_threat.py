@@ -1,0 +1,129 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+
+from relu.names import InputError
+from relu.threat import NORMS, Norm, Threat, format_eps, parse_eps, parse_norm
+from tests.oracles import nearest_in_l1_ball
+from tests.strategies import images, seeds, threats
+
+
+@pytest.mark.parametrize(
+    ("text", "eps"), [("0.1", 0.1), ("4/255", 4 / 255), ("1e-3", 1e-3), (" 2 / 255 ", 2 / 255)]
+)
+def test_eps_is_read_exactly(text: str, eps: float) -> None:
+    assert parse_eps(text) == eps
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0",
+        "-0.1",
+        "4/0",
+        "nan",
+        "inf",
+        "abc",
+        "",
+        "1/255/2",
+        "1e999",
+        "1e999999999",
+        "1/1e999999999",
+    ],
+)
+def test_what_is_no_positive_number_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="eps must be a positive number"):
+        parse_eps(text)
+
+
+@pytest.mark.parametrize("text", ["0.1", "4/255", "2/255", "0.3", "0.123456789"])
+def test_eps_is_printed_as_it_is_read(text: str) -> None:
+    assert format_eps(parse_eps(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "norm"), [("inf", "linf"), ("Linf", "linf"), ("2", "l2"), ("L_2", "l2"), ("1", "l1")]
+)
+def test_norms_have_the_names_people_type(text: str, norm: str) -> None:
+    assert parse_norm(text) == norm
+
+
+def test_l3_is_no_norm_of_ours() -> None:
+    with pytest.raises(InputError, match="valid are linf, l2, l1"):
+        parse_norm("l3")
+
+
+@pytest.mark.parametrize("eps", [0.0, -1.0, math.nan, math.inf])
+def test_a_threat_without_a_radius_is_refused(eps: float) -> None:
+    with pytest.raises(InputError, match="eps"):
+        Threat(norm="linf", eps=eps)
+
+
+def test_dual_exponents() -> None:
+    q = {norm: Threat(norm=norm, eps=1.0).q for norm in NORMS}
+    assert q == {"linf": 1.0, "l2": 2.0, "l1": math.inf}
+
+
+@pytest.mark.parametrize(("norm", "length"), [("linf", 4.0), ("l2", 5.0), ("l1", 7.0)])
+def test_lengths_worked_out_by_hand(norm: Norm, length: float) -> None:
+    delta = torch.tensor([[[3.0, 0.0], [0.0, -4.0]]])
+    assert Threat(norm=norm, eps=1.0).length(delta).item() == length
+
+
+@settings(deadline=None)
+@given(x=images(), threat=threats, seed=seeds)
+def test_projected_points_obey_the_threat_and_inside_removes_the_rounding(
+    x: torch.Tensor, threat: Threat, seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    z = threat.project(x, x + 3 * torch.randn(x.shape, generator=generator))
+    assert threat.in_box(z).all()
+    rounding = threat.eps * 3e-6 + x.shape[1] * 1.2e-7  # of the sum, and of each pixel
+    assert (threat.distance(x, z) <= threat.eps + rounding).all()
+    strict = threat.inside(x, z)
+    assert threat.contains(x, strict).all()
+    assert (strict - z).abs().max() <= 1e-4 * max(1.0, threat.eps)
+
+
+@given(x=images(), threat=threats)
+def test_points_that_obey_the_threat_stay_where_they_are(x: torch.Tensor, threat: Threat) -> None:
+    z = threat.inside(x, threat.project(x, (x + threat.eps / (3 * x.shape[1])).clamp(0, 1)))
+    assert torch.allclose(threat.project(x, z), z, atol=1e-6)
+
+
+@given(x=images(count=3), seed=seeds)
+def test_l1_projection_equals_bisection(x: torch.Tensor, seed: int) -> None:
+    x = x.double()
+    generator = torch.Generator().manual_seed(seed)
+    target = torch.rand(x.shape, generator=generator, dtype=torch.float64)
+    threat = Threat(norm="l1", eps=0.4)
+    z = threat.project(x, target)
+    for row, aim, got in zip(x.numpy(), target.numpy(), z.numpy(), strict=True):
+        assert np.allclose(got - row, nearest_in_l1_ball(aim - row, 0.4), atol=1e-6)
+
+
+def test_a_float32_rounding_outside_the_ball_is_seen_and_repaired() -> None:
+    x = torch.full((1, 1), 0.7)
+    threat = Threat(norm="linf", eps=0.1)
+    z = torch.nextafter(x + 0.1, torch.ones(1))
+    assert not threat.contains(x, z)
+    assert threat.contains(x, threat.inside(x, z))
+
+
+def test_nan_is_never_inside() -> None:
+    threat = Threat(norm="l2", eps=1.0)
+    x, z = torch.zeros(1, 2), torch.tensor([[0.0, math.nan]])
+    assert not threat.in_box(z)
+    assert not threat.contains(x, z)
+
+
+@pytest.mark.parametrize("eps", [1e-7, 1e-5, 1e-3])
+def test_a_ball_of_a_few_float32_steps_is_kept_too(eps: float) -> None:
+    threat = Threat(norm="linf", eps=eps)
+    x = torch.rand(1000, 4)
+    z = threat.inside(x, threat.project(x, x + torch.randn(1000, 4)))
+    assert threat.contains(x, z).all()
+    assert (threat.distance(x, z) > 0).float().mean() > (0.3 if eps == 1e-7 else 0.99)

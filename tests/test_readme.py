@@ -1,0 +1,48 @@
+"""The README tells the truth: every option is there, its plugin works, its layout exists."""
+
+import re
+from pathlib import Path
+
+from bench.__main__ import main
+from bench.discovery import Catalogue
+from bench.options import make_parser
+from bench.request import make_request
+from relu.networks import ARCHITECTURES
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_every_option_is_explained() -> None:
+    for option in make_parser().options() - {"-h", "--help"}:
+        assert f"`{option}" in README, option
+
+
+def test_every_name_is_there() -> None:
+    for name in (*ARCHITECTURES, "digits", "mnist", "fashion_mnist", "gts", "cifar10"):
+        assert f"`{name}`" in README, name
+
+
+def test_the_example_of_a_method_trains(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    plugin = tmp_path / "my_defense.py"
+    plugin.write_text(example)
+    assert main(["run", "--methods", "my_defense", "--plugin", str(plugin), "--epochs", "1",
+                 "--points", "20", "--set", "my_defense.noise=0.2",
+                 "--out", str(tmp_path / "run")]) == 0  # fmt: skip
+
+
+def test_the_example_of_a_suite_is_one(tmp_path: Path, catalogue: Catalogue) -> None:
+    (suite,) = re.findall(r"```toml\n(.*?)```", README, flags=re.DOTALL)
+    (tmp_path / "suite.toml").write_text(suite)
+    options = make_parser().parse_args(["run", "--suite", str(tmp_path / "suite.toml")])
+    request = make_request(options, catalogue)
+    assert request.datasets == ("mnist", "gts")
+    assert request.norms == ("linf", "l2")
+    assert request.overrides == {("method", "at"): {"steps": 10}}
+
+
+def test_the_table_has_the_columns_of_today() -> None:
+    header = next(line for line in README.splitlines() if line.startswith("| data set"))
+    for column in ("robust error ≥ (%)", "robust error ≤ (%)", "PGD (s)", "train (s)"):
+        assert column in header

@@ -1,0 +1,45 @@
+"""The promises of the bench, kept on real data; BENCH_SHARED holds data/MNIST and models/."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SHARED = os.environ.get("BENCH_SHARED", "")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1500),
+    pytest.mark.skipif(not SHARED, reason="BENCH_SHARED does not name a folder with real data"),
+]
+
+
+def rows(out: Path, *arguments: str) -> list[dict[str, Any]]:
+    """The command as users run it, without the tests' run-time type checks."""
+    command = [sys.executable, "-m", "bench", *arguments]
+    data = ["--data", str(Path(SHARED) / "data"), "--out", str(out)]
+    subprocess.run([*command, *data], check=True)
+    return list(json.loads((out / "leaderboard.json").read_text()))
+
+
+def test_three_epochs_on_mnist_show_what_adversarial_training_is_for(tmp_path: Path) -> None:
+    plain, at = rows(
+        tmp_path, "run", "--dataset", "mnist", "--arch", "fc1", "--methods", "plain,at",
+        "--epochs", "3", "--points", "1000", "--eval", "pgd",
+    )  # fmt: skip
+    assert plain["test_error"] < 0.03
+    assert at["robust_error_low"] < plain["robust_error_low"] / 3
+
+
+def test_the_published_network_gets_its_published_errors(tmp_path: Path) -> None:
+    # Published for all 10,000 points: test error 1.80 %, PGD 4.11 %, exact 4.38 % [WK18, TXT19].
+    checkpoint = Path(SHARED) / "models" / "kw_mnist_linf_0.1.safetensors"
+    (row,) = rows(
+        tmp_path, "eval", str(checkpoint), "--arch", "cnn", "--dataset", "mnist",
+        "--points", "10000", "--eval", "pgd", "--set", "pgd.growth=1",
+    )  # fmt: skip
+    assert row["test_error"] == pytest.approx(0.0180, abs=1e-12)
+    assert 0.0405 <= row["robust_error_low"] <= 0.0438
