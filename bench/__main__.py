@@ -1,11 +1,16 @@
 """`python -m bench`: one line on stderr and status 2 for bad input, 130 for Ctrl-C."""
 
+import contextlib
 import io
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 
 from relu.names import InputError
+
+INTERRUPTED = "bench: interrupted; the same command goes on from here"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -15,17 +20,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     try:
         # Imports take a second or two, in which Ctrl-C and typing errors deserve an answer too.
-        from bench.options import make_parser
+        with _interruptible():
+            from bench.options import make_parser
 
-        options = make_parser().parse_args(arguments)
-        from bench import commands
+            options = make_parser().parse_args(arguments)
+            from bench import commands
 
         return int(getattr(commands, f"{options.command}_command")(options))
     except InputError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("bench: interrupted; the same command goes on from here", file=sys.stderr)
+        print(INTERRUPTED, file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output has left, as in `bench list | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -34,6 +40,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         what = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
         print(f"bench: {what}; what was finished stays valid", file=sys.stderr)
         return 2
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C leaves at once. Libraries that are being imported catch KeyboardInterrupt, and then
+    fail in ways of their own; and so far there is nothing to clean up."""
+
+    def leave(*_: object) -> None:
+        os.write(2, f"{INTERRUPTED}\n".encode())
+        os._exit(130)
+
+    ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not (ours and threading.current_thread() is threading.main_thread()):
+        yield
+        return
+    signal.signal(signal.SIGINT, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 if __name__ == "__main__":

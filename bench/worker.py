@@ -14,6 +14,7 @@ from bench.checkpoint import read_checkpoint
 from bench.data import DataSet
 from bench.discovery import Catalogue
 from bench.job import Job
+from bench.memory import keep_freed_memory
 from bench.provenance import provenance
 from bench.settings import Training
 from bench.sources import SOURCES
@@ -48,6 +49,7 @@ class Worker:
     ) -> None:
         self.store, self.catalogue, self.data = store, catalogue, data
         self.device, self.display = device, display
+        keep_freed_memory()
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True, warn_only=True)
 

@@ -81,7 +81,8 @@ def random_point(
         if threat.norm == "l2":
             delta = torch.randn(n, d, device=x.device, dtype=x.dtype, generator=generator)
         else:
-            delta = -uniform(n, d).clamp_min(1e-30).log() * uniform(n, d).sub_(0.5).sign_()
+            delta = uniform(n, d).mul_(2).sub_(1)
+            delta = torch.copysign(delta.abs().neg_().log1p_(), delta)
         delta *= uniform(n, 1) ** (1 / d) / threat.length(delta).clamp_min(1e-30).unsqueeze(1)
     return threat.project(x, x + threat.eps * delta.view_as(x))
 

@@ -139,9 +139,8 @@ def _shrink_l1(delta: Float[Tensor, "n *shape"], radius: float) -> Float[Tensor,
     The length of d is convex and piecewise linear in t, so Newton's method from t = 0 climbs to
     the smallest t that fits in finitely many steps (a handful), and without sorting.
     """
-    size = delta.abs().flatten(1)
-    kept = size.clone()
-    for _ in range(size.shape[1]):
+    kept = delta.abs().flatten(1)
+    for _ in range(kept.shape[1]):
         excess = kept.sum(1, keepdim=True).sub_(radius).clamp_(min=0)
         if not (excess > radius * 1e-6).any():
             break
