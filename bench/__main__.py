@@ -44,8 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[None]:
-    """Ctrl-C leaves at once. Libraries that are being imported catch KeyboardInterrupt, and then
-    fail in ways of their own; and so far there is nothing to clean up."""
+    """Ctrl-C leaves at once, as there is nothing to clean up yet.
+
+    Libraries that are being imported catch KeyboardInterrupt, and then fail in ways of their own.
+    """
 
     def leave(*_: object) -> None:
         os.write(2, f"{INTERRUPTED}\n".encode())
