@@ -1,11 +1,30 @@
 """Digests of code, so that a result is known by the formulas that computed it."""
 
 import ast
+import functools
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 FOLLOWED = ("relu", "methods", "evaluators")  # whose imports are followed; bench files are named
+
+
+MODULES: Mapping[str, tuple[str, ...]] = {
+    "train": ("train", "data", "sources"), "import": ("checkpoint",),
+    "clean": ("verdict", "worker"), "judge": ("verdict", "worker"),
+}  # fmt: skip
+"""Modules of bench that take part in the results of each kind of job."""
+
+
+def code_of(kind: str, own: str | None) -> list[str]:
+    """Digests of the code behind the jobs of a kind; `own`: that of their method or evaluator."""
+    return [_bench(kind)] if own is None else [own, _bench(kind)]
+
+
+@functools.cache
+def _bench(kind: str) -> str:
+    return digest(*(ROOT / "bench" / f"{module}.py" for module in MODULES[kind]))
 
 
 def digest(*files: Path) -> str:

@@ -1,4 +1,4 @@
-"""The commands: run and eval compute, leaderboard redraws, list shows what there is."""
+"""The commands: run and eval compute, status and leaderboard look at runs, list at plugins."""
 
 import argparse
 import dataclasses
@@ -14,18 +14,23 @@ from tabulate import tabulate
 from bench import checkpoint
 from bench.data import DataSet, load
 from bench.discovery import Catalogue, Plugin, discover
-from bench.display import Live
-from bench.job import Job
+from bench.launch import Launcher, data_folder
 from bench.plan import Cell, all_jobs, make_plan
 from bench.provenance import provenance
+from bench.report import forecast, standing
 from bench.request import Checkpoint, Request, make_request
-from bench.schedule import Outcome, run
+from bench.runfiles import RunFiles
 from bench.settings import Training
 from bench.sources import SOURCES
 from bench.store import Store
-from bench.worker import Worker
 from leaderboard.rows import Row, make_row, read_rows
-from leaderboard.tables import to_csv, to_json, to_markdown
+from leaderboard.tables import (
+    seconds_to_csv,
+    seconds_to_markdown,
+    to_csv,
+    to_json,
+    to_markdown,
+)
 from relu.names import InputError
 from relu.networks import ARCHITECTURES
 from relu.threat import format_eps
@@ -66,11 +71,17 @@ def leaderboard_command(options: argparse.Namespace) -> int:
     if target is not None:
         if (target / "run.json").exists() and [target.resolve()] != [f.resolve() for f in folders]:
             raise InputError(f"--out {str(target)!r} holds a run of its own: name another folder")
-        store = Store(target)
-        store.prepare()
-        _write(store, rows)
-    print(to_markdown(rows), end="")
+        Store(target).prepare()
+        _write(RunFiles(target), rows)
+    _print(rows)
     return _complain(rows)
+
+
+def status_command(options: argparse.Namespace) -> int:
+    """Shows how the runs on a folder stand; 0."""
+    root = Path(options.run)
+    print(standing(root), end="")
+    return 0
 
 
 def list_command(options: argparse.Namespace) -> int:
@@ -108,53 +119,26 @@ def _catalogue(options: argparse.Namespace) -> Catalogue:
 
 
 def _compute(request: Request, catalogue: Catalogue, options: argparse.Namespace) -> int:
-    device = _device(options.device)
-    data = _load(request, options.data)
-    cells = make_plan(request, catalogue, data)
-    store = Store(Path(options.out))
+    cells = make_plan(request, catalogue, _load(request, options))
+    launcher = Launcher(options, all_jobs(cells))
+    if options.dry_run:
+        print(forecast(launcher, len(cells)), end="")
+        return 0
+    store, files = launcher.store, launcher.files
     store.prepare()
-    _write_run(store, cells, {}, device)
-    outcomes = _execute(store, cells, catalogue, data, device)
+    files.save_run(_record(cells, {}))
+    outcomes = launcher.run()
     failures = {key: o.message for key, o in outcomes.items() if o.status in ("failed", "skipped")}
-    _write_run(store, cells, failures, device)
+    files.save_run(_record(cells, failures))
     rows = [make_row([store], cell.record(), failures) for cell in cells]
-    _write(store, rows)
-    print(to_markdown(rows), end="")
-    print(f"leaderboard and evidence: {store.root}", file=sys.stderr)
+    _write(files, rows)
+    _print(rows)
+    print(f"leaderboard and evidence: {options.out}", file=sys.stderr)
     return max(_complain(rows), 1 if failures else 0)
 
 
-def _execute(
-    store: Store, cells: Sequence[Cell], catalogue: Catalogue, data: Mapping[str, DataSet],
-    device: torch.device,
-) -> Mapping[str, Outcome]:  # fmt: skip
-    jobs = all_jobs(cells)
-    with Live(len(jobs)) as live:
-        worker = Worker(store, catalogue, data, device, live)
-
-        def execute(job: Job) -> None:
-            live.start(job)
-            worker.execute(job)
-
-        def report(job: Job, outcome: Outcome) -> None:
-            live.end(job, outcome)
-            if outcome.details:
-                store.save_log(job.key, outcome.details)
-
-        return run(jobs, execute, stored=worker.stored, report=report)
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    valid = ["auto", "cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
-    if name not in valid:
-        raise InputError(f"--device {name!r} cannot be used: valid are {', '.join(valid)}")
-    return torch.device(name)
-
-
-def _load(request: Request, folder: str | None) -> dict[str, DataSet]:
-    place = folder or os.environ.get("BENCH_DATA") or None
+def _load(request: Request, options: argparse.Namespace) -> dict[str, DataSet]:
+    place = data_folder(options)
     data = {name: load(name, Path(place) if place else None) for name in request.datasets}
     for name, dataset in data.items():
         if request.points is not None and request.points > len(dataset.y_test):
@@ -164,20 +148,26 @@ def _load(request: Request, folder: str | None) -> dict[str, DataSet]:
     return data
 
 
-def _write_run(
-    store: Store, cells: Sequence[Cell], failures: Mapping[str, str], device: torch.device
-) -> None:
-    record: dict[str, Any] = {
+def _record(cells: Sequence[Cell], failures: Mapping[str, str]) -> dict[str, Any]:
+    return {
         "cells": [cell.record() for cell in cells],
         "failures": dict(failures),
-        "provenance": provenance(device),
+        "provenance": provenance(torch.device("cpu")),
     }
-    store.save_run(record)
 
 
-def _write(store: Store, rows: Sequence[Row]) -> None:
-    for suffix, text in (("md", to_markdown(rows)), ("csv", to_csv(rows)), ("json", to_json(rows))):
-        store.save_text(f"leaderboard.{suffix}", text)
+def _write(files: RunFiles, rows: Sequence[Row]) -> None:
+    texts = {
+        "leaderboard.md": to_markdown(rows), "leaderboard.csv": to_csv(rows),
+        "leaderboard.json": to_json(rows), "seconds.md": seconds_to_markdown(rows),
+        "seconds.csv": seconds_to_csv(rows),
+    }  # fmt: skip
+    for name, text in texts.items():
+        files.save_text(name, text)
+
+
+def _print(rows: Sequence[Row]) -> None:
+    print(to_markdown(rows), seconds_to_markdown(rows), sep="\n", end="")
 
 
 def _complain(rows: Sequence[Row]) -> int:

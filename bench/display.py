@@ -1,39 +1,40 @@
-"""What a person sees while jobs run: a bar on a terminal, a line per job elsewhere (stderr)."""
+"""What a person sees while jobs run (stderr): a live view on a terminal, plain lines elsewhere."""
 
 import sys
 import time
 from types import TracebackType
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.text import Text
 
+from bench.engines.interface import Engine
 from bench.job import Job
-from bench.schedule import Outcome
-from relu.threat import format_eps
+from bench.outcome import Outcome
+from bench.progress import Progress, describe, lines
+from bench.runfiles import RunFiles
+
+TOLD_EVERY = 1.0  # seconds between two updates of the status file
 
 
-class Live:
-    """One bar for the job at hand, and a line for every job that ended."""
+class Display:
+    """Shows a run's progress, and notes it for `bench status`."""
 
-    def __init__(self, jobs: int) -> None:
-        self.jobs, self.ended = jobs, 0
+    def __init__(self, progress: Progress, files: RunFiles, engine: Engine) -> None:
+        self.progress, self.files, self.engine = progress, files, engine
         self.console = Console(file=sys.stderr)
-        self.bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=12),
-            TextColumn("{task.fields[text]}"),
-            TimeElapsedColumn(),
-            TextColumn("ETA"),
-            TimeRemainingColumn(),
-            console=self.console,
-            transient=True,
-            disable=not self.console.is_terminal,
+        self.total = sum(progress.total.values())
+        self.ended_jobs = self.stored = 0
+        self.told, self.state = float("-inf"), "running"
+        self.live = Live(
+            console=self.console, transient=True, refresh_per_second=4, get_renderable=self._view
         )
-        self.task = self.bar.add_task("", text="", total=1)
-        self.shown, self.text = 0.0, ""
 
-    def __enter__(self) -> "Live":
-        self.bar.start()
+    def __enter__(self) -> "Display":
+        if self.console.is_terminal:
+            self.live.start()
+        self._tell()
         return self
 
     def __exit__(
@@ -42,44 +43,62 @@ class Live:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.bar.stop()
+        if self.live.is_started:
+            self.live.stop()
+        self._say_stored()
+        self.state = "ended" if error is None else "interrupted"
+        if isinstance(error, OSError):
+            return  # nothing more can be written
+        self._tell()
 
-    def start(self, job: Job) -> None:
-        """A job begins."""
-        self.bar.reset(self.task, total=1, description=describe(job).split(" (")[0], text="")
-        self.text = ""
-
-    def progress(self, done: int, total: int, text: str) -> None:
-        """The job at hand has done `done` of `total`; `text` says what it measures."""
-        self.text = text
-        if time.monotonic() - self.shown > 0.1:
-            self.bar.update(self.task, completed=done, total=total, text=text)
-            self.shown = time.monotonic()
-
-    def end(self, job: Job, outcome: Outcome) -> None:
-        """A job ended."""
-        self.ended += 1
-        text = f"{outcome.seconds:.1f} s"
+    def ended(self, job: Job, outcome: Outcome) -> None:
+        """A job has its final outcome."""
+        self.progress.end(job, outcome)
+        self.ended_jobs += 1
         if outcome.status == "stored":
-            text = "stored by an earlier run"
-        elif outcome.status in ("failed", "skipped"):
-            text = f"{outcome.status.upper()}: {outcome.message}"
-        elif self.text:
-            text += f", {self.text}"
-        line = f"[{self.ended}/{self.jobs}] {describe(job)}: {text}"
+            self.stored += 1
+            return
+        self._say_stored()
+        bad = outcome.status in ("failed", "skipped")
+        if not self.console.is_terminal or bad:
+            self._say(f"[{self.ended_jobs}/{self.total}] {describe(job)}: {_words(outcome)}")
+
+    def retry(self, job: Job, outcome: Outcome) -> None:
+        """An attempt failed and the job is tried again."""
+        self._say(f"{describe(job)}: {outcome.message}; trying again on a fresh worker")
+
+    def tick(self, engine: Engine, *, stopping: bool) -> None:
+        """Several times a second."""
+        if stopping and self.state == "running":
+            self.state = "stopping"
+            jobs = len(engine.running())
+            self._say(f"finishing {jobs} jobs, starting no more; Ctrl-C again stops at once")
+        if time.monotonic() - self.told > TOLD_EVERY:
+            self._say_stored()
+            self._tell()
+
+    def _tell(self) -> None:
+        record = self.progress.record(self.engine, self.files.progress, state=self.state)
+        self.files.save_status(record)
+        self.told = time.monotonic()
+
+    def _view(self) -> RenderableType:
+        record = self.progress.record(self.engine, self.files.progress, state=self.state)
+        bar = ProgressBar(total=max(1, self.total), completed=self.ended_jobs, width=40)
+        text = Text("\n".join(lines(record)), no_wrap=True, overflow="ellipsis")
+        return Group(text, bar)
+
+    def _say_stored(self) -> None:
+        if self.stored:
+            jobs = "1 job" if self.stored == 1 else f"{self.stored} jobs"
+            self._say(f"[{self.ended_jobs}/{self.total}] {jobs} stored by an earlier run")
+            self.stored = 0
+
+    def _say(self, line: str) -> None:
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def describe(job: Job) -> str:
-    """A job in a few words."""
-    s = job.settings
-    if job.kind == "train":
-        what = f"{s['arch']}, seed {s['seed']}, network {job.key[:6]}"
-        return f"train {s['method']} on {s['dataset']} ({what})"
-    if job.kind == "import":
-        return f"import {job.path}"
-    network = f"{s['arch']}, network {s['network'][:6]}"
-    if job.kind == "clean":
-        return f"predict the test set of {s['dataset']} ({network})"
-    threat = f"{s['threat']['norm']} {format_eps(s['threat']['eps'])}"
-    return f"{s['evaluator']} on {s['dataset']} {s['start']}-{s['stop']} ({threat}, {network})"
+def _words(outcome: Outcome) -> str:
+    if outcome.status in ("failed", "skipped"):
+        return f"{outcome.status.upper()}: {outcome.message}"
+    return f"{outcome.seconds:.1f} s" + (f", {outcome.text}" if outcome.text else "")

@@ -74,6 +74,13 @@ def make_parser() -> Parser:
         help="where to write leaderboard.md, .csv and .json "
         "(default: into the run folder; several runs are only printed)",
     )
+    status = _command(
+        commands,
+        "status",
+        "show how a run stands, from any shell",
+        "example:\n  python -m bench status run",
+    )
+    status.add_argument("run", metavar="RUN", help="a run folder (--out of a run)")
     show = _command(commands, "list", "show methods, evaluators, data sets, architectures", "")
     show.add_argument(
         "--plugin",
@@ -156,6 +163,26 @@ def _add_judging(parser: Parser, *, required: bool) -> None:
         default="run",
         help="the run folder: leaderboard, networks and all evidence (default: run)",
     )
-    add("--device", metavar="DEVICE", default="auto", help="auto, cpu or cuda:0 (default: auto)")
     add("--plugin", metavar="FILE", action="append", default=[],
         help="a Python file with a method or an evaluator of yours; may be repeated")  # fmt: skip
+    _add_running(parser)
+
+
+def _add_running(parser: Parser) -> None:
+    add = parser.add_argument_group("where and how the jobs run").add_argument
+    add("--engine", metavar="NAME", default="local",
+        help="local: worker processes of this machine; dask: a cluster; inline: one after the "
+        "other in this process, for debuggers (default: local)")  # fmt: skip
+    add("--address", metavar="URL",
+        help="of a running dask scheduler, e.g. tcp://host:8786 (default: --engine dask starts a "
+        "cluster on this machine)")  # fmt: skip
+    add("--gpus", metavar="N,M", default="auto",
+        help="auto: all; none: the CPU does everything; or numbers (default: auto)")  # fmt: skip
+    add("--jobs-per-gpu", metavar="N", default="1", help="that share a card (default: 1)")
+    add("--workers", metavar="N",
+        help="worker processes on the CPU (default: as many as there are cores, or jobs to share "
+        "them; their threads add up to the cores)")  # fmt: skip
+    add("--timeout", metavar="SECONDS", default="86400",
+        help="a job that takes longer is ended and tried once more; none: no limit "
+        "(default: 86400, a day)")  # fmt: skip
+    add("--dry-run", action="store_true", help="print cells, jobs and expected hours, and stop")

@@ -1,19 +1,17 @@
 """What a command asks for, as cells, and as a graph of jobs; nothing is trained or judged here."""
 
 import dataclasses
-import functools
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from bench import code
+from bench.code import code_of
 from bench.data import DataSet
 from bench.discovery import Catalogue, Plugin
 from bench.fields import flat
-from bench.job import Job, make_job
-from bench.request import Request
+from bench.job import Job, JobTemplate
+from bench.request import Checkpoint, Request
 from bench.settings import Training
 from bench.sources import SOURCES
 from evaluators.interface import Evaluator
@@ -66,19 +64,13 @@ def make_plan(request: Request, catalogue: Catalogue, data: Mapping[str, DataSet
     cells = []
     for dataset, norm in itertools.product(request.datasets, request.norms):
         source = SOURCES[dataset]
-        for arch, eps, method, seed in itertools.product(
-            request.archs or (source.arch,),
-            request.eps or (source.eps[norm],),
-            request.methods or (None,),
-            request.seeds if request.methods else (None,),
+        for arch, eps in itertools.product(
+            request.archs or (source.arch,), request.eps or (source.eps[norm],)
         ):
             case = Case(data=data[dataset], arch=arch, threat=Threat(norm=norm, eps=eps))
-            network = (
-                _imported(request, case)
-                if method is None or seed is None
-                else _trained(request, catalogue.methods[method], case, seed)
-            )
-            cells.append(_cell(request, catalogue, case, network))
+            judging = _Judging(request, catalogue, case)
+            for network in _networks(request, catalogue, case):
+                cells.append(judging.cell(network))
     return cells
 
 
@@ -104,90 +96,131 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """Where a cell's network comes from: its job, and the row's words for it."""
+    """Where a cell's network comes from: its job, and the row's words for it.
+
+    group: what it shares with networks that differ in nothing but their seed.
+    """
 
     job: Job
     method: str
     label: str
     settings: Mapping[str, Any]
     seed: int | None
+    group: str
 
 
-def _imported(request: Request, case: Case) -> Network:
-    checkpoint = request.checkpoint
-    assert checkpoint is not None
-    settings = case.about() | {"checkpoint": checkpoint.digest, "code": _code("checkpoint")}
-    job = make_job("import", settings, path=checkpoint.path)
+def _networks(request: Request, catalogue: Catalogue, case: Case) -> Iterator[Network]:
+    if request.checkpoint is not None:
+        yield _imported(request.checkpoint, case)
+        return
+    for name in request.methods:
+        yield from _trained(request, catalogue.methods[name], case)
+
+
+def _imported(checkpoint: Checkpoint, case: Case) -> Network:
+    own = {"checkpoint": checkpoint.digest, "code": code_of("import", None)}
+    job = JobTemplate("import", case.about(), resource="cpu").make(own, path=checkpoint.path)
     name = checkpoint.name
-    return Network(job=job, method=name, label=name, settings={}, seed=None)
+    return Network(job=job, method=name, label=name, settings={}, seed=None, group=job.key)
 
 
-def _trained(request: Request, plugin: Plugin, case: Case, seed: int) -> Network:
+def _trained(request: Request, plugin: Plugin, case: Case) -> Iterator[Network]:
+    """The networks of one method, seed by seed."""
     own = plugin.defaults(case.data.name, case.arch, case.threat)
     asked = request.overrides.get(("method", plugin.name), {})
     method = plugin.build({k: v for k, v in own.items() if k[:6] != "train."} | dict(asked))
     loop = {k.removeprefix("train."): v for k, v in own.items() if k[:6] == "train."}
     loop |= {"epochs": request.epochs} if request.epochs is not None else {}
     training = flat(Training(**loop | dict(request.overrides.get(("train", ""), {}))))
-    settings = case.about() | {
+    common = case.about() | {
         "dataset": case.data.name,
         "data": case.data.fingerprint("train"),
         "method": plugin.name,
         "fields": flat(method),
-        "code": [plugin.digest, _code("train", "data", "sources")],
+        "code": code_of("train", plugin.digest),
         "training": training,
-        "seed": seed,
         "threat": _plain(case.threat) if getattr(plugin.cls, "uses_threat", True) else None,
     }
     chosen = flat(method) | {f"train.{name}": value for name, value in training.items()}
-    job = make_job("train", settings)
-    return Network(job=job, method=plugin.name, label=plugin.cls.label, settings=chosen, seed=seed)
+    template = JobTemplate("train", common, resource="gpu")
+    group = template.make({}).key
+    for seed in request.seeds:
+        yield Network(job=template.make({"seed": seed}), method=plugin.name, group=group,
+                      label=plugin.cls.label, settings=chosen, seed=seed)  # fmt: skip
 
 
-def _cell(request: Request, catalogue: Catalogue, case: Case, network: Network) -> Cell:
-    available = len(case.data.y_test)
-    points = min(1000, available) if request.points is None else request.points
-    tested = case.about() | {"dataset": case.data.name, "data": case.data.fingerprint("test"),
-                             "network": network.job.key}  # fmt: skip
-    clean = make_job(
-        "clean", tested | {"code": _code("verdict", "worker")}, after=(network.job.key,)
-    )
-    judges: dict[str, tuple[Job, ...]] = {}
-    labels, refusals, settings = {}, {}, dict(network.settings)
-    for plugin in sorted((catalogue.evaluators[e] for e in request.evaluators), key=_cost):
-        own = plugin.defaults(case.data.name, case.arch, case.threat)
-        evaluator = plugin.build(own | dict(request.overrides.get(("evaluator", plugin.name), {})))
-        labels[plugin.name] = plugin.cls.label
-        if (reason := _refusal(evaluator, case)) is not None:
-            refusals[plugin.name] = reason
-            continue
-        fields = flat(evaluator)
-        settings |= {f"{plugin.name}.{name}": value for name, value in fields.items()}
-        judging = tested | {"evaluator": plugin.name, "fields": fields,
-                            "threat": _plain(case.threat),
-                            "code": [plugin.digest, _code("verdict", "worker")]}  # fmt: skip
-        after = (network.job.key, clean.key)
-        shards = _shards(points, getattr(plugin.cls, "shard", SHARD))
-        judges[plugin.name] = tuple(
-            _judge(judging | {"start": start, "stop": stop}, after, judges)
-            for start, stop in shards
+class _Judging:
+    """How the networks of a case are judged: built once, then a cell for each network."""
+
+    def __init__(self, request: Request, catalogue: Catalogue, case: Case) -> None:
+        self.case = case
+        available = len(case.data.y_test)
+        self.points = min(1000, available) if request.points is None else request.points
+        self.about = case.about() | {
+            "dataset": case.data.name, "data": case.data.fingerprint("test"),
+        }  # fmt: skip
+        self.clean = JobTemplate(
+            "clean", self.about | {"code": code_of("clean", None)}, resource="gpu"
         )
-    return Cell(
-        dataset=case.data.name, arch=case.arch, norm=case.threat.norm, eps=case.threat.eps,
-        points=points, network=network.job, clean=clean, judges=judges, evaluator_labels=labels,
-        refusals=refusals, method=network.method, label=network.label, seed=network.seed,
-        settings=settings, group=_group(network, judges, points),
-    )  # fmt: skip
+        self.labels: dict[str, str] = {}
+        self.refusals: dict[str, str] = {}
+        self.settings: dict[str, Any] = {}
+        self.steps: dict[str, tuple[JobTemplate, int]] = {}  # evaluator -> its jobs, their size
+        for plugin in sorted((catalogue.evaluators[e] for e in request.evaluators), key=_cost):
+            self._add(plugin, request.overrides.get(("evaluator", plugin.name), {}))
+        judging = [[template.make({}).key, step] for template, step in self.steps.values()]
+        self.group = JobTemplate(
+            "judge", {"judging": judging, "points": self.points}, resource="cpu"
+        )
+
+    def _add(self, plugin: Plugin, asked: Mapping[str, Any]) -> None:
+        case = self.case
+        own = plugin.defaults(case.data.name, case.arch, case.threat)
+        evaluator = plugin.build(own | dict(asked))
+        self.labels[plugin.name] = plugin.cls.label
+        if (reason := _refusal(evaluator, case)) is not None:
+            self.refusals[plugin.name] = reason
+            return
+        fields = flat(evaluator)
+        self.settings |= {f"{plugin.name}.{name}": value for name, value in fields.items()}
+        common = self.about | {
+            "evaluator": plugin.name, "fields": fields, "threat": _plain(case.threat),
+            "code": code_of("judge", plugin.digest),
+        }  # fmt: skip
+        template = JobTemplate("judge", common, resource=plugin.cls.resource)
+        self.steps[plugin.name] = template, getattr(plugin.cls, "shard", SHARD)
+
+    def cell(self, network: Network) -> Cell:
+        """The row of one network."""
+        own = {"network": network.job.key}
+        clean = self.clean.make(own, after=(network.job.key,))
+        judges: dict[str, tuple[Job, ...]] = {}
+        for name, (template, step) in self.steps.items():
+            judges[name] = tuple(
+                _judge(template, own | {"start": start, "stop": min(start + step, self.points)},
+                       (network.job.key, clean.key), judges)
+                for start in range(0, self.points, step)
+            )  # fmt: skip
+        case = self.case
+        return Cell(
+            dataset=case.data.name, arch=case.arch, norm=case.threat.norm, eps=case.threat.eps,
+            points=self.points, network=network.job, clean=clean, judges=judges,
+            evaluator_labels=self.labels, refusals=self.refusals, method=network.method,
+            label=network.label, seed=network.seed, settings={**network.settings, **self.settings},
+            group=self.group.make({"network": network.group}).key,
+        )  # fmt: skip
 
 
-def _group(network: Network, judges: Mapping[str, tuple[Job, ...]], points: int) -> str:
-    """A digest of everything but the seed (and the keys, which depend on it)."""
-    ours = ("network", "known", "start", "stop")
-    judging = [
-        {k: v for k, v in jobs[0].settings.items() if k not in ours} for jobs in judges.values()
-    ]
-    trained = {k: v for k, v in network.job.settings.items() if k != "seed"}
-    return make_job("judge", {"network": trained, "judging": judging, "points": points}).key
+def _judge(
+    template: JobTemplate, own: Mapping[str, Any], after: tuple[str, ...],
+    judges: Mapping[str, tuple[Job, ...]],
+) -> Job:  # fmt: skip
+    """A judging job that hears of all earlier evidence about its inputs."""
+    known: list[str] = []
+    for jobs in judges.values():
+        step = jobs[0].settings["stop"]
+        known += [j.key for j in jobs[own["start"] // step : -(-own["stop"] // step)]]
+    return template.make({**own, "known": known}, after=after, informed_by=tuple(known))
 
 
 def _refusal(evaluator: Evaluator, case: Case) -> str | None:
@@ -198,30 +231,8 @@ def _refusal(evaluator: Evaluator, case: Case) -> str | None:
         return f"its refusal() raises {type(error).__name__}: {error}"
 
 
-def _shards(points: int, step: int) -> list[tuple[int, int]]:
-    return [(start, min(start + step, points)) for start in range(0, points, step)]
-
-
-def _judge(
-    settings: Mapping[str, Any], after: tuple[str, ...], judges: Mapping[str, tuple[Job, ...]]
-) -> Job:
-    """A judging job that hears of all earlier evidence about its inputs."""
-    known: list[str] = []
-    for jobs in judges.values():
-        step = jobs[0].settings["stop"]
-        known += [j.key for j in jobs[settings["start"] // step : -(-settings["stop"] // step)]]
-    informed_by = tuple(known)
-    return make_job("judge", {**settings, "known": known}, after=after, informed_by=informed_by)
-
-
 def _plain(threat: Threat) -> dict[str, Any]:
     return {"norm": threat.norm, "eps": threat.eps, "box": list(threat.box)}
-
-
-@functools.cache
-def _code(*modules: str) -> str:
-    """The digest of bench modules and of the mathematics they use."""
-    return code.digest(*(Path(__file__).parent / f"{module}.py" for module in modules))
 
 
 def _cost(plugin: Plugin) -> tuple[int, str]:

@@ -78,7 +78,7 @@ def read_suite(name: str) -> dict[str, Any]:
 
 def make_request(options: argparse.Namespace, catalogue: Catalogue) -> Request:
     """The request that options (and a suite) describe, but for a checkpoint. Raises InputError."""
-    for key in ("suite", "out", "data", "device"):
+    for key in ("suite", "out", "data", "address"):
         if getattr(options, key, None) == "":
             raise InputError(f"--{key} expects a value, got ''")
     suite = read_suite(options.suite) if getattr(options, "suite", None) else {}

@@ -1,72 +1,210 @@
-"""Runs a graph of jobs, here and now, one after the other."""
+"""Runs a graph of jobs on an engine: what is ready, the longest first, failures contained.
 
-import errno
+Every job waits for the jobs it reads from and for nothing else. Of those that are ready, the one
+with the longest chain of work behind it goes first (its own expected seconds, plus those of the
+longest chain of jobs that wait for it). A job that fails is tried again (RETRIES), then fails
+those that cannot do without it, and nothing else.
+"""
+
+import heapq
+import signal
+import threading
 import time
-import traceback
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Protocol
 
+from bench.engines.interface import Engine
 from bench.job import Job
+from bench.outcome import Cause, Outcome
 
-FATAL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)  # the disk: no job can go on
+RETRIES: Mapping[Cause, int] = {"raised": 1, "timeout": 1, "killed": 3}
+"""How often a job is tried again, by what ended it; other causes are sure to come back."""
+TICK = 0.25  # seconds between two looks at the display
+ELSEWHERE = 1.0  # seconds until a job that a run beside this one is at is looked at again
+RANKING = 0.02  # share of the time that may go into ranking the waiting jobs anew
 
-Status = Literal["done", "stored", "failed", "skipped"]
 
+class Watch(Protocol):
+    """What is told how the run goes."""
 
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """How a job ended: done now, stored by an earlier run, failed, or skipped after a failure."""
+    def ended(self, job: Job, outcome: Outcome) -> None:
+        """A job has its final outcome."""
+        ...
 
-    status: Status
-    message: str = ""
-    details: str = ""
-    seconds: float = 0.0
+    def retry(self, job: Job, outcome: Outcome) -> None:
+        """An attempt failed and the job is tried again."""
+        ...
+
+    def tick(self, engine: Engine, *, stopping: bool) -> None:
+        """Several times a second."""
+        ...
 
 
 def run(
     jobs: Sequence[Job],
-    execute: Callable[[Job], None],
+    engine: Engine,
     *,
     stored: Callable[[Job], bool],
-    report: Callable[[Job, Outcome], None],
+    seconds: Callable[[Job], float],
+    watch: Watch,
 ) -> Mapping[str, Outcome]:
-    """Executes every job that is not stored, each after those it depends on; outcomes by key.
+    """Runs every job that is not stored, each after those it depends on; outcomes by key.
 
-    A job that raises fails itself and those that cannot do without it, nothing else. A full or
-    read-only disk and Ctrl-C end the run; what was finished stays stored.
+    jobs: each after the ones it names. seconds: how long a job is expected to take; it may change
+    its mind. The first Ctrl-C stops handing out jobs and waits for those at work, where the engine
+    can do that, and then raises KeyboardInterrupt, as the second does at once. A full or read-only
+    disk raises its OSError: no job can go on. What was finished stays stored.
     """
-    outcomes: dict[str, Outcome] = {}
-    for job in jobs:
-        outcomes[job.key] = _outcome(job, execute, stored, outcomes)
-        report(job, outcomes[job.key])
-    return outcomes
+    scheduler = _Scheduler(jobs, engine, stored, seconds, watch)
+    with _patience(engine.patient) as stopping:
+        return scheduler.run(stopping)
 
 
-def _outcome(
-    job: Job,
-    execute: Callable[[Job], None],
-    stored: Callable[[Job], bool],
-    outcomes: Mapping[str, Outcome],
-) -> Outcome:
-    if stored(job):
-        return Outcome(status="stored")
-    broken = [outcomes[key] for key in job.after if outcomes[key].status in ("failed", "skipped")]
-    if broken:
-        return Outcome(status="skipped", message=broken[0].message)
-    started = time.perf_counter()
+class _Scheduler:
+    def __init__(
+        self, jobs: Sequence[Job], engine: Engine, stored: Callable[[Job], bool],
+        seconds: Callable[[Job], float], watch: Watch,
+    ) -> None:  # fmt: skip
+        self.jobs = {job.key: job for job in jobs}
+        self.engine, self.stored, self.seconds, self.watch = engine, stored, seconds, watch
+        self.outcomes: dict[str, Outcome] = {}
+        self.followers: dict[str, list[str]] = {key: [] for key in self.jobs}
+        self.missing = {job.key: len({*job.after, *job.informed_by}) for job in jobs}
+        for job in jobs:
+            for key in {*job.after, *job.informed_by}:
+                self.followers[key].append(job.key)
+        self.ready: dict[str, list[tuple[float, int, str]]] = {"gpu": [], "cpu": []}  # heaps
+        self.order = {key: i for i, key in enumerate(self.jobs)}
+        self.active: set[str] = set()
+        self.elsewhere: dict[str, float] = {}  # key -> when to look again
+        self.attempts: dict[str, Counter[Cause]] = {}
+        self.again: set[str] = set()  # to be tried on a fresh worker
+        self.hopeless: set[tuple[object, str]] = set()  # failures that came back on a fresh worker
+        self.ranks, self.ranked, self.ranking = {}, time.monotonic(), 0.0  # type: ignore[var-annotated]
+
+    def run(self, stopping: Callable[[], bool]) -> Mapping[str, Outcome]:
+        self._rank()
+        self._release([key for key, n in self.missing.items() if n == 0])
+        while len(self.outcomes) < len(self.jobs):
+            self._look_again()
+            if not stopping():
+                self._hand_out()
+            elif not self.active:
+                raise KeyboardInterrupt
+            for job, outcome in self.engine.ended(TICK):
+                self._take(job, outcome)
+            self.watch.tick(self.engine, stopping=stopping())
+            if time.monotonic() - self.ranked > self.ranking / RANKING:
+                self._rank()
+        return self.outcomes
+
+    def _rank(self) -> None:
+        """Expected seconds of the longest chain that starts with each job; reorders the ready."""
+        started = time.monotonic()
+        for key in reversed(self.jobs):
+            if key not in self.outcomes:
+                behind = max(
+                    (self.ranks[f] for f in self.followers[key] if f in self.ranks), default=0.0
+                )
+                self.ranks[key] = self.seconds(self.jobs[key]) + behind
+        for heap in self.ready.values():
+            heap[:] = [(-self.ranks[key], i, key) for _, i, key in heap]
+            heapq.heapify(heap)
+        self.ranked = time.monotonic()
+        self.ranking = max(self.ranked - started, TICK * RANKING)
+
+    def _release(self, keys: list[str]) -> None:
+        """Jobs that wait for nothing any more: to be handed out, unless their end is known."""
+        while keys:
+            job = self.jobs[keys.pop()]
+            broken = [
+                self.outcomes[k]
+                for k in job.after
+                if self.outcomes[k].status in ("failed", "skipped")
+            ]
+            if broken:
+                keys += self._end(job, Outcome(status="skipped", cause=broken[0].cause,
+                                               message=broken[0].message))  # fmt: skip
+            elif self.stored(job):
+                keys += self._end(job, Outcome(status="stored"))
+            else:
+                self._queue(job)
+
+    def _queue(self, job: Job) -> None:
+        entry = (-self.ranks[job.key], self.order[job.key], job.key)
+        heapq.heappush(self.ready[job.resource], entry)
+
+    def _end(self, job: Job, outcome: Outcome) -> list[str]:
+        """Notes a job's outcome; the keys of those that waited for nothing else."""
+        self.outcomes[job.key] = outcome
+        self.ranks.pop(job.key, None)
+        self.watch.ended(job, outcome)
+        free = []
+        for key in self.followers[job.key]:
+            self.missing[key] -= 1
+            if self.missing[key] == 0:
+                free.append(key)
+        return free
+
+    def _hand_out(self) -> None:
+        for heap in self.ready.values():
+            while heap and self.engine.fits(job := self.jobs[heap[0][2]]):
+                heapq.heappop(heap)
+                self.active.add(job.key)
+                fresh = job.key in self.again
+                self.again.discard(job.key)
+                self.engine.submit(job, rank=self.ranks[job.key], fresh=fresh)
+
+    def _take(self, job: Job, outcome: Outcome) -> None:
+        """What an attempt came to."""
+        self.active.discard(job.key)
+        if outcome.status == "elsewhere":
+            self.elsewhere[job.key] = time.monotonic() + ELSEWHERE
+        elif outcome.cause == "disk":
+            raise OSError(outcome.errno, outcome.message)
+        elif outcome.status == "failed" and self._try_again(job, outcome):
+            self.watch.retry(job, outcome)
+            self.again.add(job.key)
+            self._queue(job)
+        else:
+            self._release(self._end(job, outcome))
+
+    def _try_again(self, job: Job, outcome: Outcome) -> bool:
+        if self.engine.retries:
+            return False
+        what = (job.settings.get("method") or job.settings.get("evaluator"), outcome.message)
+        tried = self.attempts.setdefault(job.key, Counter())
+        tried[outcome.cause] += 1
+        if tried[outcome.cause] > RETRIES.get(outcome.cause, 0):
+            self.hopeless.add(what)
+            return False
+        # A plugin that fails alike on every shard shall not cost a fresh worker for each of them.
+        return outcome.cause != "raised" or what not in self.hopeless
+
+    def _look_again(self) -> None:
+        now = time.monotonic()
+        for key in [key for key, when in self.elsewhere.items() if when <= now]:
+            del self.elsewhere[key]
+            self._release([key])
+
+
+@contextmanager
+def _patience(patient: bool) -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C was pressed; a second one raises, as does the first where not `patient`."""
+    pressed = threading.Event()
+
+    def press(*_: object) -> None:
+        if pressed.is_set():
+            raise KeyboardInterrupt
+        pressed.set()
+
+    if not (patient and threading.current_thread() is threading.main_thread()):
+        yield pressed.is_set
+        return
+    before = signal.signal(signal.SIGINT, press)
     try:
-        execute(job)
-    except (Exception, SystemExit) as error:
-        if isinstance(error, OSError) and error.errno in FATAL:
-            raise
-        seconds = time.perf_counter() - started
-        details = traceback.format_exc()
-        return Outcome(status="failed", message=_one_line(error), details=details, seconds=seconds)
-    return Outcome(status="done", seconds=time.perf_counter() - started)
-
-
-def _one_line(error: BaseException) -> str:
-    text = (str(error).strip().splitlines() or [""])[0]
-    plain = type(error).__module__.startswith(("bench.", "relu."))  # our own messages say it all
-    return text if plain and text else f"{type(error).__name__}: {text}"
+        yield pressed.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)

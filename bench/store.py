@@ -7,10 +7,6 @@ A folder, called a store, holds
     evidence/KEY/  evidence.parquet (index, low, high, seconds, outcome),
                    witness.safetensors (index, witness), settings.json
 
-    run.json       the cells of the latest command on this folder, and which jobs failed
-    leaderboard.*  its table
-    logs/KEY.log   the traceback of a failed job
-
 KEY is the digest of everything the result depends on (bench/plan.py). An entry exists only
 complete: it is built under drafts/ and appears by one rename, so a killed run leaves no torn
 entry and two runs on one store cannot mix. settings.json repeats the settings behind KEY beside
@@ -68,6 +64,12 @@ class Store:
     def has(self, kind: Kind, key: str) -> bool:
         """Whether the entry is there (and was complete when it was made)."""
         return (self.root / kind / key / SETTINGS).is_file()
+
+    def keys(self, kind: Kind) -> list[str]:
+        """Keys of the entries of a kind, damaged or not."""
+        with contextlib.suppress(OSError):
+            return [path.name for path in (self.root / kind).iterdir()]
+        return []
 
     def intact(self, kind: Kind, key: str) -> bool:
         """Whether the entry is there and none of its files has changed since it was made."""
@@ -155,21 +157,6 @@ class Store:
         except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
             return None
 
-    def save_text(self, name: str, text: str) -> None:
-        """Replaces a file in the store's folder in one step."""
-        draft = self.root / "drafts" / f"{name}.{os.getpid()}"
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(self.root / name)
-
-    def save_log(self, key: str, text: str) -> None:
-        """Keeps what a failed job said, in full."""
-        (self.root / "logs").mkdir(exist_ok=True)
-        (self.root / "logs" / f"{key}.log").write_text(text, encoding="utf-8")
-
-    def save_run(self, record: Mapping[str, Any]) -> None:
-        """Records what the latest command on this folder asked for, and which jobs failed."""
-        self.save_text("run.json", json.dumps(record, indent=1, allow_nan=False) + "\n")
-
     def _checkpoint(self, key: str) -> Path:
         return self.root / "drafts" / f"training-{key}" / "checkpoint.pt"
 
@@ -220,15 +207,6 @@ def _damaged(path: Path) -> InputError:
 def _parquet(table: pd.DataFrame) -> bytes:
     # All results reach the disk through write_bytes, whose error on a full disk is an OSError.
     return bytes(table.to_parquet())
-
-
-def read_run(root: Path) -> dict[str, Any]:
-    """The record of the run that a folder holds. Raises InputError where there is none."""
-    try:
-        run = json.loads((root / "run.json").read_text(encoding="utf-8"))
-        return {"cells": list(run["cells"]), "failures": dict(run["failures"])}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{str(root)!r} is no run folder: run.json is missing or torn") from error
 
 
 def _flush(folder: Path) -> None:

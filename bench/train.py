@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from bench.data import DataSet, augment
+from bench.halving import free_cached_memory
+from bench.outcome import is_out_of_memory
 from bench.settings import Training
 from methods.interface import Method
 from relu.ascent import ascend
@@ -22,9 +24,13 @@ LAST_PART = 0.9  # from here on the learning rate is divided by 10 [CAH19, Appen
 class Diverged(RuntimeError):
     """A training whose loss or weights are no longer finite; the message names the epoch."""
 
+    cause = "diverged"
+
 
 class BadLoss(RuntimeError):
     """A method whose loss is no scalar tensor."""
+
+    cause = "bad result"
 
 
 class Watcher:
@@ -36,6 +42,9 @@ class Watcher:
 
     def step(self, epoch: int, done: int, total: int) -> None:
         """After each mini-batch."""
+
+    def halved(self, parts: int, reason: str) -> None:
+        """When a mini-batch does not fit into memory, and is computed in so many parts instead."""
 
     def epoch(self, row: dict[str, Any], state: dict[str, Any]) -> None:
         """After each epoch: its line of the history, and the state that `resume` may return."""
@@ -68,9 +77,10 @@ def train(
         net.load_state_dict(state["net"])
         adam.load_state_dict(state["adam"])
         history = state["history"]
+    step = _Step(net, method, threat, watcher)
     for epoch in range(len(history), training.epochs):
         started = time.perf_counter()
-        loss = _epoch(net, method, x, y, threat, training, seed, epoch, augmented, adam, watcher)
+        loss = _epoch(step, x, y, training, seed, epoch, augmented, adam)
         _require_finite(net, loss, epoch + 1, training.epochs)
         clean_error, pgd_error = _errors(net, x[:WATCHED], y[:WATCHED], threat, seed)
         row = {
@@ -86,29 +96,58 @@ def train(
     return history
 
 
+class _Step:
+    """Gradients of mini-batches, in as many parts as memory asks for."""
+
+    def __init__(self, net: nn.Module, method: Method, threat: Threat, watcher: Watcher) -> None:
+        self.net, self.method, self.threat, self.watcher = net, method, threat, watcher
+        self.parts = 1
+
+    def gradient(self, x: Tensor, y: Tensor, progress: float) -> Tensor:
+        """Sets the parameters' gradients to those of the batch's mean loss, which it returns."""
+        while True:
+            self.net.zero_grad(set_to_none=True)
+            try:
+                return self._in_parts(x, y, progress)
+            except Exception as error:
+                if not is_out_of_memory(error) or self.parts >= len(x):
+                    raise
+                reason = str(error).partition("\n")[0]
+            self.parts *= 2
+            free_cached_memory()
+            self.watcher.halved(self.parts, reason)
+
+    def _in_parts(self, x: Tensor, y: Tensor, progress: float) -> Tensor:
+        total = torch.zeros((), device=x.device)
+        for some_x, some_y in zip(x.chunk(self.parts), y.chunk(self.parts), strict=True):
+            loss = self.method.loss(self.net, some_x, some_y, threat=self.threat, progress=progress)
+            if not isinstance(loss, Tensor) or loss.shape != ():
+                got = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
+                name = type(self.method).__name__
+                raise BadLoss(f"{name}.loss: expected a scalar loss, got {got}")
+            loss = loss * (len(some_x) / len(x)) if self.parts > 1 else loss
+            loss.backward()
+            total += loss.detach()
+        return total
+
+
 def _epoch(
-    net: nn.Module, method: Method, x: Tensor, y: Tensor, threat: Threat, training: Training,
-    seed: int, epoch: int, augmented: bool, adam: torch.optim.Adam, watcher: Watcher,
+    step: _Step, x: Tensor, y: Tensor, training: Training, seed: int, epoch: int, augmented: bool,
+    adam: torch.optim.Adam,
 ) -> float:  # fmt: skip
     """One pass over the training set; the mean loss."""
     torch.manual_seed(seed * 1_000_003 + epoch)
-    net.train()
+    step.net.train()
     batches = torch.randperm(len(x), device=x.device).split(training.batch)
     total = torch.zeros((), device=x.device)
     for i, rows in enumerate(batches):
         progress = (epoch + i / len(batches)) / training.epochs
         for group in adam.param_groups:
             group["lr"] = training.lr / (10 if progress >= LAST_PART else 1)
-        inputs = augment(x[rows]) if augmented else x[rows]
-        loss = method.loss(net, inputs, y[rows], threat=threat, progress=progress)
-        if not isinstance(loss, Tensor) or loss.shape != ():
-            got = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
-            raise BadLoss(f"{type(method).__name__}.loss: expected a scalar loss, got {got}")
-        adam.zero_grad(set_to_none=True)
-        loss.backward()
+        loss = step.gradient(augment(x[rows]) if augmented else x[rows], y[rows], progress)
         adam.step()
-        total += loss.detach() * len(rows)
-        watcher.step(epoch + 1, i + 1, len(batches))
+        total += loss * len(rows)
+        step.watcher.step(epoch + 1, i + 1, len(batches))
     return total.item() / len(x)
 
 

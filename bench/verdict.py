@@ -1,6 +1,6 @@
 """Evidence, replayed and checked, becomes an interval per test input."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,8 @@ from relu.witness import adversarial
 
 class BadEvidence(RuntimeError):
     """Evidence that is malformed: wrong shapes, a NaN or negative radius."""
+
+    cause = "bad result"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +59,19 @@ def replay(
         high=torch.where(good, threat.distance(x, witness), nothing).cpu(),
         witness=torch.where(good.view(-1, *[1] * (x.ndim - 1)), witness, torch.nan).cpu(),
         outcome=outcome,
+    )
+
+
+def joined(parts: Sequence[Evidence]) -> Evidence:
+    """The evidence about inputs that were judged in parts, in order."""
+    if len(parts) == 1:
+        return parts[0]
+    times = [part.seconds for part in parts if part.seconds is not None]
+    return Evidence(
+        low=torch.cat([part.low for part in parts]),
+        witness=torch.cat([part.witness for part in parts]),
+        outcome=[outcome for part in parts for outcome in part.outcome],
+        seconds=torch.cat(times) if len(times) == len(parts) else None,
     )
 
 

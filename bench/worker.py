@@ -1,5 +1,6 @@
 """What each kind of job does: train or import a network, predict the test set, judge a shard."""
 
+import functools
 import os
 import time
 from collections.abc import Mapping
@@ -11,8 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from bench.checkpoint import read_checkpoint
-from bench.data import DataSet
-from bench.discovery import Catalogue
+from bench.code import code_of
+from bench.data import DataSet, load
+from bench.discovery import Catalogue, Kind
+from bench.halving import in_parts
 from bench.job import Job
 from bench.memory import keep_freed_memory
 from bench.provenance import provenance
@@ -20,49 +23,75 @@ from bench.settings import Training
 from bench.sources import SOURCES
 from bench.store import Store
 from bench.train import Watcher, train
-from bench.verdict import Replay, combine, replay
-from evaluators.interface import Interval
+from bench.verdict import Replay, combine, joined, replay
+from evaluators.interface import Evidence, Interval
+from relu.names import InputError
 from relu.networks import build
 from relu.threat import Threat
 from relu.witness import adversarial, in_float64
 
+BATCH = 1000  # inputs that are predicted at once
 CHECKPOINT_EVERY = 20.0  # seconds of training that a kill may cost
 
 
 @runtime_checkable
-class Display(Protocol):
-    """What a person sees of the job that runs."""
+class Notes(Protocol):
+    """Whom a job tells how far it is."""
 
-    def progress(self, done: int, total: int, text: str) -> None: ...
+    def progress(self, done: int, total: int) -> None:
+        """After each step."""
+        ...
+
+    def note(self, text: str) -> None:
+        """What shall be remembered: losses and errors of an epoch, parts that were too large."""
+        ...
 
 
 class Worker:
-    """Runs jobs on one device, reading from and writing to one store."""
+    """Runs jobs in this process, reading from and writing to one store.
 
-    def __init__(
-        self,
-        store: Store,
-        catalogue: Catalogue,
-        data: Mapping[str, DataSet],
-        device: torch.device,
-        display: Display,
-    ) -> None:
-        self.store, self.catalogue, self.data = store, catalogue, data
-        self.device, self.display = device, display
+    Jobs whose resource is a GPU run on the first card that the process sees, if there is one.
+    """
+
+    def __init__(self, store: Store, catalogue: Catalogue, data_folder: Path | None) -> None:
+        self.store, self.catalogue, self.data_folder = store, catalogue, data_folder
+        self._data: dict[str, DataSet] = {}
+        self.device = torch.device("cpu")
         keep_freed_memory()
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True, warn_only=True)
 
-    def execute(self, job: Job) -> None:
+    def execute(self, job: Job, notes: Notes) -> None:
         """Does the job and stores its result under its key; whatever goes wrong raises."""
+        self._require_same_code(job)
+        on_gpu = job.resource == "gpu" and torch.cuda.is_available()
+        self.device = torch.device("cuda" if on_gpu else "cpu")
         self.store.discard(job.stored, job.key)  # damaged, or resting on inputs that are gone
         work = {"train": self._train, "import": self._import, "clean": self._clean,
                 "judge": self._judge}[job.kind]  # fmt: skip
-        work(job)
+        work(job, notes)
 
-    def _train(self, job: Job) -> None:
+    def _require_same_code(self, job: Job) -> None:
+        """A worker elsewhere, or one that starts late, may have other code than the plan's."""
         s = job.settings
-        data, source = self.data[s["dataset"]], SOURCES[s["dataset"]]
+        kind: Kind = "method" if job.kind == "train" else "evaluator"
+        plugin = self.catalogue.of(kind).get(str(s.get(kind)))
+        if s["code"] != code_of(job.kind, plugin.digest if plugin else None):
+            what = f"{kind} {s[kind]!r} or the bench" if plugin else "the bench"
+            raise InputError(f"the code of {what} is not what it was when the run was planned")
+
+    def data(self, job: Job, part: str) -> DataSet:
+        """The job's data set. Raises InputError where it is not the one the job is about."""
+        name = job.settings["dataset"]
+        if name not in self._data:
+            self._data[name] = load(name, self.data_folder)
+        if self._data[name].fingerprint(part) != job.settings["data"]:
+            raise InputError(f"the {part} data of {name} are not what they were in the plan")
+        return self._data[name]
+
+    def _train(self, job: Job, notes: Notes) -> None:
+        s = job.settings
+        data, source = self.data(job, "train"), SOURCES[s["dataset"]]
         method = self.catalogue.methods[s["method"]].build(s["fields"])
         usual = Threat(norm="linf", eps=source.eps["linf"])
         threat = _threat(s["threat"]) if s["threat"] else usual
@@ -71,26 +100,25 @@ class Worker:
         history = train(
             net, method, data, threat=threat, training=training,
             seed=s["seed"], augmented=source.augment,
-            watcher=_Checkpoints(self.store, job.key, training.epochs, self.display),
+            watcher=_Checkpoints(self.store, job.key, training.epochs, notes),
         )  # fmt: skip
         seconds = sum(row["seconds"] for row in history)  # of all legs, where it was resumed
         self.store.save_network(job.key, net, history, self._about(job, seconds))
 
-    def _import(self, job: Job) -> None:
+    def _import(self, job: Job, notes: Notes) -> None:
         s = job.settings
         net = build(s["arch"], tuple(s["shape"]), s["classes"])
         net.load_state_dict(read_checkpoint(Path(job.path), s["arch"], s["shape"], s["classes"]))
         self.store.save_network(job.key, net, [], self._about(job, 0.0))
 
-    def _clean(self, job: Job) -> None:
-        data, exact_net = self.data[job.settings["dataset"]], in_float64(self._net(job))
+    def _clean(self, job: Job, notes: Notes) -> None:
+        data, exact_net = self.data(job, "test"), in_float64(self._net(job))
         started = time.perf_counter()
         wrong, predicted = [], []
-        for x, y in zip(data.x_test.split(1000), data.y_test.split(1000), strict=True):
-            x, y = x.to(self.device), y.to(self.device)
-            wrong.append(adversarial(exact_net, x, y).cpu())
-            with torch.no_grad():
-                predicted.append(exact_net(x.double()).argmax(1).cpu())
+        for x, y in zip(data.x_test.split(BATCH), data.y_test.split(BATCH), strict=True):
+            for found in in_parts(functools.partial(self._predict, exact_net, x, y), len(x)):
+                wrong.append(found[0])
+                predicted.append(found[1])
         table = pd.DataFrame({
             "index": range(len(data.y_test)),
             "label": data.y_test.numpy(),
@@ -100,18 +128,35 @@ class Worker:
         seconds = time.perf_counter() - started
         self.store.save_clean(job.key, table, self._about(job, seconds))
 
-    def _judge(self, job: Job) -> None:
+    def _predict(
+        self, exact_net: nn.Module, x: Tensor, y: Tensor, start: int, stop: int
+    ) -> tuple[Tensor, Tensor]:
+        """Which of x[start:stop] are misclassified, and the classes they are given."""
+        x, y = x[start:stop].to(self.device), y[start:stop].to(self.device)
+        with torch.no_grad():
+            return adversarial(exact_net, x, y).cpu(), exact_net(x.double()).argmax(1).cpu()
+
+    def _judge(self, job: Job, notes: Notes) -> None:
         s = job.settings
-        data, part = self.data[s["dataset"]], slice(s["start"], s["stop"])
+        data, part = self.data(job, "test"), slice(s["start"], s["stop"])
         x, y = data.x_test[part].to(self.device), data.y_test[part].to(self.device)
         net, threat = self._net(job), _threat(s["threat"])
         exact_net = in_float64(net)  # before the evaluator has its hands on the network
         evaluator = self.catalogue.evaluators[s["evaluator"]].build(s["fields"])
         known = self._known(job)
-        torch.manual_seed(int(job.key[:15], 16))
         started = time.perf_counter()
-        # Copies, as what an evaluator does in place must not reach the data or the replay.
-        evidence = evaluator.judge(net, x.clone(), y.clone(), threat=threat, known=known)
+
+        def judge(start: int, stop: int) -> Evidence:
+            # Copies, as what an evaluator does in place must not reach the data or the replay.
+            torch.manual_seed(int(job.key[:15], 16) + start)
+            some = slice(start, stop)
+            heard = Interval(low=known.low[some].clone(), high=known.high[some].clone())
+            found: Evidence = evaluator.judge(
+                net, x[some].clone(), y[some].clone(), threat=threat, known=heard
+            )
+            return found
+
+        evidence = joined(in_parts(judge, len(x), note=notes.note))
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         seconds = time.perf_counter() - started
@@ -141,54 +186,60 @@ class Worker:
 
     def stored(self, job: Job) -> bool:
         """Whether the job's result is there and rests on what its inputs are now."""
-        if not self.store.intact(job.stored, job.key):
-            return False
-        return bool(self.store.settings(job.stored, job.key)["inputs"] == self._inputs(job))
-
-    def _inputs(self, job: Job) -> dict[str, Any]:
-        """What a result rests on beyond its key: the network's very weights, the informers heard.
-
-        A network that was lost and trained again, or an evaluator that failed and then did not,
-        is thus no reason to trust what was computed before.
-        """
-        if "network" not in job.settings:
-            return {}
-        weights = self.store.weights_digest(job.settings["network"])
-        heard = [key for key in job.informed_by if self.store.has("evidence", key)]
-        return {"weights": weights, "heard": heard}
+        return stored(self.store, job)
 
     def _about(self, job: Job, seconds: float) -> dict[str, Any]:
         """What settings.json says: the settings behind the key, where and how it was made."""
         return {
             "kind": job.kind,
             "settings": dict(job.settings),
-            "inputs": self._inputs(job),
+            "inputs": _inputs(self.store, job),
             "seconds": seconds,
             "provenance": provenance(self.device),
         }
 
 
-class _Checkpoints(Watcher):
-    """Shows a training's progress and keeps checkpoints from which a killed one goes on."""
+def stored(store: Store, job: Job) -> bool:
+    """Whether the job's result is in the store and rests on what its inputs are now."""
+    if not store.has(job.stored, job.key) or not store.intact(job.stored, job.key):
+        return False
+    return bool(store.settings(job.stored, job.key)["inputs"] == _inputs(store, job))
 
-    def __init__(self, store: Store, key: str, epochs: int, display: Display) -> None:
-        self.store, self.key, self.epochs, self.display = store, key, epochs, display
-        self.saved, self.text = time.monotonic(), ""
-        self.done, self.total = 0, 1  # steps
+
+def _inputs(store: Store, job: Job) -> dict[str, Any]:
+    """What a result rests on beyond its key: the network's very weights, the informers heard.
+
+    A network that was lost and trained again, or an evaluator that failed and then did not, is
+    thus no reason to trust what was computed before.
+    """
+    if "network" not in job.settings:
+        return {}
+    weights = store.weights_digest(job.settings["network"])
+    heard = [key for key in job.informed_by if store.has("evidence", key)]
+    return {"weights": weights, "heard": heard}
+
+
+class _Checkpoints(Watcher):
+    """Tells a training's progress and keeps checkpoints from which a killed one goes on."""
+
+    def __init__(self, store: Store, key: str, epochs: int, notes: Notes) -> None:
+        self.store, self.key, self.epochs, self.notes = store, key, epochs, notes
+        self.saved = time.monotonic()
 
     def resume(self) -> dict[str, Any] | None:
         return self.store.load_checkpoint(self.key)
 
     def step(self, epoch: int, done: int, total: int) -> None:
-        self.done, self.total = (epoch - 1) * total + done, self.epochs * total
-        self.display.progress(self.done, self.total, self.text)
+        self.notes.progress((epoch - 1) * total + done, self.epochs * total)
+
+    def halved(self, parts: int, reason: str) -> None:
+        self.notes.note(f"out of memory, batches in {parts} parts from here on: {reason}")
 
     def epoch(self, row: dict[str, Any], state: dict[str, Any]) -> None:
-        self.text = (
+        self.notes.note(
             f"epoch {row['epoch']}/{self.epochs} loss {row['loss']:.3f} "
             f"error {row['clean_error']:.1%} PGD {row['pgd_error']:.1%}"
         )
-        self.display.progress(self.done, self.total, self.text)
         if time.monotonic() - self.saved > CHECKPOINT_EVERY:
             self.store.save_checkpoint(self.key, state)
             self.saved = time.monotonic()

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.store import Kind, Store, read_run
+from bench.runfiles import read_run
+from bench.store import Kind, Store
 from bench.verdict import Verdict, combine
 
 EXACT = 1e-6  # an interval at most this wide (pixel units) counts as an exact radius

@@ -13,6 +13,7 @@ from leaderboard.rows import Row
 from relu.threat import format_eps
 
 DASH = "–"
+ABOUT = ("data set", "arch", "threat", "method", "points")
 HEADERS = {
     "test_error": "test error (%)",
     "robust_error_low": "robust error ≥ (%)",
@@ -27,64 +28,111 @@ Each network stands between two proven numbers. *robust error ≥*: inputs that 
 or have an adversarial input within eps, replayed in float64. *robust error ≤*: inputs without a
 certificate at eps. *undecided*: the gap. *radius*: bounds on the mean norm of the smallest
 adversarial perturbation, 0 for misclassified inputs. *exact*: inputs whose radius is known. Test
-error is over the whole test set, everything else over the first *points* inputs of it."""
+error is over the whole test set, everything else over the first *points* inputs of it. Under an
+evaluator's name: how many inputs were left to it."""
 
 
 def to_json(rows: Sequence[Row]) -> str:
-    """A list of rows, every number in full precision."""
-    return json.dumps(list(rows), indent=1, allow_nan=False) + "\n"
+    """A list of rows, every number in full precision, without what clocks measured."""
+    return json.dumps([_timeless(row) for row in rows], indent=1, allow_nan=False) + "\n"
 
 
 def to_csv(rows: Sequence[Row]) -> str:
-    """One line per row; seconds and settings spread over columns."""
+    """One line per row, without what clocks measured; settings spread over columns."""
     flat = []
     for row in rows:
-        plain = {k: v for k, v in row.items() if not isinstance(v, dict | list)}
-        plain |= {f"seconds_{k}": v for k, v in row["seconds"].items()}
+        plain = {k: v for k, v in _timeless(row).items() if not isinstance(v, dict | list)}
         plain |= dict(row["settings"])
         plain["notes"] = "; ".join(_notes(row))
         flat.append(plain)
     return str(pd.DataFrame(flat).to_csv(index=False))
 
 
+def seconds_to_csv(rows: Sequence[Row]) -> str:
+    """What each row cost: seconds of its training and of each evaluator."""
+    columns = ("dataset", "arch", "norm", "eps", "method", "label", "group", "seed", "points")
+    costs = [
+        {name: row[name] for name in columns}
+        | {"train": row["train_seconds"]} | dict(row["seconds"]) for row in rows
+    ]  # fmt: skip
+    return str(pd.DataFrame(costs).to_csv(index=False))
+
+
+def seconds_to_markdown(rows: Sequence[Row]) -> str:
+    """The cost of each line of `to_markdown`, in the same order."""
+    evaluators = _evaluators(rows)
+    labels = _labels(rows)
+    lines = [
+        [
+            *_about(group, labels[group[0]["group"]]),
+            _mean([row["train_seconds"] for row in group], 1, 1),
+            *(_mean([row["seconds"].get(name) for row in group], 1, 1) for name in evaluators),
+        ]
+        for group in _groups(rows)
+    ]
+    headers = [*ABOUT, "train (s)", *(f"{label} (s)" for label in evaluators.values())]
+    return _table(lines, headers)
+
+
+def _timeless(row: Row) -> Row:
+    return {name: value for name, value in row.items() if name not in ("train_seconds", "seconds")}
+
+
 def to_markdown(rows: Sequence[Row]) -> str:
     """A table of methods, seeds folded into mean ± standard deviation, with footnotes."""
-    evaluators = {name: label for row in rows for name, label in row["evaluator_labels"].items()}
+    evaluators = _evaluators(rows)
     labels = _labels(rows)
     footnotes: list[str] = []
     lines = []
     for group in _groups(rows):
         lines.append(_line(group, labels[group[0]["group"]], evaluators, footnotes))
-    headers = [
-        "data set", "arch", "threat", "method", "points",
-        *(HEADERS[n] for n in HEADERS),
-        "train (s)", *(f"{label} (s)" for label in evaluators.values()),
-    ]  # fmt: skip
+    headers = [*ABOUT, *HEADERS.values(), *evaluators.values()]
+    notes = "".join(f"\n[{i}] {_plain(note)}  " for i, note in enumerate(footnotes, 1))
+    return (
+        f"{_table(lines, headers)}{notes}\n{LEGEND}\n"
+        if notes
+        else f"{_table(lines, headers)}\n{LEGEND}\n"
+    )
+
+
+def _table(lines: Sequence[Sequence[str]], headers: Sequence[str]) -> str:
     align = ["left"] * 4 + ["right"] * (len(headers) - 4)
     table = tabulate(lines, headers=headers, tablefmt="pipe", colalign=align, disable_numparse=True)
-    notes = "".join(f"\n[{i}] {_plain(note)}  " for i, note in enumerate(footnotes, 1))
-    return f"{table}\n{notes}\n\n{LEGEND}\n" if notes else f"{table}\n\n{LEGEND}\n"
+    return f"{table}\n"
+
+
+def _evaluators(rows: Sequence[Row]) -> dict[str, str]:
+    return {name: label for row in rows for name, label in row["evaluator_labels"].items()}
+
+
+def _about(rows: Sequence[Row], label: str) -> list[str]:
+    """The cells under ABOUT."""
+    first = rows[0]
+    seeds = f" ({len(rows)} seeds)" if len(rows) > 1 else ""
+    threat = f"{first['norm']} {format_eps(first['eps'])}"
+    return [first["dataset"], first["arch"], threat, _plain(label) + seeds, str(first["points"])]
 
 
 def _line(
     rows: Sequence[Row], label: str, evaluators: dict[str, str], footnotes: list[str]
 ) -> list[str]:
-    first = rows[0]
+    line = _about(rows, label)
     network_notes = [n for row in rows for n in _notes(row, "network", "contradictions")]
-    seeds = f" ({len(rows)} seeds)" if len(rows) > 1 else ""
-    line = [
-        first["dataset"], first["arch"], f"{first['norm']} {format_eps(first['eps'])}",
-        _plain(label) + seeds + _marks(network_notes, footnotes), str(first["points"]),
-    ]  # fmt: skip
+    line[3] += _marks(network_notes, footnotes)
     for name in HEADERS:
         scale, digits = (1, 4) if name.startswith("radius") else (100, 2)
         line.append(_mean([row[name] for row in rows], scale, digits))
-    line.append(_mean([row["train_seconds"] for row in rows], 1, 1))
     for name in evaluators:
         notes = [n for row in rows for n in _notes(row, name)]
-        seconds = _mean([row["seconds"].get(name) for row in rows], 1, 1)
-        line.append(seconds + _marks(notes, footnotes))
+        line.append(_judged(rows, name) + _marks(notes, footnotes))
     return line
+
+
+def _judged(rows: Sequence[Row], evaluator: str) -> str:
+    """How many inputs the evaluator worked on, a dash where it did not run."""
+    counts = [row["outcomes"].get(evaluator) for row in rows]
+    worked = [sum(n for o, n in c.items() if not o.startswith("skipped")) for c in counts if c]
+    return str(round(statistics.fmean(worked))) if len(worked) == len(rows) else DASH
 
 
 def _plain(text: str) -> str:

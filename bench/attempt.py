@@ -1,0 +1,128 @@
+"""One attempt at a job, inside a worker process: its lock, its log, its time limit, its outcome."""
+
+import contextlib
+import faulthandler
+import functools
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+import torch
+
+from bench.discovery import discover
+from bench.job import Job
+from bench.outcome import Outcome, failure, timed_out
+from bench.runfiles import ATTEMPT, RunFiles
+from bench.store import Store
+from bench.worker import Worker
+
+NOTED_EVERY = 2.0  # seconds between two notes of a job's progress
+LATE_AGAIN = 2  # attempts of one run that may be over their time
+
+# Jobs own torch's global generator, its number of threads and the time limit of their process.
+_one_at_a_time = threading.Lock()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """What a worker must know to do any job of a run; it can be sent anywhere.
+
+    root: the run folder, which all workers share. plugins: files given by path. data: the folder
+    of --data. timeout: seconds per job (None: no limit). apart: whether the process is a worker's
+    own: what it prints goes to the job's log, and running out of time ends it. run: a name of this
+    run, to tell its attempts from those of others.
+    """
+
+    root: str
+    plugins: tuple[str, ...]
+    data: str | None
+    timeout: float | None
+    apart: bool
+    run: str
+
+    def attempt(self, job: Job, threads: int) -> Outcome:
+        """Does a job in this process, with so many torch threads (0: as it is); never raises.
+
+        An outcome of status "elsewhere" says that another process is at the same job.
+        """
+        with _one_at_a_time:
+            started = time.perf_counter()
+            try:
+                return self._locked(job, threads)
+            except (Exception, SystemExit) as error:
+                return failure(error, seconds=time.perf_counter() - started)
+
+    def _locked(self, job: Job, threads: int) -> Outcome:
+        files = RunFiles(Path(self.root))
+        with files.claim(job.key) as free:
+            if not free:
+                return Outcome(status="elsewhere")
+            if self.timeout and files.timeouts(job.key, self.run) >= LATE_AGAIN:
+                return timed_out(self.timeout)  # where the engine itself goes on trying
+            worker = _worker(self)
+            if worker.stored(job):  # by a run beside this one
+                return Outcome(status="stored")
+            if threads:
+                torch.set_num_threads(threads)
+            with files.log(job.key) as log, self._apart(log):
+                return _logged(worker, job, files, log, self.run)
+
+    @contextlib.contextmanager
+    def _apart(self, log: TextIO) -> Iterator[None]:
+        """What is printed goes to the log; being over time ends the process, and says where."""
+        if not self.apart:
+            yield
+            return
+        if self.timeout is not None:
+            faulthandler.dump_traceback_later(self.timeout, exit=True, file=log)
+        try:
+            with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+                yield
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+
+
+def _logged(worker: Worker, job: Job, files: RunFiles, log: TextIO, run: str) -> Outcome:
+    notes = _Notes(files, job.key, log)
+    started = time.perf_counter()
+    where = f"{socket.gethostname()}, process {os.getpid()}, {torch.get_num_threads()} threads"
+    log.write(f"{ATTEMPT} {run} at {time.strftime('%Y-%m-%d %H:%M:%S')} on {where}\n")
+    try:
+        worker.execute(job, notes)
+        outcome = Outcome(status="done", text=notes.text, seconds=time.perf_counter() - started)
+    except (Exception, SystemExit) as error:
+        outcome = failure(error, text=notes.text, seconds=time.perf_counter() - started)
+        log.write(outcome.details)
+    finally:
+        files.save_progress(job.key, "")
+    log.write(f"{outcome.status} after {outcome.seconds:.3f} s {outcome.message}\n")
+    return outcome
+
+
+class _Notes:
+    """A job's progress: now and then to a file that others read, its milestones to the log."""
+
+    def __init__(self, files: RunFiles, key: str, log: TextIO) -> None:
+        self.files, self.key, self.log = files, key, log
+        self.text, self.noted = "", time.monotonic()
+
+    def progress(self, done: int, total: int) -> None:
+        if time.monotonic() - self.noted > NOTED_EVERY:
+            self.noted = time.monotonic()
+            with contextlib.suppress(OSError):  # a note is not worth a failed job
+                self.files.save_progress(self.key, f"{done / total:.0%} {self.text}".strip())
+
+    def note(self, text: str) -> None:
+        self.text = text
+        self.log.write(text + "\n")
+
+
+@functools.lru_cache(maxsize=1)
+def _worker(spec: Spec) -> Worker:
+    catalogue = discover([Path(plugin) for plugin in spec.plugins])
+    return Worker(Store(Path(spec.root)), catalogue, Path(spec.data) if spec.data else None)

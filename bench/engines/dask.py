@@ -1,0 +1,193 @@
+"""A dask cluster: one that is there already, or one that is started here for the run.
+
+Dask's own machinery does what it is good at: it places jobs by resource ("GPU", "CPU") and
+priority, restarts workers that die, and tries their jobs and those that raised again.
+"""
+
+import logging
+import os
+import queue
+import time
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from bench.engines.interface import Attempt, Running
+from bench.job import Job
+from bench.machine import Machine
+from bench.outcome import Outcome, failure, killed, timed_out
+from bench.schedule import RETRIES
+from relu.names import InputError
+
+IN_FLIGHT = 2000  # jobs that dask may hold; enough for its adaptive clusters to grow by
+PATIENCE = 30.0  # seconds in which a scheduler must answer and show a first worker
+HINT = "pip install 'relu-bench[dask]'"
+
+
+class JobFailed(Exception):
+    """Tells dask that an attempt failed and is worth another; args: its outcome."""
+
+
+class Dask:
+    """Hands jobs to a dask scheduler.
+
+    A job asks for one "GPU" or one "CPU" of a worker's resources, where any worker has such.
+    """
+
+    retries = True
+    patient = True
+
+    def __init__(
+        self,
+        attempt: Attempt,
+        client: Any,
+        *,
+        cluster: Any,
+        threads: int,
+        timeouts: Callable[[Job], int],
+        at_work: Callable[[], Collection[str]],
+        timeout: float | None,
+    ) -> None:
+        self._attempt, self._client, self._cluster, self._threads = (
+            attempt,
+            client,
+            cluster,
+            threads,
+        )
+        self._timeouts, self._at_work, self._timeout = timeouts, at_work, timeout
+        self._jobs: dict[str, tuple[Job, Any]] = {}  # name in dask -> job, future
+        self._since: dict[str, float] = {}
+        self._ended: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._submitted = 0
+        workers = _workers(client)
+        self._resources = {name for worker in workers for name in worker["resources"]}
+
+    @property
+    def capacity(self) -> int:
+        return max(1, sum(int(worker["nthreads"]) for worker in _workers(self._client)))
+
+    def fits(self, job: Job) -> bool:
+        return len(self._jobs) < IN_FLIGHT
+
+    def submit(self, job: Job, *, rank: float, fresh: bool) -> None:
+        self._submitted += 1  # dask remembers names for a while, and what became of them
+        name = f"{job.settings.get('evaluator', job.kind)}-{job.key}-{self._submitted}"
+        place = "GPU" if job.resource == "gpu" and "GPU" in self._resources else "CPU"
+        future = self._client.submit(
+            _work, self._attempt, job, self._threads, key=name, pure=False,
+            retries=RETRIES["raised"], priority=rank,
+            resources={place: 1} if place in self._resources else None,
+        )  # fmt: skip
+        self._jobs[name] = job, future
+        future.add_done_callback(lambda done: self._ended.put(done.key))
+
+    def ended(self, timeout: float) -> Sequence[tuple[Job, Outcome]]:
+        names = []
+        with suppress(queue.Empty):
+            names.append(self._ended.get(timeout=timeout))
+            while True:
+                names.append(self._ended.get_nowait())
+        if not names and self._client.status != "running":
+            raise ConnectionError("lost the dask scheduler")
+        ended = [self._jobs.pop(name) for name in names]
+        finished = [future for _, future in ended if future.status == "finished"]
+        results = dict(zip((f.key for f in finished), self._client.gather(finished), strict=True))
+        for name in names:
+            self._since.pop(name, None)
+        return [(job, results.get(f.key) or self._failure(job, f)) for job, f in ended]
+
+    def _failure(self, job: Job, future: Any) -> Outcome:
+        if future.status != "error":  # cancelled, or lost with its scheduler
+            raise ConnectionError(f"lost the dask scheduler, or it dropped a job ({future.status})")
+        error = future.exception()
+        if isinstance(error, JobFailed):
+            outcome: Outcome = error.args[0]
+            return outcome
+        if type(error).__name__ != "KilledWorker":
+            return failure(error)
+        late = self._timeout is not None and self._timeouts(job)
+        return timed_out(self._timeout or 0.0) if late else killed("each time it was tried")
+
+    def running(self) -> Sequence[Running]:
+        """Jobs that a worker has claimed; others that dask has handed out wait there."""
+        at_work, found = set(self._at_work()), []
+        with suppress(OSError, TimeoutError):
+            for worker, names in self._client.processing().items():
+                for name in names:
+                    if name in self._jobs and (job := self._jobs[name][0]).key in at_work:
+                        since = self._since.setdefault(name, time.monotonic())
+                        found.append(Running(worker=str(worker), job=job, since=since))
+        return found
+
+    def close(self) -> None:
+        with suppress(OSError, TimeoutError, RuntimeError):
+            self._client.cancel([future for _, future in self._jobs.values()])
+            self._client.close(timeout=5)
+            if self._cluster is not None:
+                self._cluster.close(timeout=5)
+
+
+def connect(address: str | None, machine: Machine, root: Path) -> tuple[Any, Any]:
+    """A client of the scheduler at `address`, or of a new cluster here; and that cluster.
+
+    Raises InputError where dask is not installed, nobody answers, no worker is there, or one does
+    not see the run folder.
+    """
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise InputError(f"--engine dask needs dask: {HINT}") from error
+    cluster = _start(machine) if address is None else None
+    try:
+        client = Client(cluster or address, timeout=PATIENCE, set_as_default=False)
+        client.wait_for_workers(1 if cluster is None else len(machine.slots), timeout=PATIENCE)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise InputError(
+            f"--address expects a dask scheduler with workers, such as tcp://host:8786; {address} "
+            f"does not answer like one: {error}"
+        ) from error
+    _require_shared(client, root)
+    return client, cluster
+
+
+def _start(machine: Machine) -> Any:
+    """A cluster on this machine, a worker process with one thread per slot."""
+    from distributed import Nanny, Scheduler, SpecCluster
+
+    workers = {
+        slot.name: {"cls": Nanny, "options": {
+            "nthreads": 1, "resources": {slot.place.upper(): 1}, "env": dict(slot.env),
+            "memory_limit": 0, "silence_logs": logging.ERROR, "host": "127.0.0.1",
+        }} for slot in machine.slots
+    }  # fmt: skip
+    scheduler = {"cls": Scheduler, "options": {
+        "host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0",
+    }}  # fmt: skip
+    return SpecCluster(workers=workers, scheduler=scheduler, silence_logs=logging.ERROR)
+
+
+def _require_shared(client: Any, root: Path) -> None:
+    """Every worker must see the very folder that this process sees."""
+    here = _inode(str(root))
+    for worker, inode in client.run(_inode, str(root)).items():
+        if inode != here:
+            raise InputError(
+                f"--out {str(root)!r} must be a folder that all dask workers share: {worker} "
+                "sees another one, or cannot write there"
+            )
+
+
+def _inode(root: str) -> int | None:
+    return Path(root).stat().st_ino if os.access(root, os.W_OK) else None
+
+
+def _workers(client: Any) -> list[dict[str, Any]]:
+    return list(client.scheduler_info(n_workers=-1)["workers"].values())
+
+
+def _work(attempt: Attempt, job: Job, threads: int) -> Outcome:
+    outcome = attempt(job, threads)
+    if outcome.status == "failed" and outcome.cause in RETRIES:
+        raise JobFailed(outcome)
+    return outcome

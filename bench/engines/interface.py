@@ -1,0 +1,58 @@
+"""What the scheduler asks of an engine."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from bench.job import Job
+from bench.outcome import Outcome
+
+Attempt = Callable[[Job, int], Outcome]
+"""Does a job with so many threads, stores its result, and says how that ended; never raises."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """What a worker does right now; since: time.monotonic()."""
+
+    worker: str
+    job: Job
+    since: float
+
+
+class Engine(Protocol):
+    """Runs attempts at jobs somewhere, a bounded number at a time.
+
+    retries: whether it tries again by itself; else the scheduler does. patient: whether jobs go
+    on while the scheduler is told to stop, so that Ctrl-C can wait for them. capacity: how many
+    jobs it works on at once, as far as it knows.
+    """
+
+    retries: bool
+    patient: bool
+
+    @property
+    def capacity(self) -> int: ...
+
+    def fits(self, job: Job) -> bool:
+        """Whether `submit` may be called with this job now."""
+        ...
+
+    def submit(self, job: Job, *, rank: float, fresh: bool) -> None:
+        """Takes a job on; of two that wait inside the engine the higher rank goes first.
+
+        fresh: on a worker that has done nothing before.
+        """
+        ...
+
+    def ended(self, timeout: float) -> Sequence[tuple[Job, Outcome]]:
+        """The attempts that ended since the last call; waits for one, at most `timeout` seconds."""
+        ...
+
+    def running(self) -> Sequence[Running]:
+        """What each busy worker does."""
+        ...
+
+    def close(self) -> None:
+        """Ends all workers, and whatever they are doing. The engine cannot be used again."""
+        ...

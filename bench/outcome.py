@@ -1,0 +1,92 @@
+"""How an attempt at a job ended, by name."""
+
+import errno
+import traceback
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from relu.names import InputError
+
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)  # no job can go on
+
+Status = Literal["done", "stored", "failed", "skipped", "elsewhere"]
+Cause = Literal[
+    "",
+    "raised",
+    "diverged",
+    "bad result",
+    "bad input",
+    "out of memory",
+    "timeout",
+    "killed",
+    "disk",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How an attempt at a job, or the job, ended.
+
+    status: done now; stored by an earlier run or by one beside this; failed; skipped, as a job
+    that it needs failed; elsewhere: a run beside this one is at it. cause: what made it fail.
+    message: one line; details: a traceback; text: the last progress; worker: who did it; seconds:
+    wall time; errno: of a full or read-only disk.
+    """
+
+    status: Status
+    cause: Cause = ""
+    message: str = ""
+    details: str = ""
+    text: str = ""
+    worker: str = ""
+    seconds: float = 0.0
+    errno: int = 0
+
+
+def failure(error: BaseException, **known: object) -> Outcome:
+    """The outcome of an attempt that raised `error`; `known` are further fields."""
+    cause, details = cause_of(error), "".join(traceback.format_exception(error))
+    number = error.errno or 0 if isinstance(error, OSError) else 0
+    fields = {"status": "failed", "cause": cause, "message": _line(error, cause)}
+    return Outcome(**{**fields, "details": details, "errno": number, **known})  # type: ignore[arg-type]
+
+
+def timed_out(timeout: float) -> Outcome:
+    """The outcome of a job that was still running after `timeout` seconds."""
+    message = f"timeout: not finished after {timeout:g} s; its log says where it was"
+    return Outcome(status="failed", cause="timeout", message=message)
+
+
+def killed(how: str) -> Outcome:
+    """The outcome of a job whose worker process died."""
+    message = f"killed: its worker died ({how}), by hand or for want of memory"
+    return Outcome(status="failed", cause="killed", message=message)
+
+
+def cause_of(error: BaseException) -> Cause:
+    """The name of what went wrong; errors of ours may name it as their `cause`."""
+    if isinstance(error, OSError) and error.errno in DISK:
+        return "disk"
+    if is_out_of_memory(error):
+        return "out of memory"
+    if isinstance(error, InputError):
+        return "bad input"
+    named: Cause = getattr(type(error), "cause", "raised")
+    return named
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a GPU's or this machine's memory did not suffice for a tensor."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "DefaultCPUAllocator: " in str(error)
+
+
+def _line(error: BaseException, cause: Cause) -> str:
+    text = (str(error).strip().splitlines() or [""])[0]
+    if cause == "out of memory":
+        return f"out of memory: {text}"
+    plain = type(error).__module__.startswith(("bench.", "relu."))  # our own messages say it all
+    return text if plain and text else f"{type(error).__name__}: {text}"

@@ -1,0 +1,161 @@
+"""What a run keeps beside its results: who is at which job, logs, progress, its record, speeds.
+
+    run.json           the cells of the latest command on this folder, and which jobs failed
+    logs/KEY.log       what each attempt at a job printed, and where it was when it ended badly
+    status/*.json      how the runs on this folder stand, a file for each (`bench status`)
+    drafts/KEY.lock    held by the worker that is at the job
+    drafts/KEY.progress  how far it is
+
+The workers of a run share this folder, on one machine or many: results are large, stay when the
+process that asked for them dies, and need no copy to be found by the next run.
+"""
+
+import contextlib
+import json
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+from filelock import FileLock, Timeout
+
+from relu.names import InputError
+
+TAIL = 50_000  # bytes of a log in which the last attempts are looked for
+ATTEMPT = "=== attempt"  # begins an attempt's part of a log
+LATE = "Timeout ("  # how faulthandler begins to say that an attempt is over its time
+
+
+class RunFiles:
+    """The files of a run folder that are not results."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @contextlib.contextmanager
+    def claim(self, key: str) -> Iterator[bool]:
+        """Whether this process may do the job; nobody else may while the block lasts.
+
+        The system drops the lock of a process that dies.
+        """
+        lock = FileLock(self._draft(key, "lock"), thread_local=False)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            self._draft(key, "lock").unlink(missing_ok=True)  # before the release: see filelock
+            lock.release()
+
+    @contextlib.contextmanager
+    def log(self, key: str) -> Iterator[TextIO]:
+        """The job's log, to be written on as it happens."""
+        path = self.root / "logs" / f"{key}.log"
+        path.parent.mkdir(exist_ok=True)
+        with path.open("a", encoding="utf-8", buffering=1, errors="replace") as file:
+            yield file
+
+    def timeouts(self, key: str, run: str) -> int:
+        """How many attempts of this run at the job ended as they were over their time."""
+        try:
+            with (self.root / "logs" / f"{key}.log").open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
+                text = file.read().decode("utf-8", errors="replace")
+        except OSError:
+            return 0
+        attempts = text.split(ATTEMPT)[1:]
+        return sum(f" {run} " in a.partition("\n")[0] and f"\n{LATE}" in a for a in attempts)
+
+    def at_work(self) -> set[str]:
+        """Keys of the jobs that somebody is at, or died at."""
+        return {path.stem for path in (self.root / "drafts").glob("*.lock")}
+
+    def save_progress(self, key: str, text: str) -> None:
+        """Notes how far a job is; "" when it has ended."""
+        path = self._draft(key, "progress")
+        if text:
+            self._replace(path, text)
+        else:
+            path.unlink(missing_ok=True)
+
+    def progress(self, key: str) -> str:
+        """How far a job is, "" where it has not said."""
+        try:
+            return self._draft(key, "progress").read_text(encoding="utf-8")
+        except OSError:
+            return ""
+
+    def save_status(self, record: Mapping[str, Any]) -> None:
+        """Notes how this process's run stands."""
+        (self.root / "status").mkdir(exist_ok=True)
+        name = f"{socket.gethostname()}-{os.getpid()}.json"
+        self._replace(self.root / "status" / name, json.dumps(dict(record)))
+
+    def statuses(self) -> list[dict[str, Any]]:
+        """How the runs on this folder stand, the oldest first."""
+        found = []
+        for path in (self.root / "status").glob("*.json"):
+            with contextlib.suppress(OSError, ValueError):
+                found.append(dict(json.loads(path.read_text(encoding="utf-8"))))
+        return sorted(found, key=lambda record: float(record.get("started", 0)))
+
+    def forget_statuses(self, *, before: float) -> None:
+        """Removes the status of runs that were last heard of before a time."""
+        for path in (self.root / "status").glob("*.json"):
+            with contextlib.suppress(OSError):
+                if path.stat().st_mtime < before:
+                    path.unlink()
+
+    def save_run(self, record: Mapping[str, Any]) -> None:
+        """Records what the latest command on this folder asked for, and which jobs failed."""
+        text = json.dumps(record, indent=1, allow_nan=False) + "\n"
+        self._replace(self.root / "run.json", text)
+
+    def save_text(self, name: str, text: str) -> None:
+        """Replaces a file in the run folder in one step."""
+        self._replace(self.root / name, text)
+
+    def _draft(self, key: str, suffix: str) -> Path:
+        return self.root / "drafts" / f"{key}.{suffix}"
+
+    def _replace(self, path: Path, text: str) -> None:
+        draft = self.root / "drafts" / f"{path.name}.{socket.gethostname()}.{os.getpid()}"
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+
+
+def read_run(root: Path) -> dict[str, Any]:
+    """The record of the run that a folder holds. Raises InputError where there is none."""
+    try:
+        run = json.loads((root / "run.json").read_text(encoding="utf-8"))
+        return {"cells": list(run["cells"]), "failures": dict(run["failures"])}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{str(root)!r} is no run folder: run.json is missing or torn") from error
+
+
+def _speeds() -> Path:
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "relu-bench" / "speeds.json"
+
+
+def read_speeds() -> dict[str, tuple[float, float]]:
+    """What earlier runs of this user measured (bench/speeds.py); nothing where there were none."""
+    try:
+        known = json.loads(_speeds().read_text(encoding="utf-8"))
+        return {str(k): (float(s), float(n)) for k, (s, n) in known.items() if n > 0}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def save_speeds(known: Mapping[str, tuple[float, float]]) -> None:
+    """Keeps what was measured for later runs; without a word where that cannot be written."""
+    path = _speeds()
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_suffix(f".{os.getpid()}")
+        draft.write_text(json.dumps(read_speeds() | dict(known)), encoding="utf-8")
+        draft.replace(path)
