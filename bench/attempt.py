@@ -15,6 +15,7 @@ from typing import TextIO
 import torch
 
 from bench.discovery import discover
+from bench.freshness import stored
 from bench.job import Job
 from bench.outcome import Outcome, failure, timed_out
 from bench.runfiles import ATTEMPT, RunFiles
@@ -65,7 +66,7 @@ class Spec:
             if self.timeout and files.timeouts(job.key, self.run) >= LATE_AGAIN:
                 return timed_out(self.timeout)  # where the engine itself goes on trying
             worker = _worker(self)
-            if worker.stored(job):  # by a run beside this one
+            if stored(worker.store, job):  # by a run beside this one
                 return Outcome(status="stored")
             if threads:
                 torch.set_num_threads(threads)

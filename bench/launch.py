@@ -17,6 +17,7 @@ from bench.engines.dask import Dask, connect
 from bench.engines.inline import Inline
 from bench.engines.interface import Engine
 from bench.engines.local import Local
+from bench.freshness import stored
 from bench.job import STORED, Job
 from bench.machine import make_machine, parse_gpus
 from bench.outcome import Outcome
@@ -25,7 +26,6 @@ from bench.runfiles import RunFiles, read_speeds, save_speeds
 from bench.schedule import run
 from bench.speeds import Speeds
 from bench.store import Store
-from bench.worker import stored
 from relu.names import InputError, suggestion
 
 EngineName = Literal["inline", "local", "dask"]

@@ -86,6 +86,8 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def _line(error: BaseException, cause: Cause) -> str:
     text = (str(error).strip().splitlines() or [""])[0]
+    if cause == "disk" and isinstance(error, OSError):
+        return f"{error.strerror}{f': {error.filename}' if error.filename else ''}"
     if cause == "out of memory":
         return f"out of memory: {text}"
     plain = type(error).__module__.startswith(("bench.", "relu."))  # our own messages say it all

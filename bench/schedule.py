@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from bench.engines.interface import Engine
 from bench.job import Job
@@ -26,6 +26,7 @@ ELSEWHERE = 1.0  # seconds until a job that a run beside this one is at is looke
 RANKING = 0.02  # share of the time that may go into ranking the waiting jobs anew
 
 
+@runtime_checkable
 class Watch(Protocol):
     """What is told how the run goes."""
 

@@ -15,6 +15,7 @@ from bench.checkpoint import read_checkpoint
 from bench.code import code_of
 from bench.data import DataSet, load
 from bench.discovery import Catalogue, Kind
+from bench.freshness import inputs
 from bench.halving import in_parts
 from bench.job import Job
 from bench.memory import keep_freed_memory
@@ -184,39 +185,15 @@ class Worker:
         low, high = torch.tensor(table["low"].to_numpy()), torch.tensor(table["high"].to_numpy())
         return Interval(low=low.to(self.device), high=high.to(self.device))
 
-    def stored(self, job: Job) -> bool:
-        """Whether the job's result is there and rests on what its inputs are now."""
-        return stored(self.store, job)
-
     def _about(self, job: Job, seconds: float) -> dict[str, Any]:
         """What settings.json says: the settings behind the key, where and how it was made."""
         return {
             "kind": job.kind,
             "settings": dict(job.settings),
-            "inputs": _inputs(self.store, job),
+            "inputs": inputs(self.store, job),
             "seconds": seconds,
             "provenance": provenance(self.device),
         }
-
-
-def stored(store: Store, job: Job) -> bool:
-    """Whether the job's result is in the store and rests on what its inputs are now."""
-    if not store.has(job.stored, job.key) or not store.intact(job.stored, job.key):
-        return False
-    return bool(store.settings(job.stored, job.key)["inputs"] == _inputs(store, job))
-
-
-def _inputs(store: Store, job: Job) -> dict[str, Any]:
-    """What a result rests on beyond its key: the network's very weights, the informers heard.
-
-    A network that was lost and trained again, or an evaluator that failed and then did not, is
-    thus no reason to trust what was computed before.
-    """
-    if "network" not in job.settings:
-        return {}
-    weights = store.weights_digest(job.settings["network"])
-    heard = [key for key in job.informed_by if store.has("evidence", key)]
-    return {"weights": weights, "heard": heard}
 
 
 class _Checkpoints(Watcher):

@@ -46,7 +46,7 @@ def test_plugins_do_not_see_each_other(package: str) -> None:
 
 
 def test_only_the_store_the_data_and_the_checkpoint_reader_touch_files() -> None:
-    allowed = {"store.py", "data.py", "checkpoint.py", "__main__.py"}
+    allowed = {"store.py", "runfiles.py", "data.py", "checkpoint.py", "__main__.py"}
     for path in FILES:
         words = ("write_text", "write_bytes", "open(", ".mkdir(", "to_parquet", "save_file")
         if any(word in path.read_text() for word in words):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from bench.job import Job
 from bench.outcome import Outcome
@@ -20,6 +20,7 @@ class Running:
     since: float
 
 
+@runtime_checkable
 class Engine(Protocol):
     """Runs attempts at jobs somewhere, a bounded number at a time.
 

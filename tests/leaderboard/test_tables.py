@@ -6,7 +6,13 @@ import pandas as pd
 import pytest
 
 from leaderboard.rows import Row
-from leaderboard.tables import to_csv, to_json, to_markdown
+from leaderboard.tables import (
+    seconds_to_csv,
+    seconds_to_markdown,
+    to_csv,
+    to_json,
+    to_markdown,
+)
 
 
 def row(**changes: Any) -> Row:
@@ -14,7 +20,8 @@ def row(**changes: Any) -> Row:
         "dataset": "digits", "arch": "fc_small", "norm": "linf", "eps": 4 / 255, "method": "at",
         "label": "AT", "settings": {"steps": 40}, "seed": 0, "points": 100,
         "evaluator_labels": {"pgd": "PGD", "kw": "KW"}, "group": "g", "refusals": {},
-        "outcomes": {}, "failures": {}, "contradictions": [],
+        "outcomes": {"pgd": {"done": 60, "skipped: already decided": 40}}, "failures": {},
+        "contradictions": [],
         "test_error": 0.018, "robust_error_low": 0.0412, "robust_error_high": 0.5,
         "undecided": 0.4588, "radius_low": 0.01, "radius_high": 0.2, "exact_share": 0.018,
         "train_seconds": 3.0, "seconds": {"pgd": 1.25, "kw": 2.0},
@@ -26,14 +33,30 @@ def cells(markdown: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
-def test_one_row_in_percent_and_seconds() -> None:
+def test_one_row_in_percent() -> None:
     header, _, line = cells(to_markdown([row()]))
     shown = dict(zip(header, line, strict=True))
     assert shown["threat"] == "linf 4/255"
     assert shown["test error (%)"] == "1.80"
     assert shown["robust error ≥ (%)"] == "4.12"
     assert shown["radius ≤"] == "0.2000"
-    assert shown["PGD (s)"] == "1.2"
+    assert (shown["PGD"], shown["KW"]) == ("60", "–")
+
+
+def test_seconds_have_a_table_of_their_own() -> None:
+    header, _, line = cells(seconds_to_markdown([row(), row(seed=1, train_seconds=5.0)]))
+    shown = dict(zip(header, line, strict=True))
+    assert shown["method"] == "AT (2 seeds)"
+    assert shown["train (s)"] == "4.0 ± 1.4"
+    assert shown["PGD (s)"] == "1.2 ± 0.0"
+    table = pd.read_csv(StringIO(seconds_to_csv([row()])))
+    assert table[["train", "pgd", "kw"]].values.tolist() == [[3.0, 1.25, 2.0]]
+
+
+def test_the_leaderboard_holds_nothing_that_a_clock_measured() -> None:
+    slow = row(train_seconds=99.0, seconds={"pgd": 77.0, "kw": 88.0})
+    for table in (to_markdown, to_csv, to_json):
+        assert table([slow]) == table([row()])
 
 
 def test_seeds_become_mean_and_spread() -> None:
@@ -67,7 +90,7 @@ def test_refusals_are_dashes_with_one_footnote_for_all() -> None:
 
 def test_csv_and_json_hold_every_number() -> None:
     table = pd.read_csv(StringIO(to_csv([row(), row(seed=1)])))
-    assert table["seconds_pgd"].tolist() == [1.25, 1.25]
+    assert table["robust_error_low"].tolist() == [0.0412, 0.0412]
     assert table["eps"][0] == pytest.approx(4 / 255)
     assert json.loads(to_json([row()]))[0]["eps"] == 4 / 255
 
