@@ -16,43 +16,17 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from bench.__main__ import main
+from tests.bench.plugins import evaluator
 from tests.outputs import stored_jobs
 
 Write = Callable[[str, str], Path]
 
-EVALUATOR = """
-import os, signal
-from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar
-import torch
-from evaluators.interface import Evidence
-
-@dataclass(frozen=True, kw_only=True)
-class Plugin:
-    label: ClassVar[str] = "plugin"
-    resource: ClassVar[str] = "cpu"
-    shard: ClassVar[int] = 10
-    cost: ClassVar[int] = 50
-
-    def refusal(self, net, threat):
-        return {refusal}
-
-    def judge(self, net, x, y, *, threat, known):
-        low, witness = torch.zeros(len(x)).double(), torch.full_like(x, torch.nan)
-        {body}
-        return Evidence(low=low, witness=witness, outcome=["done"] * len(x))
-"""
 # Dies the fourth time it is called; its answer depends on the random numbers it is given.
 DEADLY = """log = Path({log!r})
         with log.open("a") as file: file.write("call\\\\n")
         if log.read_text().count("call") == 4: os.kill(os.getpid(), signal.SIGKILL)
         noise = torch.rand_like(x) / 1000
         witness = torch.where((known.high.view(-1, 1, 1, 1) > 0) & (x.sum() > 0), noise, witness)"""
-
-
-def evaluator(body: str = "pass", refusal: str = "None") -> str:
-    return EVALUATOR.format(body=body, refusal=refusal)
 
 
 def arguments(out: Path, *more: str) -> list[str]:
@@ -135,7 +109,8 @@ def test_an_evaluator_that_raises_fails_itself_only(
     assert ended.status == 1
     assert ended.rows[0]["robust_error_low"] > 0  # pgd's evidence stands
     assert "plugin: KeyError: 'lost' (6 of 6 shards)" in ended.table
-    assert "Traceback" in next((tmp_path / "out" / "logs").iterdir()).read_text()
+    logs = [path.read_text() for path in (tmp_path / "out" / "logs").iterdir()]
+    assert sum("Traceback" in log for log in logs) == 6
     assert end(plugin).err.count("FAILED") == 6  # a failure is never stored
 
 

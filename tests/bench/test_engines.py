@@ -1,0 +1,226 @@
+"""The engines with real worker processes: deaths, hangs, freshness, what a worker sees."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+
+from bench.engines.dask import connect
+from bench.engines.interface import Engine
+from bench.engines.local import Local
+from bench.job import Job
+from bench.machine import Machine, Slot, make_machine, parse_gpus
+from bench.outcome import Outcome
+from relu.names import InputError
+
+
+def job(key: str, resource: str = "cpu", **settings: object) -> Job:
+    return Job(kind="judge", key=key, settings=settings, resource=resource)  # type: ignore[arg-type]
+
+
+def tell(job: Job, threads: int) -> Outcome:
+    """What a worker sees; or whatever else the job's settings ask of it."""
+    if job.settings.get("die"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(float(job.settings.get("sleep", 0.0)))  # type: ignore[arg-type]
+    seen = [os.environ.get("CUDA_VISIBLE_DEVICES"), os.environ.get("OMP_NUM_THREADS"), threads]
+    return Outcome(status="done", text=f"{seen}", message=str(os.getpid()))
+
+
+def slot(place: str, gpu: str) -> Slot:
+    env = {"CUDA_VISIBLE_DEVICES": gpu, "OMP_NUM_THREADS": "1"}
+    return Slot(name=f"{place} {gpu}", place=place, env=env)  # type: ignore[arg-type]
+
+
+MACHINE = Machine(cores=2, slots=(slot("gpu", "0"), slot("gpu", "1"), slot("cpu", "")))
+
+
+@pytest.fixture
+def local() -> Iterator[Callable[..., Local]]:
+    made = []
+
+    def make(machine: Machine = MACHINE, timeout: float | None = None) -> Local:
+        made.append(Local(tell, machine, timeout=timeout))
+        return made[-1]
+
+    yield make
+    for engine in made:
+        engine.close()
+
+
+def wait(engine: Engine, count: int = 1) -> list[tuple[str, Outcome]]:
+    """The next attempts that end."""
+    found: list[tuple[str, Outcome]] = []
+    deadline = time.monotonic() + 60
+    while len(found) < count and time.monotonic() < deadline:
+        found += [(job.key, outcome) for job, outcome in engine.ended(0.2)]
+    return found
+
+
+def test_a_worker_sees_its_own_gpu_and_cpu_jobs_run_beside(local: Callable[..., Local]) -> None:
+    engine = local()
+    for key in ("a", "b"):
+        engine.submit(job(key, "gpu", sleep=0.5), rank=0.0, fresh=False)
+    assert not engine.fits(job("x", "gpu"))
+    assert engine.fits(job("c"))
+    engine.submit(job("c"), rank=0.0, fresh=False)
+    assert {run.worker for run in engine.running()} == {"gpu 0", "gpu 1", "cpu "}
+    ended = dict(wait(engine, 3))
+    assert sorted(ended[key].text for key in ("a", "b")) == ["['0', '1', 1]", "['1', '1', 1]"]
+    assert ended["c"].text == "['', '1', 1]"
+
+
+def test_a_death_takes_one_job_only_and_the_next_worker_is_a_new_one(
+    local: Callable[..., Local],
+) -> None:
+    engine = local()
+    engine.submit(job("victim", "gpu", die=True), rank=0.0, fresh=False)
+    engine.submit(job("bystander", "gpu", sleep=3.0), rank=0.0, fresh=False)
+    ended = dict(wait(engine, 2))
+    assert ended["victim"].cause == "killed"
+    assert "SIGKILL" in ended["victim"].message
+    assert ended["bystander"].status == "done"
+    engine.submit(job("next", "gpu"), rank=0.0, fresh=False)
+    assert wait(engine)[0][1].status == "done"
+
+
+def test_a_worker_that_dies_idle_is_replaced_without_a_word(local: Callable[..., Local]) -> None:
+    engine = local(Machine(cores=1, slots=(slot("cpu", ""),)))
+    engine.submit(job("first"), rank=0.0, fresh=False)
+    pid = int(wait(engine)[0][1].message)
+    os.kill(pid, signal.SIGKILL)
+    psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=10)
+    time.sleep(0.5)
+    engine.submit(job("second"), rank=0.0, fresh=False)
+    (_, outcome) = wait(engine)[0]
+    assert (outcome.status, int(outcome.message) != pid) == ("done", True)
+
+
+def test_a_fresh_worker_is_a_new_process(local: Callable[..., Local]) -> None:
+    engine = local(Machine(cores=1, slots=(slot("cpu", ""),)))
+    pids: list[str] = []
+    for fresh in (False, False, True):
+        engine.submit(job(str(len(pids))), rank=0.0, fresh=fresh)
+        pids.append(wait(engine)[0][1].message)
+    assert pids[0] == pids[1] != pids[2]
+
+
+def test_a_job_that_ignores_its_own_time_limit_is_killed(
+    local: Callable[..., Local], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.engines.local.GRACE", 0.5)
+    engine = local(timeout=3.0)
+    engine.submit(job("stuck", sleep=600), rank=0.0, fresh=False)
+    (_, outcome) = wait(engine)[0]
+    assert outcome.cause == "timeout"
+    assert outcome.message == "timeout: not finished after 3 s; its log says where it was"
+
+
+def test_jobs_with_more_threads_take_more_cores(local: Callable[..., Local]) -> None:
+    slots = tuple(slot("cpu", "") for _ in range(3))
+    engine = local(Machine(cores=3, slots=slots, threads_by_kind={"train": 2}))
+    training = Job(kind="train", key="t", settings={"sleep": 1.0})
+    engine.submit(training, rank=0.0, fresh=False)
+    assert not engine.fits(training)
+    assert engine.fits(job("a"))
+    engine.submit(job("a", sleep=1.0), rank=0.0, fresh=False)
+    assert not engine.fits(job("b"))
+    assert len(wait(engine, 2)) == 2
+
+
+def test_workers_do_not_outlive_a_parent_that_is_killed() -> None:
+    code = """
+import sys
+from tests.bench.test_engines import MACHINE, Local, job, tell
+engine = Local(tell, MACHINE, timeout=None)
+engine.submit(job("a"), rank=0.0, fresh=False)
+while not (ended := engine.ended(1.0)): pass
+engine.submit(job("b", sleep=600), rank=0.0, fresh=False)
+print(ended[0][1].message, flush=True)
+sys.stdin.read()
+"""
+    parent = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, text=True)  # fmt: skip
+    assert parent.stdout is not None
+    worker = psutil.Process(int(parent.stdout.readline()))
+    parent.kill()
+    parent.communicate()
+    assert worker.wait(timeout=10) is None  # no longer there
+
+
+@pytest.mark.filterwarnings("default")  # dask's own, about ports and clean-up
+def test_dask_runs_jobs_where_their_resource_is(tmp_path: Path) -> None:
+    """Two processes; the GPU of one of them is there by name only."""
+    from bench.engines.dask import Dask
+
+    machine = Machine(cores=1, slots=(slot("gpu", "7"), slot("cpu", "")))
+    client, cluster = connect(None, machine, tmp_path)
+    engine = Dask(tell, client, cluster=cluster, threads=1, timeouts=lambda job: 0,
+                  at_work=set, timeout=None)  # fmt: skip
+    try:
+        assert engine.capacity == 2
+        for i in range(6):
+            engine.submit(job(f"g{i}", "gpu"), rank=float(i), fresh=False)
+            engine.submit(job(f"c{i}"), rank=float(i), fresh=False)
+        ended = dict(wait(engine, 12))
+        assert {ended[f"g{i}"].text for i in range(6)} == {"['7', '1', 1]"}
+        assert {ended[f"c{i}"].text for i in range(6)} == {"['', '1', 1]"}
+        engine.submit(job("killer", die=True), rank=0.0, fresh=False)
+        ((_, outcome),) = wait(engine)
+        assert outcome.cause == "killed"
+    finally:
+        engine.close()
+
+
+@pytest.mark.filterwarnings("default")
+def test_dask_at_an_address_where_nobody_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.engines.dask.PATIENCE", 1.0)
+    with pytest.raises(InputError, match="does not answer like one"):
+        connect("tcp://127.0.0.1:9", MACHINE, tmp_path)
+
+
+def plan(kinds: str, resource: str = "gpu") -> list[Job]:
+    names = {"t": "train", "c": "clean", "j": "judge"}
+    return [Job(kind=names[k], key=str(i), settings={}, resource=resource)  # type: ignore[arg-type]
+            for i, k in enumerate(kinds)]  # fmt: skip
+
+
+def test_threads_add_up_to_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.machine._cores", lambda: 8)
+
+    def made(jobs: list[Job], **changes: object) -> Machine:
+        options = {"gpus": [], "jobs_per_gpu": 1, "workers": None} | changes
+        return make_machine(jobs, **options)  # type: ignore[arg-type]
+
+    one = made(plan("tcjj"))  # a training takes all cores, two shards share them
+    assert (len(one.slots), dict(one.threads_by_kind)) == (2, {"train": 8, "clean": 8, "judge": 4})
+    many = made(plan("t" * 20))
+    assert (len(many.slots), many.threads_by_kind["train"]) == (8, 1)
+    assert made(plan("t" * 20), workers=4).threads_by_kind["train"] == 2
+    gpus = made(plan("t" * 20) + plan("j" * 9, "cpu"), gpus=["0", "1"], jobs_per_gpu=2)
+    assert [s.place for s in gpus.slots] == ["gpu"] * 4 + ["cpu"] * 4
+    assert [s.name for s in gpus.slots[:2]] == ["gpu 0 #1", "gpu 0 #2"]
+    assert (gpus.cores, gpus.gpu_threads, gpus.threads_by_kind["judge"]) == (4, 1, 1)
+    alone = made(plan("t" * 20), gpus=["0", "1"])
+    assert (len(alone.slots), alone.gpu_threads) == (2, 4)
+
+
+def test_gpus_are_counted_as_cuda_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
+    assert parse_gpus("auto") == ["4", "6"]
+    assert parse_gpus("1") == ["6"]
+    assert parse_gpus("none") == []
+    with pytest.raises(InputError, match="one or more of 0, 1"):
+        parse_gpus("4")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert parse_gpus("auto") == ["0", "1"]

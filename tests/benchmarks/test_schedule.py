@@ -1,0 +1,154 @@
+"""What the scheduler costs: per job, per plan, and how far two workers are from twice one."""
+
+import itertools
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from bench.data import load
+from bench.discovery import discover
+from bench.display import Display
+from bench.engines.local import Local
+from bench.job import Job
+from bench.machine import Machine, Slot
+from bench.outcome import Outcome
+from bench.plan import all_jobs, make_plan
+from bench.progress import Progress
+from bench.request import Request
+from bench.runfiles import RunFiles
+from bench.schedule import run
+from bench.store import Store
+
+JOBS, PER_JOB = 10_000, 0.002  # seconds
+PLANNED, PER_PLAN = 100_000, 5.0  # seconds
+GROWTH = 20e6  # bytes by which this process may grow from the 2000th to the last job
+SPEEDUP = 1.8
+ABOUT = {
+    "arch": "fc1", "dataset": "mnist", "evaluator": "pgd", "threat": {"norm": "linf", "eps": 0.1},
+    "network": "0" * 24, "start": 0, "stop": 500, "fields": {"steps": 40},
+}  # fmt: skip
+
+
+def nothing(job: Job, threads: int) -> Outcome:
+    return Outcome(status="done")
+
+
+def burn(job: Job, threads: int) -> Outcome:
+    """A second or so of small matrix products on pinned threads."""
+    torch.set_num_threads(threads)
+    x = torch.rand(300, 300)
+    for _ in range(1500):
+        x = (x @ x).div_(150)
+    return Outcome(status="done")
+
+
+def jobs(count: int, per_network: int) -> list[Job]:
+    """Networks, and so many judgings of each."""
+    made: list[Job] = []
+    for i in itertools.count():
+        head = f"network-{i}"
+        made.append(Job(kind="judge", key=head, settings=ABOUT))
+        made += [
+            Job(kind="judge", key=f"{head}-{k}", settings=ABOUT, after=(head,))
+            for k in range(per_network)
+        ]
+        if len(made) >= count:
+            return made[:count]
+    raise AssertionError
+
+
+def machine(workers: int) -> Machine:
+    env = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    slots = tuple(Slot(name=f"cpu {i}", place="cpu", env=env) for i in range(workers))
+    return Machine(cores=workers, slots=slots)
+
+
+class Weighed(Display):
+    """A display that weighs this process now and then."""
+
+    weights: list[int]
+
+    def ended(self, job: Job, outcome: Outcome) -> None:
+        super().ended(job, outcome)
+        if self.ended_jobs % 2000 == 0:
+            self.weights.append(psutil.Process().memory_info().rss)
+
+
+def schedule(engine: Local, plan: list[Job], folder: Path) -> list[int]:
+    """Runs a plan as the command line does, the display with its status file included."""
+    Store(folder).prepare()
+    progress = Progress(plan, lambda job: 1.0, set())
+    display = Weighed(progress, RunFiles(folder), engine)
+    display.weights = []
+    with display:
+        ended = run(plan, engine, stored=lambda job: False, seconds=lambda job: 1.0, watch=display)
+    assert {outcome.status for outcome in ended.values()} == {"done"}
+    return display.weights
+
+
+@pytest.fixture
+def two_workers() -> Iterator[Local]:
+    engine = Local(nothing, machine(2), timeout=None)
+    warm_up(engine)
+    yield engine
+    engine.close()
+
+
+def warm_up(engine: Local) -> None:
+    """Starts every worker."""
+    first = [Job(kind="judge", key=str(i), settings=ABOUT) for i in range(engine.capacity)]
+    for job in first:
+        engine.submit(job, rank=0.0, fresh=False)
+    while engine.running():
+        engine.ended(1.0)
+
+
+def test_overhead_of_a_job(benchmark: BenchmarkFixture, two_workers: Local, tmp_path: Path) -> None:
+    plan = jobs(JOBS, per_network=99)
+    started = time.perf_counter()
+    weights = benchmark.pedantic(schedule, (two_workers, plan, tmp_path), rounds=1)
+    assert (time.perf_counter() - started) / JOBS < PER_JOB
+    assert len(weights) == JOBS // 2000
+    assert weights[-1] - weights[0] < GROWTH, weights
+
+
+def test_planning(benchmark: BenchmarkFixture) -> None:
+    data, catalogue = {"digits": load("digits")}, discover()
+    request = Request(
+        datasets=("digits",), methods=("plain", "at"), evaluators=("pgd",),
+        seeds=tuple(range(PLANNED // 6 + 1)),
+    )  # fmt: skip
+    started = time.perf_counter()
+    plan = benchmark.pedantic(lambda: all_jobs(make_plan(request, catalogue, data)), rounds=1)
+    assert time.perf_counter() - started < PER_PLAN
+    assert len(plan) >= PLANNED
+
+
+@pytest.mark.slow
+def test_two_workers_are_nearly_twice_as_fast_as_one(tmp_path: Path) -> None:
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("needs two cores")
+    engines = [Local(burn, machine(n), timeout=None) for n in (1, 2)]
+    plan = [Job(kind="judge", key=str(i), settings=ABOUT) for i in range(12)]
+    ratios = []
+    try:
+        for engine in engines:
+            warm_up(engine)
+        for _ in range(3):  # in turn, so that the machine's drift meets both
+            seconds = []
+            for engine in engines:
+                started = time.perf_counter()
+                schedule(engine, plan, tmp_path)
+                seconds.append(time.perf_counter() - started)
+            ratios.append(seconds[0] / seconds[1])
+    finally:
+        for engine in engines:
+            engine.close()
+    print(f"two workers: {sorted(ratios)[1]:.2f} times as fast as one", ratios)
+    assert sorted(ratios)[1] >= SPEEDUP, ratios
