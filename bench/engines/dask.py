@@ -21,6 +21,7 @@ from bench.schedule import RETRIES
 from relu.names import InputError
 
 IN_FLIGHT = 2000  # jobs that dask may hold; enough for its adaptive clusters to grow by
+STARTS = 5  # attempts to start a cluster of our own
 PATIENCE = 30.0  # seconds in which a scheduler must answer and show a first worker
 HINT = "pip install 'relu-bench[dask]'"
 
@@ -138,6 +139,9 @@ def connect(address: str | None, machine: Machine, root: Path) -> tuple[Any, Any
         from distributed import Client
     except ImportError as error:
         raise InputError(f"--engine dask needs dask: {HINT}") from error
+    logging.getLogger("distributed").setLevel(
+        logging.CRITICAL
+    )  # deaths of workers are ours to tell
     cluster = _start(machine) if address is None else None
     try:
         client = Client(cluster or address, timeout=PATIENCE, set_as_default=False)
@@ -158,20 +162,23 @@ def _start(machine: Machine) -> Any:
     workers = {
         slot.name: {"cls": Nanny, "options": {
             "nthreads": 1, "resources": {slot.place.upper(): 1}, "env": dict(slot.env),
-            "memory_limit": 0, "silence_logs": logging.ERROR, "host": "127.0.0.1",
+            "memory_limit": 0, "silence_logs": logging.CRITICAL, "host": "127.0.0.1",
         }} for slot in machine.slots
     }  # fmt: skip
     scheduler = {"cls": Scheduler, "options": {
         "host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0",
     }}  # fmt: skip
-    return SpecCluster(workers=workers, scheduler=scheduler, silence_logs=logging.ERROR)
+    for _ in range(STARTS):
+        with suppress(RuntimeError):  # a worker died while it started; the cluster is closed again
+            return SpecCluster(workers=workers, scheduler=scheduler, silence_logs=logging.CRITICAL)
+    raise ConnectionError("no dask cluster starts on this machine: its workers die")
 
 
 def _require_shared(client: Any, root: Path) -> None:
     """Every worker must see the very folder that this process sees."""
     here = _inode(str(root))
-    for worker, inode in client.run(_inode, str(root)).items():
-        if inode != here:
+    for worker, inode in client.run(_inode, str(root), on_error="return").items():
+        if inode != here and not isinstance(inode, OSError):  # it died meanwhile: dask's business
             raise InputError(
                 f"--out {str(root)!r} must be a folder that all dask workers share: {worker} "
                 "sees another one, or cannot write there"

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from bench.runfiles import RunFiles
 from bench.store import Kind, Store
 from tests.bench.plugins import noting
 
@@ -28,18 +29,21 @@ def workers(parent: psutil.Process) -> list[psutil.Process]:
     for process in parent.children(recursive=True):
         try:
             line = " ".join(process.cmdline())
-            if any(word in line for word in WORKER) and "tracker" not in line:
+            if any(word in line for word in WORKER) and "resource_tracker" not in line:
                 found.append(process)
         except psutil.NoSuchProcess:
             continue
     return found
 
 
-def kill_some(run: "subprocess.Popen[str]", rng: random.Random, count: int) -> int:
-    """Kills so many random workers of a run at random moments; how many it got to."""
+def kill_some(run: "subprocess.Popen[str]", out: Path, rng: random.Random, count: int) -> int:
+    """Kills so many random workers of a run at random moments of its work; how many it got to."""
     killed, parent = 0, psutil.Process(run.pid)
     while killed < count and run.poll() is None:
-        time.sleep(rng.uniform(0.3, 3.0))
+        patience = time.monotonic() + 10
+        while not RunFiles(out).at_work() and time.monotonic() < patience:
+            time.sleep(0.05)
+        time.sleep(rng.uniform(0.0, 3.0))
         there = workers(parent) if run.poll() is None else []
         if there:
             rng.choice(there).send_signal(signal.SIGKILL)
@@ -59,7 +63,7 @@ def test_chaos_ends_with_the_undisturbed_leaderboard(
 ) -> None:
     assert JOBS >= 40
     rng = random.Random(20)
-    plugin = str(plugin_file("slow", noting(os.devnull, seconds=1.5)))
+    plugin = str(plugin_file("slow", noting(os.devnull, seconds=2.5)))
     seeds = ",".join(map(str, range(SEEDS)))
 
     def start(out: Path) -> "subprocess.Popen[str]":
@@ -72,7 +76,7 @@ def test_chaos_ends_with_the_undisturbed_leaderboard(
     killed, progress = 0, []
     for life in range(PARENTS):
         run = start(chaos)
-        killed += kill_some(run, rng, WORKERS // PARENTS)
+        killed += kill_some(run, chaos, rng, WORKERS // PARENTS)
         assert run.poll() is None, f"too fast for chaos in life {life}: {run.communicate()}"
         time.sleep(rng.uniform(0.0, 4.0))
         run.kill()

@@ -29,7 +29,7 @@ def tell(job: Job, threads: int) -> Outcome:
     """What a worker sees; or whatever else the job's settings ask of it."""
     if job.settings.get("die"):
         os.kill(os.getpid(), signal.SIGKILL)
-    time.sleep(float(job.settings.get("sleep", 0.0)))  # type: ignore[arg-type]
+    time.sleep(float(job.settings.get("sleep", 0.0)))
     seen = [os.environ.get("CUDA_VISIBLE_DEVICES"), os.environ.get("OMP_NUM_THREADS"), threads]
     return Outcome(status="done", text=f"{seen}", message=str(os.getpid()))
 
