@@ -92,8 +92,10 @@ class _Scheduler:
             self._look_again()
             if not stopping():
                 self._hand_out()
-            elif not self.active:
-                raise KeyboardInterrupt
+            else:
+                self.active -= {job.key for job in self.engine.recall()}
+                if not self.active:
+                    raise KeyboardInterrupt
             for job, outcome in self.engine.ended(TICK):
                 self._take(job, outcome)
             self.watch.tick(self.engine, stopping=stopping())

@@ -58,12 +58,10 @@ class Speeds:
 
 
 def _classes(job: Job, where: str) -> Iterator[str]:
-    """From narrow to wide."""
+    """From narrow to wide; on the CPU with the same number of threads, then with any ("cpu*2")."""
     s = job.settings
-    plugin = s.get("method") or s.get("evaluator") or ""
-    task = [where, job.kind, plugin, s.get("dataset", ""), s["arch"]]
-    details = {name: s.get(name) for name in ("fields", "threat")}
-    yield " ".join([*task, json.dumps(details, sort_keys=True)])
-    yield " ".join(task)
-    yield " ".join(task[:3])
-    yield " ".join(task[:2])
+    task = [job.kind, s.get("method") or s.get("evaluator") or "", s.get("dataset", ""), s["arch"]]
+    details = json.dumps({name: s.get(name) for name in ("fields", "threat")}, sort_keys=True)
+    for about in ([*task, details], task, task[:2], task[:1]):
+        for place in dict.fromkeys((where, where.partition("*")[0])):
+            yield " ".join([place, *about])

@@ -9,6 +9,7 @@ import os
 import queue
 import time
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,9 @@ from bench.schedule import RETRIES
 from relu.names import InputError
 
 IN_FLIGHT = 2000  # jobs that dask may hold; enough for its adaptive clusters to grow by
+ASKED_EVERY = 3.0  # seconds between two looks at which workers there are
 STARTS = 5  # attempts to start a cluster of our own
-PATIENCE = 30.0  # seconds in which a scheduler must answer and show a first worker
+PATIENCE = 30.0  # seconds in which a scheduler must answer
 HINT = "pip install 'relu-bench[dask]'"
 
 
@@ -61,12 +63,19 @@ class Dask:
         self._since: dict[str, float] = {}
         self._ended: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._submitted = 0
-        workers = _workers(client)
-        self._resources = {name for worker in workers for name in worker["resources"]}
+        self._workers: list[dict[str, Any]] = []
+        self._asked = float("-inf")
+
+    def workers(self) -> list[dict[str, Any]]:
+        """What the scheduler says of its workers, which come and go."""
+        if time.monotonic() - self._asked > ASKED_EVERY:
+            info = self._client.scheduler_info(n_workers=-1)
+            self._workers, self._asked = list(info["workers"].values()), time.monotonic()
+        return self._workers
 
     @property
     def capacity(self) -> int:
-        return max(1, sum(int(worker["nthreads"]) for worker in _workers(self._client)))
+        return max(1, sum(int(worker["nthreads"]) for worker in self.workers()))
 
     def fits(self, job: Job) -> bool:
         return len(self._jobs) < IN_FLIGHT
@@ -74,11 +83,12 @@ class Dask:
     def submit(self, job: Job, *, rank: float, fresh: bool) -> None:
         self._submitted += 1  # dask remembers names for a while, and what became of them
         name = f"{job.settings.get('evaluator', job.kind)}-{job.key}-{self._submitted}"
-        place = "GPU" if job.resource == "gpu" and "GPU" in self._resources else "CPU"
+        named = {name for worker in self.workers() for name in worker["resources"]}
+        place = "GPU" if job.resource == "gpu" and "GPU" in named else "CPU"
         future = self._client.submit(
             _work, self._attempt, job, self._threads, key=name, pure=False,
             retries=RETRIES["raised"], priority=rank,
-            resources={place: 1} if place in self._resources else None,
+            resources={place: 1} if place in named else None,
         )  # fmt: skip
         self._jobs[name] = job, future
         future.add_done_callback(lambda done: self._ended.put(done.key))
@@ -91,24 +101,31 @@ class Dask:
                 names.append(self._ended.get_nowait())
         if not names and self._client.status != "running":
             raise ConnectionError("lost the dask scheduler")
-        ended = [self._jobs.pop(name) for name in names]
-        finished = [future for _, future in ended if future.status == "finished"]
-        results = dict(zip((f.key for f in finished), self._client.gather(finished), strict=True))
-        for name in names:
-            self._since.pop(name, None)
-        return [(job, results.get(f.key) or self._failure(job, f)) for job, f in ended]
+        # Those that are no longer here were recalled.
+        return [self._take(name) for name in names if name in self._jobs]
 
-    def _failure(self, job: Job, future: Any) -> Outcome:
-        if future.status != "error":  # cancelled, or lost with its scheduler
-            raise ConnectionError(f"lost the dask scheduler, or it dropped a job ({future.status})")
-        error = future.exception()
-        if isinstance(error, JobFailed):
-            outcome: Outcome = error.args[0]
-            return outcome
-        if type(error).__name__ != "KilledWorker":
-            return failure(error)
-        late = self._timeout is not None and self._timeouts(job)
-        return timed_out(self._timeout or 0.0) if late else killed("each time it was tried")
+    def _take(self, name: str) -> tuple[Job, Outcome]:
+        job, future = self._jobs.pop(name)
+        self._since.pop(name, None)
+        try:
+            outcome: Outcome = future.result()
+        except JobFailed as error:
+            outcome = error.args[0]
+        except CancelledError as error:
+            raise ConnectionError("lost the dask scheduler, or it dropped a job") from error
+        except Exception as error:
+            outcome = failure(error)
+            if type(error).__name__ == "KilledWorker":
+                late = self._timeout is not None and self._timeouts(job)
+                outcome = timed_out(self._timeout or 0.0) if late else killed("at every attempt")
+        return job, outcome
+
+    def recall(self) -> Sequence[Job]:
+        begun = {run.job.key for run in self.running()}
+        names = [name for name, (job, _) in self._jobs.items() if job.key not in begun]
+        taken = [self._jobs.pop(name) for name in names]
+        self._client.cancel([future for _, future in taken])
+        return [job for job, _ in taken]
 
     def running(self) -> Sequence[Running]:
         """Jobs that a worker has claimed; others that dask has handed out wait there."""
@@ -132,8 +149,8 @@ class Dask:
 def connect(address: str | None, machine: Machine, root: Path) -> tuple[Any, Any]:
     """A client of the scheduler at `address`, or of a new cluster here; and that cluster.
 
-    Raises InputError where dask is not installed, nobody answers, no worker is there, or one does
-    not see the run folder.
+    Waits for a first worker. Raises InputError where dask is not installed, nobody answers, or a
+    worker does not see the run folder.
     """
     try:
         from distributed import Client
@@ -145,12 +162,12 @@ def connect(address: str | None, machine: Machine, root: Path) -> tuple[Any, Any
     cluster = _start(machine) if address is None else None
     try:
         client = Client(cluster or address, timeout=PATIENCE, set_as_default=False)
-        client.wait_for_workers(1 if cluster is None else len(machine.slots), timeout=PATIENCE)
     except (OSError, ValueError, TimeoutError) as error:
         raise InputError(
-            f"--address expects a dask scheduler with workers, such as tcp://host:8786; {address} "
-            f"does not answer like one: {error}"
+            f"--address expects a dask scheduler, such as tcp://host:8786; {address!r} does not "
+            f"answer like one: {error}"
         ) from error
+    client.wait_for_workers(1)  # for as long as a cluster's queue may take; Ctrl-C ends it
     _require_shared(client, root)
     return client, cluster
 
@@ -187,10 +204,6 @@ def _require_shared(client: Any, root: Path) -> None:
 
 def _inode(root: str) -> int | None:
     return Path(root).stat().st_ino if os.access(root, os.W_OK) else None
-
-
-def _workers(client: Any) -> list[dict[str, Any]]:
-    return list(client.scheduler_info(n_workers=-1)["workers"].values())
 
 
 def _work(attempt: Attempt, job: Job, threads: int) -> Outcome:

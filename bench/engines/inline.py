@@ -36,6 +36,9 @@ class Inline:
         self._done.clear()
         return found
 
+    def recall(self) -> Sequence[Job]:
+        return ()
+
     def running(self) -> Sequence[Running]:
         return self._at
 

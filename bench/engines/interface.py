@@ -50,6 +50,10 @@ class Engine(Protocol):
         """The attempts that ended since the last call; waits for one, at most `timeout` seconds."""
         ...
 
+    def recall(self) -> Sequence[Job]:
+        """Gives back the jobs that no worker has begun."""
+        ...
+
     def running(self) -> Sequence[Running]:
         """What each busy worker does."""
         ...

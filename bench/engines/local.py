@@ -86,6 +86,9 @@ class Local:
                 found.append(self._take(*self._ended.get_nowait()))
         return found
 
+    def recall(self) -> Sequence[Job]:
+        return ()
+
     def running(self) -> Sequence[Running]:
         return [
             Running(worker=seat.slot.name, job=seat.job, since=seat.since)

@@ -245,3 +245,20 @@ def test_the_main_job_on_a_dask_cluster_with_a_gpu_by_name(
     assert main([*arguments, "--engine", "inline", "--out", str(tmp_path / "inline")]) == 0
     for row, same in zip(rows(tmp_path / "dask"), rows(tmp_path / "inline"), strict=True):
         assert row["test_error"] == pytest.approx(same["test_error"], abs=0.01)
+
+
+def test_code_that_changes_under_a_run_fails_the_job_instead_of_mixing_old_and_new(
+    tmp_path: Path, plugin_file: Write
+) -> None:
+    """A shard edits the file that it comes from; a worker that starts later must refuse it."""
+    calls = tmp_path / "calls"
+    die = "Path(__file__).write_text(Path(__file__).read_text() + '#'); os.kill(os.getpid(), 9)"
+    plugin = plugin_file("edited", noting(str(calls), die))
+    ended = bench(tmp_path / "out", "--plugin", str(plugin), "--workers", "1")
+    assert ended.returncode == 1
+    (row,) = rows(tmp_path / "out")
+    assert row["failures"]["edited"] == (
+        "the code of evaluator 'edited' or the bench is not what it was when the run was planned "
+        "(4 of 4 shards)"
+    )
+    assert len(calls.read_text().split()) == 1
