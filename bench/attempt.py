@@ -4,6 +4,7 @@ import contextlib
 import faulthandler
 import functools
 import os
+import random
 import socket
 import threading
 import time
@@ -12,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+import numpy as np
 import torch
 
 from bench.discovery import discover
 from bench.freshness import stored
+from bench.halving import free_cached_memory
 from bench.job import Job
 from bench.outcome import Outcome, failure, timed_out
 from bench.runfiles import ATTEMPT, RunFiles
@@ -55,8 +58,13 @@ class Spec:
             started = time.perf_counter()
             try:
                 return self._locked(job, threads)
-            except (Exception, SystemExit) as error:
-                return failure(error, seconds=time.perf_counter() - started)
+            except self._caught as error:
+                return failure(error, root=self.root, seconds=time.perf_counter() - started)
+
+    @property
+    def _caught(self) -> type[BaseException] | tuple[type[BaseException], ...]:
+        """What a job may raise without ending more than itself; Ctrl-C in this process does."""
+        return BaseException if self.apart else (Exception, SystemExit)
 
     def _locked(self, job: Job, threads: int) -> Outcome:
         files = RunFiles(Path(self.root))
@@ -70,8 +78,31 @@ class Spec:
                 return Outcome(status="stored")
             if threads:
                 torch.set_num_threads(threads)
-            with files.log(job.key) as log, self._apart(log):
-                return _logged(worker, job, files, log, self.run)
+            with files.log(job.key) as log, self._apart(log), _own_state(job):
+                outcome = self._logged(worker, job, files, log)
+            if self.apart and outcome.status == "failed" and not _gpu_works():
+                os._exit(1)  # after some errors CUDA needs a new process
+            return outcome
+
+    def _logged(self, worker: Worker, job: Job, files: RunFiles, log: TextIO) -> Outcome:
+        notes = _Notes(files, job.key, log)
+        started = time.perf_counter()
+        where = f"{socket.gethostname()}, process {os.getpid()}, {torch.get_num_threads()} threads"
+        log.write(f"{ATTEMPT} {self.run} at {time.strftime('%Y-%m-%d %H:%M:%S')} on {where}\n")
+        try:
+            worker.execute(job, notes)
+            outcome = Outcome(status="done", text=notes.text, seconds=time.perf_counter() - started)
+        except self._caught as error:
+            outcome = failure(
+                error, root=self.root, text=notes.text, seconds=time.perf_counter() - started
+            )
+            log.write(outcome.details)
+        finally:
+            free_cached_memory()  # a neighbour on the card may need it
+            with contextlib.suppress(OSError):
+                files.save_progress(job.key, "")
+        log.write(f"{outcome.status} after {outcome.seconds:.3f} s {outcome.message}\n")
+        return outcome
 
     @contextlib.contextmanager
     def _apart(self, log: TextIO) -> Iterator[None]:
@@ -88,21 +119,32 @@ class Spec:
             faulthandler.cancel_dump_traceback_later()
 
 
-def _logged(worker: Worker, job: Job, files: RunFiles, log: TextIO, run: str) -> Outcome:
-    notes = _Notes(files, job.key, log)
-    started = time.perf_counter()
-    where = f"{socket.gethostname()}, process {os.getpid()}, {torch.get_num_threads()} threads"
-    log.write(f"{ATTEMPT} {run} at {time.strftime('%Y-%m-%d %H:%M:%S')} on {where}\n")
+@contextlib.contextmanager
+def _own_state(job: Job) -> Iterator[None]:
+    """Every job finds the same state of this process, whatever earlier ones have left behind."""
+    seed = int(job.key[:8], 16)
+    random.seed(seed)
+    np.random.seed(seed)
+    dtype, grad = torch.get_default_dtype(), torch.is_grad_enabled()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    precision, benchmark = torch.get_float32_matmul_precision(), torch.backends.cudnn.benchmark
     try:
-        worker.execute(job, notes)
-        outcome = Outcome(status="done", text=notes.text, seconds=time.perf_counter() - started)
-    except (Exception, SystemExit) as error:
-        outcome = failure(error, text=notes.text, seconds=time.perf_counter() - started)
-        log.write(outcome.details)
+        yield
     finally:
-        files.save_progress(job.key, "")
-    log.write(f"{outcome.status} after {outcome.seconds:.3f} s {outcome.message}\n")
-    return outcome
+        torch.set_default_dtype(dtype)
+        torch.set_grad_enabled(grad)
+        torch.use_deterministic_algorithms(deterministic, warn_only=True)
+        torch.set_float32_matmul_precision(precision)
+        torch.backends.cudnn.benchmark = benchmark
+
+
+def _gpu_works() -> bool:
+    try:
+        if torch.cuda.is_initialized():
+            torch.cuda.synchronize()
+    except RuntimeError:
+        return False
+    return True
 
 
 class _Notes:

@@ -27,18 +27,27 @@ def _bench(kind: str) -> str:
     return digest(*(ROOT / "bench" / f"{module}.py" for module in MODULES[kind]))
 
 
-def digest(*files: Path) -> str:
-    """A digest of the files and of all modules of relu, methods and evaluators they import."""
+def digest(*files: Path, anew: bool = False) -> str:
+    """A digest of the files and of all modules of relu, methods and evaluators they import.
+
+    Modules are imported once in a process, so their files are read once, too: a digest is that of
+    the code that runs here. `anew`: `files` themselves are executed anew, and read anew.
+    """
     seen: dict[str, bytes] = {}
     waiting = list(files)
     while waiting:
         file = waiting.pop()
         name = str(file.relative_to(ROOT)) if file.is_relative_to(ROOT) else file.name
         if name not in seen:
-            seen[name] = file.read_bytes()
+            seen[name] = file.read_bytes() if anew and file in files else _contents(file)
             waiting += _imports(seen[name])
     parts = [name.encode() + b"\0" + seen[name] for name in sorted(seen)]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
+
+
+@functools.cache
+def _contents(file: Path) -> bytes:
+    return file.read_bytes()
 
 
 def _imports(text: bytes) -> list[Path]:

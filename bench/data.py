@@ -1,11 +1,10 @@
 """Data sets as tensors in [0, 1], in their original order."""
 
 import contextlib
-import functools
 import hashlib
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -29,15 +28,20 @@ class DataSet:
     y_train: Int[Tensor, " n"]
     x_test: Float[Tensor, "m c h w"]
     y_test: Int[Tensor, " m"]
+    _fingerprints: dict[str, str] = field(default_factory=dict, repr=False, init=False)
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of one image."""
         return tuple(self.x_test.shape[1:])
 
-    @functools.cache  # noqa: B019 - data sets live as long as the run
     def fingerprint(self, part: str) -> str:
         """A digest of the "train" or "test" part, so that results name the data they are about."""
+        if part not in self._fingerprints:
+            self._fingerprints[part] = self._digest(part)
+        return self._fingerprints[part]
+
+    def _digest(self, part: str) -> str:
         digest = hashlib.sha256()
         for tensor in (getattr(self, f"x_{part}"), getattr(self, f"y_{part}")):
             digest.update(str(tuple(tensor.shape)).encode())

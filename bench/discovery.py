@@ -37,15 +37,12 @@ class Plugin:
     name: str
     cls: type[Any]
     source: Path
+    digest: str
+    """of its code: an edited plugin gives new results, not the old ones"""
 
     @property
     def aliases(self) -> tuple[str, ...]:
         return (self.cls.label, *getattr(self.cls, "aliases", ()))
-
-    @functools.cached_property
-    def digest(self) -> str:
-        """A digest of its code: an edited plugin gives new results, not the old ones."""
-        return code.digest(self.source)
 
     def fields(self) -> dict[str, object]:
         """Settings and their defaults."""
@@ -161,7 +158,7 @@ def _in_file(file: Path) -> list[Plugin]:
         loader.exec_module(module)
         return module
 
-    return _at_least_one(file, _in_module(_imported(file, load)))
+    return _at_least_one(file, _in_module(_imported(file, load), anew=True))
 
 
 def _announced(name: str, value: str, load: Any, kind: Kind) -> Plugin:
@@ -172,7 +169,7 @@ def _announced(name: str, value: str, load: Any, kind: Kind) -> Plugin:
     return _checked(kind, name, cls)
 
 
-def _in_module(module: ModuleType) -> list[Plugin]:
+def _in_module(module: ModuleType, *, anew: bool = False) -> list[Plugin]:
     """The classes a module defines that do what a method or an evaluator does; one of each kind."""
     plugins = []
     stem = Path(str(module.__file__)).stem
@@ -184,11 +181,11 @@ def _in_module(module: ModuleType) -> list[Plugin]:
         if len(candidates) > 1:
             names = ", ".join(c.__name__ for c in candidates)
             raise InputError(f"{module.__file__} must define one {kind}, it has {names}")
-        plugins += [_checked(kind, stem, c) for c in candidates]
+        plugins += [_checked(kind, stem, c, anew=anew) for c in candidates]
     return plugins
 
 
-def _checked(kind: Kind, name: str, cls: type[Any]) -> Plugin:
+def _checked(kind: Kind, name: str, cls: type[Any], *, anew: bool = False) -> Plugin:
     try:
         source = Path(inspect.getsourcefile(cls) or "")
     except (TypeError, OSError):
@@ -212,7 +209,8 @@ def _checked(kind: Kind, name: str, cls: type[Any]) -> Plugin:
             f"defaults, but: {error}"
         ) from error
     _check_words(kind, name, cls, source)
-    return Plugin(kind=kind, name=name, cls=cls, source=source)
+    digest = code.digest(source, anew=anew)
+    return Plugin(kind=kind, name=name, cls=cls, source=source, digest=digest)
 
 
 def _check_words(kind: Kind, name: str, cls: type[Any], source: Path) -> None:

@@ -1,8 +1,10 @@
 """What a person sees while jobs run (stderr): a live view on a terminal, plain lines elsewhere."""
 
+import contextlib
 import sys
 import time
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -15,6 +17,7 @@ from bench.outcome import Outcome
 from bench.progress import Progress, describe, lines
 from bench.runfiles import RunFiles
 
+LOOKED_EVERY = 0.25  # seconds between two looks at the engine for the live view
 TOLD_EVERY = 1.0  # seconds between two updates of the status file
 
 
@@ -26,15 +29,18 @@ class Display:
         self.console = Console(file=sys.stderr)
         self.total = sum(progress.total.values())
         self.ended_jobs = self.stored = 0
-        self.told, self.state = float("-inf"), "running"
+        self.told = self.looked = float("-inf")
+        self.state = "running"
+        self.record: dict[str, Any] = {}
+        self._look()
         self.live = Live(
             console=self.console, transient=True, refresh_per_second=4, get_renderable=self._view
         )
 
     def __enter__(self) -> "Display":
+        self._tell()
         if self.console.is_terminal:
             self.live.start()
-        self._tell()
         return self
 
     def __exit__(
@@ -47,8 +53,6 @@ class Display:
             self.live.stop()
         self._say_stored()
         self.state = "ended" if error is None else "interrupted"
-        if isinstance(error, OSError):
-            return  # nothing more can be written
         self._tell()
 
     def ended(self, job: Job, outcome: Outcome) -> None:
@@ -73,17 +77,27 @@ class Display:
             self.state = "stopping"
             jobs = len(engine.running())
             self._say(f"finishing {jobs} jobs, starting no more; Ctrl-C again stops at once")
+        if self.live.is_started and time.monotonic() - self.looked > LOOKED_EVERY:
+            self._look()
         if time.monotonic() - self.told > TOLD_EVERY:
             self._say_stored()
             self._tell()
 
     def _tell(self) -> None:
-        record = self.progress.record(self.engine, self.files.progress, state=self.state)
-        self.files.save_status(record)
+        self._look()
+        with contextlib.suppress(OSError):  # what nobody can read is no reason to end a run
+            self.files.save_status(self.record)
         self.told = time.monotonic()
 
+    def _look(self) -> None:
+        self.record = self.progress.record(self.engine, self.files.progress, state=self.state)
+        self.looked = time.monotonic()
+
     def _view(self) -> RenderableType:
-        record = self.progress.record(self.engine, self.files.progress, state=self.state)
+        """Drawn by a thread of its own, from what the scheduler's thread saw last."""
+        record = self.record
+        if not self.engine.patient:  # that thread is at the job itself
+            record = record | {"running": self.progress.running(self.engine, self.files.progress)}
         bar = ProgressBar(total=max(1, self.total), completed=self.ended_jobs, width=40)
         text = Text("\n".join(lines(record)), no_wrap=True, overflow="ellipsis")
         return Group(text, bar)

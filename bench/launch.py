@@ -91,6 +91,8 @@ class Launcher:
             run=uuid.uuid4().hex[:8],
         )
         if self.engine_name == "inline":
+            if options.gpus != "auto":
+                os.environ |= self.machine.slots[0].env if self.machine.slots else {}
             return Inline(spec.attempt, threads=self.machine.cores)
         if self.engine_name == "local":
             return Local(spec.attempt, self.machine, timeout=self.timeout)
@@ -99,6 +101,7 @@ class Launcher:
         return Dask(
             spec.attempt, client, cluster=cluster, threads=0 if cluster is None else 1,
             timeouts=lambda job: self.files.timeouts(job.key, spec.run),
+            deaths=lambda job: self.files.deaths(job.key, spec.run),
             at_work=self.files.at_work, timeout=self.timeout,
         )  # fmt: skip
 

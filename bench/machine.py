@@ -12,6 +12,7 @@ from bench.job import Job, JobKind
 from relu.names import InputError
 
 Place = Literal["gpu", "cpu"]
+DEVICE = "BENCH_DEVICE"  # environment variable: what a worker must use, "cuda" or "cpu"
 POOLS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -63,16 +64,17 @@ def make_machine(
     cores = _cores()
     on_gpu = [
         Slot(name=f"gpu {gpu}" + (f" #{i + 1}" if jobs_per_gpu > 1 else ""), place="gpu",
-             env={"CUDA_VISIBLE_DEVICES": gpu, **_pinned(1)})
+             env={"CUDA_VISIBLE_DEVICES": gpu, DEVICE: "cuda", **_pinned(1)})
         for gpu in gpus for i in range(jobs_per_gpu)
     ]  # fmt: skip
     counts = Counter(job.kind for job in jobs if job.resource == "cpu" or not on_gpu)
     count = min(workers or max(1, cores - len(on_gpu)), max(counts.values(), default=0))
     left = max(count, cores - len(on_gpu))
     on_cpu = [
-        Slot(name=f"cpu {i + 1}", place="cpu", env={"CUDA_VISIBLE_DEVICES": "", **_pinned(1)})
+        Slot(name=f"cpu {i + 1}", place="cpu",
+             env={"CUDA_VISIBLE_DEVICES": "", DEVICE: "cpu", **_pinned(1)})
         for i in range(count)
-    ]
+    ]  # fmt: skip
     return Machine(
         cores=left,
         slots=(*on_gpu, *on_cpu),

@@ -9,6 +9,10 @@ import torch
 
 from relu.names import InputError
 
+MEMORY = (
+    "DefaultCPUAllocator: ", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)  # fmt: skip
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)  # no job can go on
 
 Status = Literal["done", "stored", "failed", "skipped", "elsewhere"]
@@ -45,9 +49,14 @@ class Outcome:
     errno: int = 0
 
 
-def failure(error: BaseException, **known: object) -> Outcome:
-    """The outcome of an attempt that raised `error`; `known` are further fields."""
+def failure(error: BaseException, *, root: str = "", **known: object) -> Outcome:
+    """The outcome of an attempt that raised `error`; `known` are further fields.
+
+    A full disk elsewhere than in the run folder `root` is the job's own affair.
+    """
     cause, details = cause_of(error), "".join(traceback.format_exception(error))
+    if cause == "disk" and not str(getattr(error, "filename", None) or root).startswith(root):
+        cause = "raised"
     number = error.errno or 0 if isinstance(error, OSError) else 0
     fields = {"status": "failed", "cause": cause, "message": _line(error, cause)}
     return Outcome(**{**fields, "details": details, "errno": number, **known})  # type: ignore[arg-type]
@@ -81,7 +90,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether a GPU's or this machine's memory did not suffice for a tensor."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and "DefaultCPUAllocator: " in str(error)
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in MEMORY)
 
 
 def _line(error: BaseException, cause: Cause) -> str:

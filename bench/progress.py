@@ -82,13 +82,17 @@ class Progress:
             "updated": time.time(),
             "left": self.left(engine) if running else None,
             "counts": counts,
-            "running": [
-                {"worker": run.worker, "job": describe(run.job),
-                 "seconds": time.monotonic() - run.since, "progress": progress(run.job.key)}
-                for run in running
-            ],
+            "running": self.running(engine, progress) if running else [],
             "failures": list(self.failures),
-        }  # fmt: skip
+        }
+
+    def running(self, engine: Engine, progress: Callable[[str], str]) -> list[dict[str, Any]]:
+        """What each busy worker does, for how long, and how far it is."""
+        return [
+            {"worker": run.worker, "job": describe(run.job),
+             "seconds": time.monotonic() - run.since, "progress": progress(run.job.key)}
+            for run in engine.running()
+        ]  # fmt: skip
 
 
 def lines(record: Mapping[str, Any]) -> list[str]:

@@ -11,9 +11,11 @@ process that asked for them dies, and need no copy to be found by the next run.
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import socket
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
@@ -32,6 +34,17 @@ class RunFiles:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+
+    def require_locks(self) -> None:
+        """Raises InputError where the file system has no locks that end with their process."""
+        try:
+            with tempfile.TemporaryFile(dir=self.root / "drafts") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InputError(
+                f"the file system of {str(self.root)!r} has no locks (flock: {error.strerror}), "
+                "without which two workers may do the same job: choose another --out"
+            ) from error
 
     @contextlib.contextmanager
     def claim(self, key: str) -> Iterator[bool]:
@@ -61,14 +74,23 @@ class RunFiles:
 
     def timeouts(self, key: str, run: str) -> int:
         """How many attempts of this run at the job ended as they were over their time."""
+        return sum(f"\n{LATE}" in attempt for attempt in self._attempts(key, run))
+
+    def deaths(self, key: str, run: str) -> int:
+        """How many attempts of this run at the job have begun and said nothing of their end."""
+        attempts = self._attempts(key, run)
+        return sum(not any(f"\n{e} after " in a for e in ("done", "failed")) for a in attempts)
+
+    def _attempts(self, key: str, run: str) -> list[str]:
+        """What the log says of each attempt of this run at the job."""
         try:
             with (self.root / "logs" / f"{key}.log").open("rb") as file:
                 file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
                 text = file.read().decode("utf-8", errors="replace")
         except OSError:
-            return 0
+            return []
         attempts = text.split(ATTEMPT)[1:]
-        return sum(f" {run} " in a.partition("\n")[0] and f"\n{LATE}" in a for a in attempts)
+        return [a for a in attempts if f" {run} " in a.partition("\n")[0]]
 
     def at_work(self) -> set[str]:
         """Keys of the jobs that somebody is at, or died at."""

@@ -10,7 +10,7 @@ import heapq
 import signal
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
@@ -19,7 +19,7 @@ from bench.engines.interface import Engine
 from bench.job import Job
 from bench.outcome import Cause, Outcome
 
-RETRIES: Mapping[Cause, int] = {"raised": 1, "timeout": 1, "killed": 3}
+RETRIES: Mapping[Cause, int] = {"raised": 1, "timeout": 1, "out of memory": 1, "killed": 3}
 """How often a job is tried again, by what ended it; other causes are sure to come back."""
 TICK = 0.25  # seconds between two looks at the display
 ELSEWHERE = 1.0  # seconds until a job that a run beside this one is at is looked at again
@@ -76,7 +76,8 @@ class _Scheduler:
         for job in jobs:
             for key in {*job.after, *job.informed_by}:
                 self.followers[key].append(job.key)
-        self.ready: dict[str, list[tuple[float, int, str]]] = {"gpu": [], "cpu": []}  # heaps
+        self.ready: dict[str, list[tuple[float, int, str]]] = {}  # a heap for each place
+        self.free: deque[str] = deque()  # wait for nothing any more
         self.order = {key: i for i, key in enumerate(self.jobs)}
         self.active: set[str] = set()
         self.elsewhere: dict[str, float] = {}  # key -> when to look again
@@ -87,16 +88,17 @@ class _Scheduler:
 
     def run(self, stopping: Callable[[], bool]) -> Mapping[str, Outcome]:
         self._rank()
-        self._release([key for key, n in self.missing.items() if n == 0])
+        self.free += [key for key, n in self.missing.items() if n == 0]
         while len(self.outcomes) < len(self.jobs):
             self._look_again()
+            self._release()
             if not stopping():
                 self._hand_out()
             else:
                 self.active -= {job.key for job in self.engine.recall()}
                 if not self.active:
                     raise KeyboardInterrupt
-            for job, outcome in self.engine.ended(TICK):
+            for job, outcome in self.engine.ended(0.0 if self.free else TICK):
                 self._take(job, outcome)
             self.watch.tick(self.engine, stopping=stopping())
             if time.monotonic() - self.ranked > self.ranking / RANKING:
@@ -118,38 +120,37 @@ class _Scheduler:
         self.ranked = time.monotonic()
         self.ranking = max(self.ranked - started, TICK * RANKING)
 
-    def _release(self, keys: list[str]) -> None:
-        """Jobs that wait for nothing any more: to be handed out, unless their end is known."""
-        while keys:
-            job = self.jobs[keys.pop()]
-            broken = [
-                self.outcomes[k]
-                for k in job.after
-                if self.outcomes[k].status in ("failed", "skipped")
-            ]
+    def _release(self) -> None:
+        """Jobs that wait for nothing any more: to be handed out, unless their end is known.
+
+        Whether a result is stored takes a while where it is large: others must not wait for it.
+        """
+        started = time.monotonic()
+        while self.free and time.monotonic() - started < TICK:
+            job = self.jobs[self.free.popleft()]
+            before = [self.outcomes[key] for key in job.after]
+            broken = [outcome for outcome in before if outcome.status in ("failed", "skipped")]
             if broken:
-                keys += self._end(job, Outcome(status="skipped", cause=broken[0].cause,
-                                               message=broken[0].message))  # fmt: skip
+                cause, message = broken[0].cause, broken[0].message
+                self._end(job, Outcome(status="skipped", cause=cause, message=message))
             elif self.stored(job):
-                keys += self._end(job, Outcome(status="stored"))
+                self._end(job, Outcome(status="stored"))
             else:
                 self._queue(job)
 
     def _queue(self, job: Job) -> None:
-        entry = (-self.ranks[job.key], self.order[job.key], job.key)
-        heapq.heappush(self.ready[job.resource], entry)
+        heap = self.ready.setdefault(self.engine.place(job), [])
+        heapq.heappush(heap, (-self.ranks[job.key], self.order[job.key], job.key))
 
-    def _end(self, job: Job, outcome: Outcome) -> list[str]:
-        """Notes a job's outcome; the keys of those that waited for nothing else."""
+    def _end(self, job: Job, outcome: Outcome) -> None:
+        """Notes a job's outcome, and frees those that waited for nothing else."""
         self.outcomes[job.key] = outcome
         self.ranks.pop(job.key, None)
         self.watch.ended(job, outcome)
-        free = []
         for key in self.followers[job.key]:
             self.missing[key] -= 1
             if self.missing[key] == 0:
-                free.append(key)
-        return free
+                self.free.append(key)
 
     def _hand_out(self) -> None:
         for heap in self.ready.values():
@@ -172,7 +173,7 @@ class _Scheduler:
             self.again.add(job.key)
             self._queue(job)
         else:
-            self._release(self._end(job, outcome))
+            self._end(job, outcome)
 
     def _try_again(self, job: Job, outcome: Outcome) -> bool:
         if self.engine.retries:
@@ -190,7 +191,7 @@ class _Scheduler:
         now = time.monotonic()
         for key in [key for key, when in self.elsewhere.items() if when <= now]:
             del self.elsewhere[key]
-            self._release([key])
+            self.free.append(key)
 
 
 @contextmanager

@@ -28,7 +28,9 @@ class Speeds:
 
     known: dict[str, tuple[float, float]] = field(default_factory=dict)
     """class -> (seconds, units), both fading"""
-    _classes: dict[tuple[object, ...], tuple[str, ...]] = field(default_factory=dict, repr=False)
+    _names_of: dict[tuple[object, ...], tuple[tuple[str, ...], object]] = field(
+        default_factory=dict, repr=False
+    )
 
     def seconds(self, job: Job, where: str) -> float:
         """The expected seconds of a job on a machine or card that is called `where`."""
@@ -50,11 +52,12 @@ class Speeds:
 
     def _names(self, job: Job, where: str) -> Sequence[str]:
         s = job.settings
+        large = (s.get("fields"), s.get("threat"))  # shared by jobs: kept, so that ids stay theirs
         about = (job.kind, where, s.get("dataset"), s.get("arch"), s.get("method"),
-                 s.get("evaluator"), id(s.get("fields")), id(s.get("threat")))  # fmt: skip
-        if about not in self._classes:
-            self._classes[about] = tuple(_classes(job, where))
-        return self._classes[about]
+                 s.get("evaluator"), *map(id, large))  # fmt: skip
+        if about not in self._names_of:
+            self._names_of[about] = tuple(_classes(job, where)), large
+        return self._names_of[about][0]
 
 
 def _classes(job: Job, where: str) -> Iterator[str]:

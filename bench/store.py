@@ -57,6 +57,8 @@ class Store:
                 f"cannot write to the output folder {str(self.root)!r}: {error.strerror}"
             ) from error
         for draft in (self.root / "drafts").iterdir():  # what killed runs left behind
+            if draft.name.startswith("training-") or draft.suffix == ".lock":
+                continue  # checkpoints to go on from; locks that may be held
             with contextlib.suppress(OSError):  # a run beside this one may have finished it
                 if draft.stat().st_mtime < time.time() - DRAFTS_KEPT:
                     shutil.rmtree(draft) if draft.is_dir() else draft.unlink()
@@ -153,7 +155,7 @@ class Store:
     def load_checkpoint(self, key: str) -> dict[str, Any] | None:
         """The last checkpoint of an unfinished training, None where there is none to trust."""
         try:
-            return dict(torch.load(self._checkpoint(key), weights_only=True))
+            return dict(torch.load(self._checkpoint(key), weights_only=True, map_location="cpu"))
         except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
             return None
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.data import DataSet, augment
-from bench.halving import free_cached_memory
+from bench.halving import free_cached_memory, in_parts
 from bench.outcome import is_out_of_memory
 from bench.settings import Training
 from methods.interface import Method
@@ -162,7 +162,13 @@ def _errors(net: nn.Module, x: Tensor, y: Tensor, threat: Threat, seed: int) -> 
     """Clean and PGD error of a few inputs, without touching the global generator."""
     net.eval()
     generator = torch.Generator(device=x.device).manual_seed(seed)
-    z, _ = ascend(net, x, y, threat=threat, steps=WATCH_STEPS, generator=generator)
-    with torch.no_grad():
-        wrong = [~(margins(net(inputs), y) > 0) for inputs in (x, z)]
-    return wrong[0].float().mean().item(), (wrong[0] | wrong[1]).float().mean().item()
+
+    def wrong(start: int, stop: int) -> Tensor:
+        some_x, some_y = x[start:stop], y[start:stop]
+        z, _ = ascend(net, some_x, some_y, threat=threat, steps=WATCH_STEPS, generator=generator)
+        with torch.no_grad():
+            found = [~(margins(net(inputs), some_y) > 0) for inputs in (some_x, z)]
+        return torch.stack([found[0], found[0] | found[1]])
+
+    clean, attacked = torch.cat(in_parts(wrong, len(x)), dim=1).float().mean(1).tolist()
+    return clean, attacked

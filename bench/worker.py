@@ -18,6 +18,7 @@ from bench.discovery import Catalogue, Kind
 from bench.freshness import inputs
 from bench.halving import in_parts
 from bench.job import Job
+from bench.machine import DEVICE
 from bench.memory import keep_freed_memory
 from bench.provenance import provenance
 from bench.settings import Training
@@ -58,6 +59,7 @@ class Worker:
         self.store, self.catalogue, self.data_folder = store, catalogue, data_folder
         self._data: dict[str, DataSet] = {}
         self.device = torch.device("cpu")
+        self._inputs: dict[str, Any] = {}
         keep_freed_memory()
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True, warn_only=True)
@@ -65,8 +67,8 @@ class Worker:
     def execute(self, job: Job, notes: Notes) -> None:
         """Does the job and stores its result under its key; whatever goes wrong raises."""
         self._require_same_code(job)
-        on_gpu = job.resource == "gpu" and torch.cuda.is_available()
-        self.device = torch.device("cuda" if on_gpu else "cpu")
+        self.device = _device(job)
+        self._inputs = inputs(self.store, job)  # as they are before anything is read
         self.store.discard(job.stored, job.key)  # damaged, or resting on inputs that are gone
         work = {"train": self._train, "import": self._import, "clean": self._clean,
                 "judge": self._judge}[job.kind]  # fmt: skip
@@ -190,10 +192,20 @@ class Worker:
         return {
             "kind": job.kind,
             "settings": dict(job.settings),
-            "inputs": inputs(self.store, job),
+            "inputs": self._inputs,
             "seconds": seconds,
             "provenance": provenance(self.device),
         }
+
+
+def _device(job: Job) -> torch.device:
+    if job.resource == "cpu" or os.environ.get(DEVICE) == "cpu":
+        return torch.device("cpu")
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if os.environ.get(DEVICE) == "cuda":  # a training on one core in its place would take days
+        raise RuntimeError("this worker was given a GPU, but CUDA does not start in it")
+    return torch.device("cpu")
 
 
 class _Checkpoints(Watcher):

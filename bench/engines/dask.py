@@ -11,21 +11,32 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.engines.interface import Attempt, Running
 from bench.job import Job
-from bench.machine import Machine
+from bench.machine import Machine, Place
 from bench.outcome import Outcome, failure, killed, timed_out
 from bench.schedule import RETRIES
 from relu.names import InputError
 
-IN_FLIGHT = 2000  # jobs that dask may hold; enough for its adaptive clusters to grow by
+IN_FLIGHT = 3  # jobs of a place that dask may hold, per thread that it has
 ASKED_EVERY = 3.0  # seconds between two looks at which workers there are
 STARTS = 5  # attempts to start a cluster of our own
 PATIENCE = 30.0  # seconds in which a scheduler must answer
 HINT = "pip install 'relu-bench[dask]'"
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A job in dask's hands."""
+
+    job: Job
+    place: Place
+    future: Any
+    rank: float
 
 
 class JobFailed(Exception):
@@ -49,17 +60,14 @@ class Dask:
         cluster: Any,
         threads: int,
         timeouts: Callable[[Job], int],
+        deaths: Callable[[Job], int],
         at_work: Callable[[], Collection[str]],
         timeout: float | None,
     ) -> None:
-        self._attempt, self._client, self._cluster, self._threads = (
-            attempt,
-            client,
-            cluster,
-            threads,
-        )
-        self._timeouts, self._at_work, self._timeout = timeouts, at_work, timeout
-        self._jobs: dict[str, tuple[Job, Any]] = {}  # name in dask -> job, future
+        self._attempt, self._client, self._cluster = attempt, client, cluster
+        self._threads, self._timeout = threads, timeout
+        self._timeouts, self._deaths, self._at_work = timeouts, deaths, at_work
+        self._jobs: dict[str, _Task] = {}  # by their names in dask
         self._since: dict[str, float] = {}
         self._ended: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._submitted = 0
@@ -77,20 +85,25 @@ class Dask:
     def capacity(self) -> int:
         return max(1, sum(int(worker["nthreads"]) for worker in self.workers()))
 
+    def place(self, job: Job) -> Place:
+        return "gpu" if job.resource == "gpu" and "GPU" in self._named() else "cpu"
+
     def fits(self, job: Job) -> bool:
-        return len(self._jobs) < IN_FLIGHT
+        place = self.place(job)
+        held = sum(task.place == place for task in self._jobs.values())
+        return held < IN_FLIGHT * self.capacity
 
     def submit(self, job: Job, *, rank: float, fresh: bool) -> None:
         self._submitted += 1  # dask remembers names for a while, and what became of them
         name = f"{job.settings.get('evaluator', job.kind)}-{job.key}-{self._submitted}"
-        named = {name for worker in self.workers() for name in worker["resources"]}
-        place = "GPU" if job.resource == "gpu" and "GPU" in named else "CPU"
+        place = self.place(job)
+        named = place.upper() in self._named()
         future = self._client.submit(
             _work, self._attempt, job, self._threads, key=name, pure=False,
             retries=RETRIES["raised"], priority=rank,
-            resources={place: 1} if place in named else None,
+            resources={place.upper(): 1} if named else None,
         )  # fmt: skip
-        self._jobs[name] = job, future
+        self._jobs[name] = _Task(job, place, future, rank)
         future.add_done_callback(lambda done: self._ended.put(done.key))
 
     def ended(self, timeout: float) -> Sequence[tuple[Job, Outcome]]:
@@ -102,10 +115,17 @@ class Dask:
         if not names and self._client.status != "running":
             raise ConnectionError("lost the dask scheduler")
         # Those that are no longer here were recalled.
-        return [self._take(name) for name in names if name in self._jobs]
+        taken = [self._take(name) for name in names if name in self._jobs]
+        return [(job, outcome) for job, outcome in taken if outcome is not None]
 
-    def _take(self, name: str) -> tuple[Job, Outcome]:
-        job, future = self._jobs.pop(name)
+    def _take(self, name: str) -> tuple[Job, Outcome | None]:
+        """A job's outcome, None where dask tries it again."""
+        task, future = self._jobs[name], self._jobs[name].future
+        job = task.job
+        if future.status == "pending":  # its worker died with the result: dask computes it again
+            future.add_done_callback(lambda done: self._ended.put(done.key))
+            return job, None
+        del self._jobs[name]
         self._since.pop(name, None)
         try:
             outcome: Outcome = future.result()
@@ -116,16 +136,27 @@ class Dask:
         except Exception as error:
             outcome = failure(error)
             if type(error).__name__ == "KilledWorker":
-                late = self._timeout is not None and self._timeouts(job)
-                outcome = timed_out(self._timeout or 0.0) if late else killed("at every attempt")
+                return job, self._death(task)
         return job, outcome
+
+    def _death(self, task: "_Task") -> Outcome | None:
+        """Dask gives up on all jobs that a dying worker was to do; the log knows who did it."""
+        if self._timeout is not None and self._timeouts(task.job):
+            return timed_out(self._timeout)
+        if self._deaths(task.job) > RETRIES["killed"]:
+            return killed("at every attempt")
+        self.submit(task.job, rank=task.rank, fresh=True)
+        return None
+
+    def _named(self) -> set[str]:
+        return {name for worker in self.workers() for name in worker["resources"]}
 
     def recall(self) -> Sequence[Job]:
         begun = {run.job.key for run in self.running()}
-        names = [name for name, (job, _) in self._jobs.items() if job.key not in begun]
+        names = [name for name, task in self._jobs.items() if task.job.key not in begun]
         taken = [self._jobs.pop(name) for name in names]
-        self._client.cancel([future for _, future in taken])
-        return [job for job, _ in taken]
+        self._client.cancel([task.future for task in taken])
+        return [task.job for task in taken]
 
     def running(self) -> Sequence[Running]:
         """Jobs that a worker has claimed; others that dask has handed out wait there."""
@@ -133,14 +164,14 @@ class Dask:
         with suppress(OSError, TimeoutError):
             for worker, names in self._client.processing().items():
                 for name in names:
-                    if name in self._jobs and (job := self._jobs[name][0]).key in at_work:
+                    if name in self._jobs and (job := self._jobs[name].job).key in at_work:
                         since = self._since.setdefault(name, time.monotonic())
                         found.append(Running(worker=str(worker), job=job, since=since))
         return found
 
     def close(self) -> None:
         with suppress(OSError, TimeoutError, RuntimeError):
-            self._client.cancel([future for _, future in self._jobs.values()])
+            self._client.cancel([task.future for task in self._jobs.values()])
             self._client.close(timeout=5)
             if self._cluster is not None:
                 self._cluster.close(timeout=5)
@@ -179,7 +210,8 @@ def _start(machine: Machine) -> Any:
     workers = {
         slot.name: {"cls": Nanny, "options": {
             "nthreads": 1, "resources": {slot.place.upper(): 1}, "env": dict(slot.env),
-            "memory_limit": 0, "silence_logs": logging.CRITICAL, "host": "127.0.0.1",
+            "memory_limit": 0, "host": "127.0.0.1",
+            "silence_logs": logging.CRITICAL, "preload": ["bench.engines.preload"],
         }} for slot in machine.slots
     }  # fmt: skip
     scheduler = {"cls": Scheduler, "options": {

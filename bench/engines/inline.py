@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from bench.engines.interface import Attempt, Running
 from bench.job import Job
+from bench.machine import Place
 from bench.outcome import Outcome
 
 
@@ -20,6 +21,9 @@ class Inline:
         self._attempt, self._threads = attempt, threads
         self._done: deque[tuple[Job, Outcome]] = deque()
         self._at: tuple[Running, ...] = ()
+
+    def place(self, job: Job) -> Place:
+        return "cpu"
 
     def fits(self, job: Job) -> bool:
         return not self._done

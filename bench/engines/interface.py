@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from bench.job import Job
+from bench.machine import Place
 from bench.outcome import Outcome
 
 Attempt = Callable[[Job, int], Outcome]
@@ -34,6 +35,10 @@ class Engine(Protocol):
 
     @property
     def capacity(self) -> int: ...
+
+    def place(self, job: Job) -> Place:
+        """Where the job would run; jobs of one place wait in one queue."""
+        ...
 
     def fits(self, job: Job) -> bool:
         """Whether `submit` may be called with this job now."""

@@ -17,10 +17,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from joblib.externals.loky import ProcessPoolExecutor
+from joblib.externals.loky.backend.utils import kill_process_tree
 
 from bench.engines.interface import Attempt, Running
 from bench.job import Job
-from bench.machine import Machine, Slot
+from bench.machine import Machine, Place, Slot
 from bench.outcome import Outcome, failure, killed, timed_out
 
 GRACE = 60.0  # seconds beyond the timeout in which a worker may start up and end a job by itself
@@ -57,6 +58,9 @@ class Local:
     def capacity(self) -> int:
         return len(self._seats)
 
+    def place(self, job: Job) -> Place:
+        return self._machine.place(job)
+
     def fits(self, job: Job) -> bool:
         if self._machine.place(job) == "gpu":
             return self._free(job) is not None
@@ -90,10 +94,9 @@ class Local:
         return ()
 
     def running(self) -> Sequence[Running]:
+        busy = [(seat, seat.job) for seat in self._seats]
         return [
-            Running(worker=seat.slot.name, job=seat.job, since=seat.since)
-            for seat in self._seats
-            if seat.job is not None
+            Running(worker=seat.slot.name, job=job, since=seat.since) for seat, job in busy if job
         ]
 
     def close(self) -> None:
@@ -151,9 +154,9 @@ class Local:
 
 
 def _kill(pool: Any) -> None:
+    """Kills the pool's worker, and what it started itself."""
     for process in list((pool._processes or {}).values()):
-        with contextlib.suppress(OSError):
-            os.kill(process.pid, signal.SIGKILL)
+        kill_process_tree(process)
 
 
 @contextlib.contextmanager

@@ -31,6 +31,11 @@ def test_the_digest_follows_the_formulas_that_are_used(
 ) -> None:
     before = code.digest(tree / "plugin.py")
     (tree / file).write_text((tree / file).read_text() + "# edited\n")
+    # This process has imported the old text, but a plugin given by its path is executed anew.
+    assert code.digest(tree / "plugin.py") == before
+    executed_anew = code.digest(tree / "plugin.py", anew=True) != before
+    assert executed_anew is (file == "plugin.py")
+    code._contents.cache_clear()  # as in a new process
     assert (code.digest(tree / "plugin.py") != before) is matters
 
 

@@ -163,6 +163,7 @@ def test_dask_runs_jobs_where_their_resource_is(tmp_path: Path) -> None:
     machine = Machine(cores=1, slots=(slot("gpu", "7"), slot("cpu", "")))
     client, cluster = connect(None, machine, tmp_path)
     engine = Dask(tell, client, cluster=cluster, threads=1, timeouts=lambda job: 0,
+                  deaths=lambda job: 9 * (job.key == "killer"),
                   at_work=set, timeout=None)  # fmt: skip
     try:
         assert engine.capacity == 2
@@ -172,9 +173,13 @@ def test_dask_runs_jobs_where_their_resource_is(tmp_path: Path) -> None:
         ended = dict(wait(engine, 12))
         assert {ended[f"g{i}"].text for i in range(6)} == {"['7', '1', 1]"}
         assert {ended[f"c{i}"].text for i in range(6)} == {"['', '1', 1]"}
-        engine.submit(job("killer", die=True), rank=0.0, fresh=False)
-        ((_, outcome),) = wait(engine)
-        assert outcome.cause == "killed"
+        # One that kills its worker each time, and some that only wait for the same worker.
+        engine.submit(job("killer", die=True), rank=9.0, fresh=False)
+        for i in range(3):
+            engine.submit(job(f"innocent{i}"), rank=0.0, fresh=False)
+        ended = dict(wait(engine, 4))
+        assert ended.pop("killer").cause == "killed"
+        assert {outcome.status for outcome in ended.values()} == {"done"}
     finally:
         engine.close()
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -11,13 +12,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from bench.__main__ import main
+from bench.attempt import _own_state
 from bench.data import DataSet
 from bench.halving import in_parts
+from bench.job import Job
 from bench.settings import Training
 from bench.train import Watcher, train
 from methods.plain import Plain
@@ -245,6 +249,20 @@ def test_the_main_job_on_a_dask_cluster_with_a_gpu_by_name(
     assert main([*arguments, "--engine", "inline", "--out", str(tmp_path / "inline")]) == 0
     for row, same in zip(rows(tmp_path / "dask"), rows(tmp_path / "inline"), strict=True):
         assert row["test_error"] == pytest.approx(same["test_error"], abs=0.01)
+
+
+def test_what_a_job_does_to_its_process_does_not_reach_the_next() -> None:
+    def draw() -> list[float]:
+        with _own_state(Job(kind="judge", key="0" * 24, settings={})):
+            drawn = [random.random(), float(np.random.rand())]
+            torch.set_default_dtype(torch.float64)
+            torch.set_grad_enabled(False)
+            torch.use_deterministic_algorithms(False)
+        return drawn
+
+    assert draw() == draw()
+    assert torch.get_default_dtype() == torch.float32
+    assert torch.is_grad_enabled()
 
 
 def test_code_that_changes_under_a_run_fails_the_job_instead_of_mixing_old_and_new(

@@ -88,7 +88,7 @@ def test_what_raises_is_tried_once_more() -> None:
 
 @pytest.mark.parametrize(
     ("cause", "times"),
-    [("killed", 3), ("raised", 1), ("timeout", 1), ("diverged", 0), ("out of memory", 0),
+    [("killed", 3), ("raised", 1), ("timeout", 1), ("diverged", 0), ("out of memory", 1),
      ("bad result", 0), ("bad input", 0)],
 )  # fmt: skip
 def test_each_cause_has_its_number_of_retries(cause: str, times: int) -> None:

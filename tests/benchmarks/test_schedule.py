@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import statistics
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -135,12 +136,12 @@ def test_two_workers_are_nearly_twice_as_fast_as_one(tmp_path: Path) -> None:
     if len(os.sched_getaffinity(0)) < 2:
         pytest.skip("needs two cores")
     engines = [Local(burn, machine(n), timeout=None) for n in (1, 2)]
-    plan = [Job(kind="judge", key=str(i), settings=ABOUT) for i in range(12)]
+    plan = [Job(kind="judge", key=str(i), settings=ABOUT) for i in range(8)]
     ratios = []
     try:
         for engine in engines:
             warm_up(engine)
-        for _ in range(3):  # in turn, so that the machine's drift meets both
+        for _ in range(5):  # in turn, so that the machine's drift meets both
             seconds = []
             for engine in engines:
                 started = time.perf_counter()
@@ -150,5 +151,5 @@ def test_two_workers_are_nearly_twice_as_fast_as_one(tmp_path: Path) -> None:
     finally:
         for engine in engines:
             engine.close()
-    print(f"two workers: {sorted(ratios)[1]:.2f} times as fast as one", ratios)
-    assert sorted(ratios)[1] >= SPEEDUP, ratios
+    print(f"two workers: {statistics.median(ratios):.2f} times as fast as one", ratios)
+    assert statistics.median(ratios) >= SPEEDUP, ratios
