@@ -73,7 +73,8 @@ def test_chaos_ends_with_the_undisturbed_leaderboard(
         return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     chaos, calm = tmp_path / "chaos", tmp_path / "calm"
-    killed, progress = 0, []
+    killed = 0
+    progress: list[int] = []
     for life in range(PARENTS):
         run = start(chaos)
         killed += kill_some(run, chaos, rng, WORKERS // PARENTS)
