@@ -98,7 +98,8 @@ class _Scheduler:
                 self.active -= {job.key for job in self.engine.recall()}
                 if not self.active:
                     raise KeyboardInterrupt
-            for job, outcome in self.engine.ended(0.0 if self.free else TICK):
+            idle = self.free or not (self.active or self.elsewhere)
+            for job, outcome in self.engine.ended(0.0 if idle else TICK):
                 self._take(job, outcome)
             self.watch.tick(self.engine, stopping=stopping())
             if time.monotonic() - self.ranked > self.ranking / RANKING:

@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import pandas as pd
 import torch
@@ -21,10 +21,11 @@ from bench.job import Job
 from bench.machine import DEVICE
 from bench.memory import keep_freed_memory
 from bench.provenance import provenance
+from bench.resume import Checkpoints, Notes
 from bench.settings import Training
 from bench.sources import SOURCES
 from bench.store import Store
-from bench.train import Watcher, train
+from bench.train import train
 from bench.verdict import Replay, combine, joined, replay
 from evaluators.interface import Evidence, Interval
 from relu.names import InputError
@@ -33,20 +34,6 @@ from relu.threat import Threat
 from relu.witness import adversarial, in_float64
 
 BATCH = 1000  # inputs that are predicted at once
-CHECKPOINT_EVERY = 20.0  # seconds of training that a kill may cost
-
-
-@runtime_checkable
-class Notes(Protocol):
-    """Whom a job tells how far it is."""
-
-    def progress(self, done: int, total: int) -> None:
-        """After each step."""
-        ...
-
-    def note(self, text: str) -> None:
-        """What shall be remembered: losses and errors of an epoch, parts that were too large."""
-        ...
 
 
 class Worker:
@@ -103,7 +90,7 @@ class Worker:
         history = train(
             net, method, data, threat=threat, training=training,
             seed=s["seed"], augmented=source.augment,
-            watcher=_Checkpoints(self.store, job.key, training.epochs, notes),
+            watcher=Checkpoints(self.store, job.key, training.epochs, notes),
         )  # fmt: skip
         seconds = sum(row["seconds"] for row in history)  # of all legs, where it was resumed
         self.store.save_network(job.key, net, history, self._about(job, seconds))
@@ -206,32 +193,6 @@ def _device(job: Job) -> torch.device:
     if os.environ.get(DEVICE) == "cuda":  # a training on one core in its place would take days
         raise RuntimeError("this worker was given a GPU, but CUDA does not start in it")
     return torch.device("cpu")
-
-
-class _Checkpoints(Watcher):
-    """Tells a training's progress and keeps checkpoints from which a killed one goes on."""
-
-    def __init__(self, store: Store, key: str, epochs: int, notes: Notes) -> None:
-        self.store, self.key, self.epochs, self.notes = store, key, epochs, notes
-        self.saved = time.monotonic()
-
-    def resume(self) -> dict[str, Any] | None:
-        return self.store.load_checkpoint(self.key)
-
-    def step(self, epoch: int, done: int, total: int) -> None:
-        self.notes.progress((epoch - 1) * total + done, self.epochs * total)
-
-    def halved(self, parts: int, reason: str) -> None:
-        self.notes.note(f"out of memory, batches in {parts} parts from here on: {reason}")
-
-    def epoch(self, row: dict[str, Any], state: dict[str, Any]) -> None:
-        self.notes.note(
-            f"epoch {row['epoch']}/{self.epochs} loss {row['loss']:.3f} "
-            f"error {row['clean_error']:.1%} PGD {row['pgd_error']:.1%}"
-        )
-        if time.monotonic() - self.saved > CHECKPOINT_EVERY:
-            self.store.save_checkpoint(self.key, state)
-            self.saved = time.monotonic()
 
 
 def _threat(fields: Mapping[str, Any]) -> Threat:

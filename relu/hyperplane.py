@@ -1,0 +1,91 @@
+"""Distance to a hyperplane, and the nearest point of it, inside a box [CAH19, Appendix A.1, eq. 9].
+
+    min ||z - x||_p   s.t.  w.z + b = 0,  low <= z_i <= high
+
+Every coordinate that helps moves towards the hyperplane: by delta_i in [0, room_i], where room_i
+is its way to the edge of the box. What is left is to share the gap |w.x + b| = sum |w_i| delta_i
+out at least cost. One multiplier decides for all coordinates, and where it lies follows exactly
+from sorting the values at which a coordinate meets its edge:
+
+    linf: delta_i = min(t, room_i)           edges met at t = room_i
+    l2:   delta_i = min(t |w_i|, room_i)     edges met at t = room_i / |w_i|
+    l1:   steepest coordinates first, each up to its edge, the last one as far as it is needed
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from relu.threat import Threat
+
+TOUCHING = 1e-9  # relative gap up to which a hyperplane beside the box counts as touching it
+
+
+def project(
+    x: Float[Tensor, "n d"],
+    w: Float[Tensor, "n k d"],
+    b: Float[Tensor, "n k"],
+    threat: Threat,
+) -> tuple[Float[Tensor, "n k"], Float[Tensor, "n k d"]]:
+    """Distances from each x to its k hyperplanes w.z + b = 0, and the nearest points of those.
+
+    The norm and the box are the threat's; its eps plays no part. x lies in the box. A hyperplane
+    that misses the box, or has no direction (w = 0), is at distance inf and its point is NaN; one
+    through x is at distance 0. In exact arithmetic the results are exact; compute in float64.
+    """
+    low, high = threat.box
+    gap = torch.einsum("nkd,nd->nk", w, x) + b
+    towards = -w.sign() * gap.sign().unsqueeze(2)
+    room = torch.where(towards > 0, high - x.unsqueeze(1), x.unsqueeze(1) - low)
+    steep, missing = w.abs(), gap.abs()
+    share = {"linf": _share_linf, "l2": _share_l2, "l1": _share_l1}[threat.norm]
+    delta = torch.where(steep > 0, share(steep, room, missing), 0.0)
+    most = (steep * room).sum(2)
+    # A hyperplane that just touches the box must not round away from it: too near is still sound.
+    reachable = (missing == 0) | ((most > 0) & (most * (1 + TOUCHING) >= missing))
+    z = (x.unsqueeze(1) + towards * delta).clamp(low, high)
+    distance = threat.length(delta.flatten(0, 1)).view_as(gap)
+    nowhere = torch.full((), torch.inf, dtype=x.dtype, device=x.device)
+    return (
+        torch.where(reachable, distance, nowhere),
+        torch.where(reachable.unsqueeze(2), z, torch.nan),
+    )
+
+
+def _share_linf(steep: Tensor, room: Tensor, missing: Tensor) -> Tensor:
+    """delta_i = min(t, room_i) with sum steep_i delta_i = missing."""
+    return torch.minimum(_multiplier(steep, steep * room, room, missing), room)
+
+
+def _share_l2(steep: Tensor, room: Tensor, missing: Tensor) -> Tensor:
+    """delta_i = min(t steep_i, room_i) with sum steep_i delta_i = missing."""
+    edge = room / steep.clamp_min(torch.finfo(steep.dtype).tiny)
+    t = _multiplier(steep * steep, steep * room, edge, missing)
+    return torch.minimum(t * steep, room)
+
+
+def _multiplier(rate: Tensor, most: Tensor, edge: Tensor, missing: Tensor) -> Tensor:
+    """The t with sum_i min(t rate_i, most_i) = missing, where coordinate i stops at t = edge_i.
+
+    Between two edges the sum is linear: what the coordinates that have stopped contribute, plus t
+    times the rates of the others. (n, k, 1); too large where no t is large enough.
+    """
+    edge, order = edge.sort(dim=2)
+    rate, most = rate.gather(2, order), most.gather(2, order)
+    stopped = most.cumsum(2) - most  # contributions of the coordinates before each
+    moving = rate.flip(2).cumsum(2).flip(2)  # rates from each on
+    at_edge = stopped + edge * moving
+    # The first edge at which the sum suffices ends the piece that t lies in.
+    piece = (at_edge < missing.unsqueeze(2)).sum(2, keepdim=True).clamp_max(edge.shape[2] - 1)
+    slope = moving.gather(2, piece).clamp_min(torch.finfo(rate.dtype).tiny)
+    return (missing.unsqueeze(2) - stopped.gather(2, piece)) / slope
+
+
+def _share_l1(steep: Tensor, room: Tensor, missing: Tensor) -> Tensor:
+    """The steepest coordinates to their edge, the next one as far as it is needed."""
+    steep, order = steep.sort(dim=2, descending=True)
+    most = steep * room.gather(2, order)
+    before = most.cumsum(2) - most
+    needed = (missing.unsqueeze(2) - before).clamp_min(0).minimum(most)
+    delta = needed / steep.clamp_min(torch.finfo(steep.dtype).tiny)
+    return torch.zeros_like(delta).scatter(2, order, delta)
