@@ -125,10 +125,13 @@ def _compute(request: Request, catalogue: Catalogue, options: argparse.Namespace
         print(forecast(launcher, len(cells)), end="")
         return 0
     store, files = launcher.store, launcher.files
-    store.prepare()
-    files.require_locks()
-    files.save_run(_record(cells, {}))
-    outcomes = launcher.run()
+
+    def begin() -> None:
+        store.prepare()
+        files.require_locks()
+        files.save_run(_record(cells, {}))
+
+    outcomes = launcher.run(begin)
     launcher.there()  # listing the folders lets a network file system notice what others wrote
     failures = {key: o.message for key, o in outcomes.items() if o.status in ("failed", "skipped")}
     files.save_run(_record(cells, failures))

@@ -66,11 +66,17 @@ class Launcher:
         """Keys of the results that the run folder holds, damaged or not."""
         return {key for kind in set(STORED.values()) for key in self.store.keys(kind)}
 
-    def run(self) -> Mapping[str, Outcome]:
-        """Runs the jobs; outcomes by key. Every worker has ended when this returns or raises."""
-        self.files.forget_statuses(before=time.time() - STATUS_KEPT)
+    def run(self, begin: Callable[[], None]) -> Mapping[str, Outcome]:
+        """Runs the jobs; outcomes by key. Every worker has ended when this returns or raises.
+
+        begin: prepares the run folder; called once it is clear that there is somebody to work.
+        """
         engine = self._engine()
         try:
+            begin()
+            self.files.forget_statuses(before=time.time() - STATUS_KEPT)
+            if isinstance(engine, Dask):
+                engine.require_shared(self.store.root)
             progress = Progress(self.jobs, self.seconds, self.there())
             with Display(progress, self.files, engine) as display:
                 watch = _Learning(display, self.speeds, self.where)
@@ -96,7 +102,7 @@ class Launcher:
             return Inline(spec.attempt, threads=self.machine.cores)
         if self.engine_name == "local":
             return Local(spec.attempt, self.machine, timeout=self.timeout)
-        client, cluster = connect(options.address, self.machine, self.store.root)
+        client, cluster = connect(options.address, self.machine)
         sys.stderr.write(f"dask dashboard: {client.dashboard_link}\n")
         return Dask(
             spec.attempt, client, cluster=cluster, threads=0 if cluster is None else 1,

@@ -151,6 +151,17 @@ class Dask:
     def _named(self) -> set[str]:
         return {name for worker in self.workers() for name in worker["resources"]}
 
+    def require_shared(self, root: Path) -> None:
+        """Raises InputError where a worker does not see the very folder that this process sees."""
+        here = _inode(str(root))
+        for worker, inode in self._client.run(_inode, str(root), on_error="return").items():
+            # An OSError is a worker that died meanwhile, which is dask's business.
+            if inode != here and not isinstance(inode, OSError):
+                raise InputError(
+                    f"--out {str(root)!r} must be a folder that all dask workers share: {worker} "
+                    "sees another one, or cannot write there"
+                )
+
     def recall(self) -> Sequence[Job]:
         begun = {run.job.key for run in self.running()}
         names = [name for name, task in self._jobs.items() if task.job.key not in begun]
@@ -177,11 +188,10 @@ class Dask:
                 self._cluster.close(timeout=5)
 
 
-def connect(address: str | None, machine: Machine, root: Path) -> tuple[Any, Any]:
+def connect(address: str | None, machine: Machine) -> tuple[Any, Any]:
     """A client of the scheduler at `address`, or of a new cluster here; and that cluster.
 
-    Waits for a first worker. Raises InputError where dask is not installed, nobody answers, or a
-    worker does not see the run folder.
+    Waits for a first worker. Raises InputError where dask is not installed, or nobody answers.
     """
     try:
         from distributed import Client
@@ -199,7 +209,6 @@ def connect(address: str | None, machine: Machine, root: Path) -> tuple[Any, Any
             f"answer like one: {error}"
         ) from error
     client.wait_for_workers(1)  # for as long as a cluster's queue may take; Ctrl-C ends it
-    _require_shared(client, root)
     return client, cluster
 
 
@@ -221,17 +230,6 @@ def _start(machine: Machine) -> Any:
         with suppress(RuntimeError):  # a worker died while it started; the cluster is closed again
             return SpecCluster(workers=workers, scheduler=scheduler, silence_logs=logging.CRITICAL)
     raise ConnectionError("no dask cluster starts on this machine: its workers die")
-
-
-def _require_shared(client: Any, root: Path) -> None:
-    """Every worker must see the very folder that this process sees."""
-    here = _inode(str(root))
-    for worker, inode in client.run(_inode, str(root), on_error="return").items():
-        if inode != here and not isinstance(inode, OSError):  # it died meanwhile: dask's business
-            raise InputError(
-                f"--out {str(root)!r} must be a folder that all dask workers share: {worker} "
-                "sees another one, or cannot write there"
-            )
 
 
 def _inode(root: str) -> int | None:

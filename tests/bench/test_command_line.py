@@ -352,7 +352,7 @@ def test_another_runs_folder_is_not_overwritten(run: Any, out: Path, tmp_path: P
     assert (other / "leaderboard.md").read_text() == kept
 
 
-@pytest.mark.parametrize("after", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("after", [0.0, 0.3, 0.33, 0.36, 1.0])
 def test_ctrl_c_while_starting_is_one_line_too(tmp_path: Path, after: float) -> None:
     code = "import bench.__main__ as m, sys; print('ready', flush=True); sys.exit(m.main())"
     process = subprocess.Popen(

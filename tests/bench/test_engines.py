@@ -12,6 +12,7 @@ import psutil
 import pytest
 import torch
 
+from bench.__main__ import main
 from bench.engines.dask import connect
 from bench.engines.interface import Engine
 from bench.engines.local import Local
@@ -161,12 +162,13 @@ def test_dask_runs_jobs_where_their_resource_is(tmp_path: Path) -> None:
     from bench.engines.dask import Dask
 
     machine = Machine(cores=1, slots=(slot("gpu", "7"), slot("cpu", "")))
-    client, cluster = connect(None, machine, tmp_path)
+    client, cluster = connect(None, machine)
     engine = Dask(tell, client, cluster=cluster, threads=1, timeouts=lambda job: 0,
                   deaths=lambda job: 9 * (job.key == "killer"),
                   at_work=set, timeout=None)  # fmt: skip
     try:
         assert engine.capacity == 2
+        engine.require_shared(tmp_path)
         for i in range(6):
             engine.submit(job(f"g{i}", "gpu"), rank=float(i), fresh=False)
             engine.submit(job(f"c{i}"), rank=float(i), fresh=False)
@@ -186,11 +188,14 @@ def test_dask_runs_jobs_where_their_resource_is(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("default")
 def test_dask_at_an_address_where_nobody_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("bench.engines.dask.PATIENCE", 1.0)
-    with pytest.raises(InputError, match="does not answer like one"):
-        connect("tcp://127.0.0.1:9", MACHINE, tmp_path)
+    out = tmp_path / "out"
+    asked = ["--engine", "dask", "--address", "tcp://127.0.0.1:9", "--out", str(out)]
+    assert main(["run", "--methods", "plain", *asked]) == 2
+    assert "'tcp://127.0.0.1:9' does not answer like one" in capsys.readouterr().err
+    assert not out.exists()
 
 
 def plan(kinds: str, resource: str = "gpu") -> list[Job]:

@@ -82,13 +82,13 @@ def test_what_raises_hangs_or_kills_ends_by_name_and_the_rest_stands(
     }
     plugins = [part for name, text in bodies.items()
                for part in ("--plugin", str(plugin_file(name, text)))]  # fmt: skip
-    ended = bench(tmp_path / "out", "--timeout", "6", *plugins)
+    ended = bench(tmp_path / "out", "--timeout", "10", *plugins)
     assert ended.returncode == 1, ended.stderr
     (row,) = rows(tmp_path / "out")
     assert row["robust_error_low"] > 0
     assert row["failures"] == {
         "raises": "KeyError: 'lost'",
-        "hangs": "timeout: not finished after 6 s; its log says where it was",
+        "hangs": "timeout: not finished after 10 s; its log says where it was",
         "kills": "killed: its worker died (SIGKILL(-9)), by hand or for want of memory",
         "nan": "every low must be a number >= 0",
     }
@@ -97,11 +97,11 @@ def test_what_raises_hangs_or_kills_ends_by_name_and_the_rest_stands(
     assert first != second  # a fresh worker
     said = logs(tmp_path / "out")
     assert "here we are" in said  # what a plugin prints
-    assert "Timeout (0:00:06)!" in said
+    assert "Timeout (0:00:10)!" in said
     assert "hangs.py" in said  # and where it hung
     assert "KeyError: 'lost'" in said
     table = (tmp_path / "out" / "leaderboard.md").read_text()
-    assert "plugin: timeout: not finished after 6 s" in table
+    assert "plugin: timeout: not finished after 10 s" in table
 
 
 def test_two_runs_on_one_store_share_the_work(tmp_path: Path, plugin_file: Write) -> None:
