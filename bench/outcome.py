@@ -35,8 +35,8 @@ class Outcome:
 
     status: done now; stored by an earlier run or by one beside this; failed; skipped, as a job
     that it needs failed; elsewhere: a run beside this one is at it. cause: what made it fail.
-    message: one line; details: a traceback; text: the last progress; worker: who did it; seconds:
-    wall time; errno: of a full or read-only disk.
+    message: one line; details: a traceback; text: the last progress; seconds: wall time; errno: of
+    a full or read-only disk.
     """
 
     status: Status
@@ -44,7 +44,6 @@ class Outcome:
     message: str = ""
     details: str = ""
     text: str = ""
-    worker: str = ""
     seconds: float = 0.0
     errno: int = 0
 

@@ -84,7 +84,8 @@ class _Scheduler:
         self.attempts: dict[str, Counter[Cause]] = {}
         self.again: set[str] = set()  # to be tried on a fresh worker
         self.hopeless: set[tuple[object, str]] = set()  # failures that came back on a fresh worker
-        self.ranks, self.ranked, self.ranking = {}, time.monotonic(), 0.0  # type: ignore[var-annotated]
+        self.ranks: dict[str, float] = {}
+        self.ranked, self.ranking = time.monotonic(), 0.0  # when, and how long that took
 
     def run(self, stopping: Callable[[], bool]) -> Mapping[str, Outcome]:
         self._rank()

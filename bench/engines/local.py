@@ -130,7 +130,7 @@ class Local:
         except Exception as error:  # what a job or an outcome cannot be pickled for
             outcome = failure(error)
         seat.job, seat.late = None, False
-        return job, replace(outcome, worker=seat.slot.name, seconds=outcome.seconds or seconds)
+        return job, replace(outcome, seconds=outcome.seconds or seconds)
 
     def _death(self, seat: _Seat, text: str, seconds: float) -> Outcome:
         if seat.late or (self._timeout is not None and seconds >= self._timeout):
