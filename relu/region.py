@@ -1,0 +1,208 @@
+"""The linear region of an input: on it, the network is one affine map [CAH19, Section 2].
+
+With the activity Sigma^(l) of every ReLU layer frozen,
+
+    V^(l) = W^(l) Sigma^(l-1) W^(l-1) ... Sigma^(1) W^(1),     f^(l)(z) = V^(l) z + a^(l),
+
+so row i of V^(l) is the normal of the hyperplane on which unit i of layer l switches. V^(l) is
+never built for its own sake: its rows' norms are computed in parts that fit the cache, and rows
+themselves only where they are asked for.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from relu.layers import Conv, Dense, Layer
+from relu.windows import Windows
+
+PART = 2**20  # numbers that a part of the work should touch at a time, to stay in the cache
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """Inputs, each with a region: the activity of every hidden unit (not necessarily x's own).
+
+    z: what the region's affine map gives at x, per hidden layer; logits likewise. Hidden units
+    are numbered through all layers.
+    """
+
+    layers: Sequence[Layer]
+    x: Float[Tensor, "n d"]
+    active: Sequence[Bool[Tensor, "n size"]]
+    z: Sequence[Float[Tensor, "n size"]]
+    logits: Float[Tensor, "n k"]
+
+    @property
+    def hidden(self) -> Sequence[Layer]:
+        return self.layers[:-1]
+
+    @property
+    def starts(self) -> list[int]:
+        """The number of each hidden layer's first unit, and at the end the number of units."""
+        starts = [0]
+        for layer in self.hidden:
+            starts.append(starts[-1] + layer.size)
+        return starts
+
+    def rows(self, which: Int[Tensor, " m"] | slice) -> "Region":
+        """The inputs `which`, repeated and in any order."""
+        return replace(
+            self, x=self.x[which], logits=self.logits[which],
+            active=[a[which] for a in self.active], z=[z[which] for z in self.z],
+        )  # fmt: skip
+
+    def parts(self, numbers_per_input: int) -> Iterator["Region"]:
+        """The inputs in groups that touch about PART numbers."""
+        step = max(1, PART // max(1, numbers_per_input))
+        return (self.rows(slice(i, i + step)) for i in range(0, len(self.x), step))
+
+
+def region_of(layers: Sequence[Layer], x: Float[Tensor, "n d"]) -> Region:
+    """The region that each x lies in; a unit at exactly 0 is inactive. Differentiable."""
+    active, z, g = [], [], x
+    for layer in layers[:-1]:
+        z.append(layer.forward(g))
+        active.append(z[-1].detach() > 0)
+        g = z[-1].relu()
+    return Region(layers, x, active, z, layers[-1].forward(g))
+
+
+def frozen(
+    layers: Sequence[Layer], x: Float[Tensor, "n d"], active: Sequence[Bool[Tensor, "n size"]]
+) -> Region:
+    """The region with this activity, its affine map evaluated at x."""
+    z, g = [], x
+    for layer, on in zip(layers[:-1], active, strict=True):
+        z.append(layer.forward(g))
+        g = z[-1] * on
+    return Region(layers, x, active, z, layers[-1].forward(g))
+
+
+def dual_length(v: Float[Tensor, "*n d"], q: float) -> Float[Tensor, "*n"]:
+    """||v||_q over the last axis, q in {1, 2, inf}."""
+    if q == 1:
+        return v.abs().sum(-1)
+    return v.square().sum(-1).sqrt() if q == 2 else v.abs().amax(-1)
+
+
+def steepest(v: Float[Tensor, "m d"], q: float) -> Float[Tensor, "m d"]:
+    """The s of dual norm 1 (in p, 1/p + 1/q = 1) with s . v = ||v||_q."""
+    if q == 1:
+        return v.sign()
+    if q == 2:
+        return v / dual_length(v, 2).clamp_min(torch.finfo(v.dtype).tiny).unsqueeze(-1)
+    top = v.abs().argmax(-1, keepdim=True)
+    return torch.zeros_like(v).scatter_(-1, top, v.gather(-1, top).sign())
+
+
+@torch.no_grad()
+def norms(region: Region, q: float) -> Float[Tensor, "n units"]:
+    """||V^(l)_i||_q of every hidden unit, in the network's precision."""
+    columns: list[Tensor] = []
+    n, convolutions = len(region.x), 0
+    while convolutions < len(region.hidden) and isinstance(region.layers[convolutions], Conv):
+        columns.append(_conv_norms(region, convolutions, q))
+        convolutions += 1
+    if convolutions == 0:
+        first = dual_length(region.layers[0].weight, q) if region.hidden else region.x[:, :0]
+        columns.append(first.expand(n, -1))
+    done = max(convolutions, 1)
+    if done < len(region.hidden):
+        columns.append(_dense_norms(region, done, q))
+    return torch.cat(columns, dim=1)
+
+
+def first_norms(layer: Layer, q: float) -> Float[Tensor, " units"]:
+    """||W^(1)_i||_q, which no input changes; cut off at the image's border. Differentiable."""
+    if isinstance(layer, Dense):
+        return dual_length(layer.weight, q)
+    windows = Windows([layer])
+    inside = (windows.pixels >= 0).to(layer.weight.dtype)
+    kernels = layer.weight.flatten(1).unsqueeze(1) * inside  # channels, positions, window
+    return dual_length(kernels, q).flatten()
+
+
+def _conv_norms(region: Region, top: int, q: float) -> Tensor:
+    """Position by position: all inputs and channels in one matrix product."""
+    layers = [layer for layer in region.layers[: top + 1] if isinstance(layer, Conv)]
+    if top == 0:
+        return first_norms(layers[0], q).expand(len(region.x), -1)
+    windows = Windows(layers)
+    seen = windows.pixels >= 0
+    kernels = layers[top].weight.flatten(1).unsqueeze(1)
+    parts = []
+    for part in region.parts(kernels.numel() // 4):
+        gates = [windows.cut(a.to(part.x.dtype), i) for i, a in enumerate(part.active[:top], 1)]
+        lengths = []
+        for p in range(len(seen)):
+            rows = (kernels * gates[-1][:, p]).flatten(0, 1)
+            for i in range(top - 1, 0, -1):
+                gate = gates[i - 1][:, p].repeat(len(kernels), 1)
+                rows = windows.transposed(rows, i) * gate
+            matrix = windows.matrices[0]
+            inside = seen[p].nonzero().squeeze(1)
+            if matrix is not None:
+                rows = rows @ matrix[:, inside]
+            else:
+                rows = windows.transposed(rows, 0)[:, inside]
+            lengths.append(dual_length(rows, q).view(len(kernels), -1))
+        parts.append(torch.stack(lengths, dim=2).transpose(0, 1).flatten(1))
+    return torch.cat(parts)
+
+
+def _dense_norms(region: Region, start: int, q: float) -> Tensor:
+    """Layer by layer: V^(l) = (W^(l) Sigma^(l-1)) V^(l-1), a few inputs at a time."""
+    layers = region.layers
+    rows_of_first = _basis(layers[0].weight, q) if isinstance(layers[0], Dense) else None
+    widest = max(layer.size for layer in layers[start:-1])
+    width = max(region.x.shape[1], *(layer.size for layer in layers[: start]))
+    parts = []
+    for part in region.parts(widest * width):
+        rows, lengths = rows_of_first, []
+        for i in range(start, len(layers) - 1):
+            weight = layers[i].weight.expand(len(part.x), -1, -1)
+            if rows is None:
+                rows = pull(part, weight, i)
+            else:
+                rows = (weight * part.active[i - 1].unsqueeze(1)) @ rows
+            lengths.append(dual_length(rows, q))
+        parts.append(torch.cat(lengths, dim=1))
+    return torch.cat(parts)
+
+
+def _basis(weight: Tensor, q: float) -> Tensor:
+    """The rows of W^(1); for q = 2 in a basis of their own, where that is shorter."""
+    if q != 2 or weight.shape[0] >= weight.shape[1]:
+        return weight
+    return torch.linalg.qr(weight.T, mode="r").R.T
+
+
+def pull(region: Region, r: Float[Tensor, "n k size"], layer: int) -> Float[Tensor, "n k d"]:
+    """Rows r on the inputs of a layer, as rows on the network's input: r Sigma W Sigma ... W."""
+    n, k = r.shape[:2]
+    for i in range(layer - 1, -1, -1):
+        gated = (r * region.active[i].unsqueeze(1)).flatten(0, 1)
+        r = region.layers[i].transposed(gated).view(n, k, -1)
+    return r
+
+
+def logit_rows(region: Region, y: Int[Tensor, " n"]) -> Float[Tensor, "n k1 size"]:
+    """W_y - W_s of the last layer, for all classes s but y in order."""
+    weight = region.layers[-1].weight
+    return weight[y].unsqueeze(1) - weight[others(y, len(weight))]
+
+
+def others(y: Int[Tensor, " n"], classes: int) -> Int[Tensor, "n k1"]:
+    """All classes but the label, in order."""
+    s = torch.arange(classes - 1, device=y.device).expand(len(y), -1)
+    return s + (s >= y.unsqueeze(1))
+
+
+def gaps(region: Region, y: Int[Tensor, " n"]) -> Float[Tensor, "n k1"]:
+    """f_y - f_s at x, for all classes s but y in order."""
+    logits = region.logits
+    return logits.gather(1, y.unsqueeze(1)) - logits.gather(1, others(y, logits.shape[1]))

@@ -1,0 +1,106 @@
+"""What the units of a stack of convolutions see: one window of every layer below per position.
+
+Row i of V^(l) for a convolution l is zero outside the window of unit i, so it is computed there:
+for the second convolution of the MNIST network on 10 x 10 pixels instead of 28 x 28.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from relu.layers import Conv, transposed_windows
+
+SMALL_MATRIX = 2**17  # entries up to which a layer between two windows is used as a matrix
+
+
+@dataclass(frozen=True)
+class Window:
+    """Where the windows of one layer's inputs lie: position p starts at p * stride - padding."""
+
+    size: int
+    stride: int
+    padding: int
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """The windows of the units of the last of some convolutions, over the inputs of each."""
+
+    layers: Sequence[Conv]
+
+    @cached_property
+    def _windows(self) -> list[Window]:
+        windows = []
+        size, stride, padding = 1, 1, 0
+        for layer in reversed(self.layers):
+            size = (size - 1) * layer.stride + layer.weight.shape[2]
+            padding = padding * layer.stride + layer.padding
+            stride *= layer.stride
+            windows.append(Window(size, stride, padding))
+        return windows[::-1]
+
+    @property
+    def positions(self) -> tuple[int, int]:
+        """Rows and columns of positions: the height and width of the last layer's outputs."""
+        return self.layers[-1].out_shape[1:]
+
+    def cut(self, g: Float[Tensor, "n size"], layer: int) -> Float[Tensor, "n p s"]:
+        """What each position sees of the inputs g of a layer; zero outside the image."""
+        channels, height, width = self.layers[layer].shape
+        window, (rows, columns) = self._windows[layer], self.positions
+        far = [
+            max(0, (count - 1) * window.stride + window.size - window.padding - side)
+            for count, side in ((rows, height), (columns, width))
+        ]
+        near = window.padding
+        images = F.pad(g.view(-1, channels, height, width), [near, far[1], near, far[0]])
+        cut = images.unfold(2, window.size, window.stride).unfold(3, window.size, window.stride)
+        cut = cut[:, :, :rows, :columns].permute(0, 2, 3, 1, 4, 5)
+        return cut.reshape(len(g), rows * columns, -1)
+
+    @cached_property
+    def pixels(self) -> Int[Tensor, "p s"]:
+        """Which entry of the network's input each entry of a window is; -1 outside the image."""
+        channels, height, width = self.layers[0].shape
+        weight = self.layers[0].weight
+        numbers = torch.arange(1, channels * height * width + 1, device=weight.device)
+        return self.cut(numbers.double().unsqueeze(0), 0)[0].long() - 1
+
+    @cached_property
+    def matrices(self) -> list[Tensor | None]:
+        """Per layer below the last, its map from outputs' to inputs' windows; None if large."""
+        return [self._matrix(layer) for layer in range(len(self.layers) - 1)]
+
+    def _matrix(self, layer: int) -> Tensor | None:
+        weight, window, above = self._step(layer)
+        c_out, c_in = weight.shape[:2]
+        size_out = c_out * above.size**2
+        if size_out * c_in * window.size**2 > SMALL_MATRIX:
+            return None
+        eye = torch.eye(size_out, dtype=weight.dtype, device=weight.device)
+        images = eye.view(size_out, c_out, above.size, above.size)
+        return F.conv_transpose2d(images, weight, stride=self.layers[layer].stride).flatten(1)
+
+    def transposed(self, r: Float[Tensor, "m s_out"], layer: int) -> Float[Tensor, "m s_in"]:
+        """Rows on the outputs' windows of a layer below the last, as rows on its inputs'."""
+        if (matrix := self.matrices[layer]) is not None:
+            return r @ matrix
+        weight, _, above = self._step(layer)
+        images = r.view(len(r), len(weight), above.size, above.size)
+        return transposed_windows(images, weight, self.layers[layer].stride).flatten(1)
+
+    def linear(self, g: Float[Tensor, "m s_in"], layer: int) -> Float[Tensor, "m s_out"]:
+        """A layer below the last, without bias, from its inputs' windows to its outputs'."""
+        if (matrix := self.matrices[layer]) is not None:
+            return g @ matrix.T
+        weight, window, _ = self._step(layer)
+        images = g.view(len(g), weight.shape[1], window.size, window.size)
+        return F.conv2d(images, weight, stride=self.layers[layer].stride).flatten(1)
+
+    def _step(self, layer: int) -> tuple[Tensor, Window, Window]:
+        return self.layers[layer].weight, self._windows[layer], self._windows[layer + 1]
