@@ -1,8 +1,10 @@
 """A network as the theory sees it: affine layers with a ReLU after each but the last.
 
-Everything between two layers is a flat vector; a convolution knows the shape of its images.
+Everything between two layers is a flat vector. Images are flattened with their channels last, as
+convolutions are fastest on that layout: `to_vectors` and `to_images` convert at the network's input.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -78,20 +80,15 @@ class Conv:
         return self._conv(g, None)
 
     def _conv(self, g: Tensor, bias: Tensor | None) -> Tensor:
-        images = g.view(-1, *self.shape)
+        images = channels_first(g, self.shape)
         z: Tensor = F.conv2d(images, self.weight, bias, stride=self.stride, padding=self.padding)
-        return z.flatten(1)
+        return z.permute(0, 2, 3, 1).flatten(1)
 
     def transposed(self, r: Float[Tensor, "m n_out"]) -> Float[Tensor, "m n_in"]:
         """W^T r: what the rows r on this layer's outputs are on its inputs."""
-        images = r.view(-1, *self.out_shape)
-        full = transposed_windows(images, self.weight, self.stride)
-        _, height, width = self.shape
-        first, missing = self.padding, [0] * 4
-        for axis, side in ((0, height), (1, width)):  # input rows that no unit looks at
-            missing[3 - 2 * axis] = max(0, first + side - full.shape[2 + axis])
-        full = F.pad(full, missing) if any(missing) else full
-        return full[:, :, first : first + height, first : first + width].flatten(1)
+        images = channels_first(r, self.out_shape)
+        rows = transposed(images, self.weight, self.stride, self.padding, self.shape[1:])
+        return rows.permute(0, 2, 3, 1).flatten(1)
 
     def absolute(self) -> "Conv":
         """The layer with |W| and |b|."""
@@ -102,30 +99,61 @@ class Conv:
 Layer = Dense | Conv
 
 
-def transposed_windows(
-    r: Float[Tensor, "m c_out h w"], weight: Float[Tensor, "c_out c_in k k"], stride: int
+def to_vectors(layers: Sequence[Layer], x: Float[Tensor, "n *shape"]) -> Float[Tensor, "n d"]:
+    """Inputs as the layers take them."""
+    return (x.movedim(1, -1) if isinstance(layers[0], Conv) else x).flatten(1)
+
+
+def to_images(
+    layers: Sequence[Layer], vectors: Float[Tensor, "n d"], shape: Shape
+) -> Float[Tensor, "n *shape"]:
+    """The inverse of `to_vectors`."""
+    if isinstance(layers[0], Conv):
+        return channels_first(vectors, layers[0].shape)
+    return vectors.view(-1, *shape)
+
+
+def channels_first(
+    vectors: Float[Tensor, "m size"], shape: tuple[int, int, int]
+) -> Float[Tensor, "m c h w"]:
+    """Vectors of channels x height x width entries as images, in torch's channels_last layout."""
+    channels, height, width = shape
+    return vectors.view(-1, height, width, channels).permute(0, 3, 1, 2)
+
+
+def transposed(
+    r: Float[Tensor, "m c_out h w"],
+    weight: Float[Tensor, "c_out c_in k k"],
+    stride: int,
+    padding: int,
+    size: tuple[int, int],
 ) -> Float[Tensor, "m c_in h2 w2"]:
-    """The transposed convolution without padding: (h - 1) stride + k rows of output.
+    """The transpose of the convolution of images of that size (height, width).
 
     With few entries per kernel, all phases of the stride are one matrix product, and what is left
     are a few shifted sums: three to four times faster on a CPU than torch's own.
     """
     c_out, c_in, kernel, _ = weight.shape
-    channels_last = torch.channels_last
     if c_in * kernel * kernel > SMALL_KERNEL or kernel % stride:
-        r = r.contiguous(memory_format=channels_last)
-        weight = weight.contiguous(memory_format=channels_last)
-        return F.conv_transpose2d(r, weight, stride=stride)
+        least = [(side - 1) * stride + kernel - 2 * padding for side in r.shape[2:]]
+        more = [side - reached for side, reached in zip(size, least, strict=True)]
+        weight = weight.contiguous(memory_format=torch.channels_last)
+        r = r.contiguous(memory_format=torch.channels_last)
+        return F.conv_transpose2d(r, weight, None, stride, padding, more)
     shifts, (m, _, h, w) = kernel // stride, r.shape
     phases = weight.view(c_out, c_in, shifts, stride, shifts, stride).permute(0, 2, 4, 3, 5, 1)
     flat = r.permute(0, 2, 3, 1).reshape(-1, c_out) @ phases.reshape(c_out, -1)
     parts = flat.view(m, h, w, shifts, shifts, stride, stride, c_in)
-    total = r.new_zeros(m, h + shifts - 1, w + shifts - 1, stride, stride, c_in)
+    total = r.new_zeros(m, h + shifts - 1, stride, w + shifts - 1, stride, c_in)
+    phased = total.transpose(2, 3)
     for i in range(shifts):
         for j in range(shifts):
-            total[:, i : i + h, j : j + w] += parts[:, :, :, i, j]
-    height, width = total.shape[1] * stride, total.shape[2] * stride
-    return total.permute(0, 5, 1, 3, 2, 4).reshape(m, c_in, height, width)
+            phased[:, i : i + h, j : j + w] += parts[:, :, :, i, j]
+    height, width = total.shape[1] * stride, total.shape[3] * stride
+    images = total.view(m, height, width, c_in).permute(0, 3, 1, 2)
+    unseen = [0, size[1] + padding - width, 0, size[0] + padding - height]
+    images = F.pad(images, [max(0, count) for count in unseen]) if max(unseen) > 0 else images
+    return images[:, :, padding : padding + size[0], padding : padding + size[1]]
 
 
 def read_layers(net: nn.Module, shape: Shape) -> tuple[Layer, ...]:
@@ -137,7 +165,7 @@ def read_layers(net: nn.Module, shape: Shape) -> tuple[Layer, ...]:
     """
     layers: list[Layer] = []
     for what, module in _affine(net):
-        layers.append(_layer(what, module, shape))
+        layers.append(_layer(what, module, shape, layers[-1] if layers else None))
         shape = layers[-1].out_shape if isinstance(layers[-1], Conv) else (layers[-1].size,)
     return tuple(layers)
 
@@ -195,10 +223,14 @@ def _require_plain(what: str, module: nn.Conv2d) -> None:
             raise InputError(f"{what}: its {name} must be {expected}, got {getattr(module, name)}")
 
 
-def _layer(what: str, module: nn.Linear | nn.Conv2d, shape: Shape) -> Layer:
+def _layer(
+    what: str, module: nn.Linear | nn.Conv2d, shape: Shape, below: Layer | None
+) -> Layer:
     weight = module.weight
     bias = weight.new_zeros(len(weight)) if module.bias is None else module.bias
     if isinstance(module, nn.Linear):
+        if isinstance(below, Conv):
+            weight = weight.unflatten(1, below.out_shape).permute(0, 2, 3, 1).flatten(1)
         return Dense(weight, bias)
     if len(shape) != 3:
         raise InputError(f"{what} needs images of channels x height x width, got shape {shape}")

@@ -113,11 +113,10 @@ def _pushed(region: Region, which: Tensor, direction: Tensor, top: int) -> Tenso
 def _conv_lengths(region: Region, top: int, which: Tensor, unit: Tensor, q: float) -> Tensor:
     """As `_dense_lengths`, on the windows that the units see."""
     windows = Windows([layer for layer in region.layers[: top + 1] if isinstance(layer, Conv)])
-    kernels = region.layers[top].weight.flatten(1)
-    positions = len(windows.pixels)
-    channel, position = unit // positions, unit % positions
+    kernels = windows.kernels
+    position, channel = unit // len(kernels), unit % len(kernels)
     gates = [
-        windows.cut(active.to(kernels.dtype), i)[which, position]
+        windows.cut(active, i)[which, position]
         for i, active in enumerate(region.active[:top], 1)
     ]
     with torch.no_grad():

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from relu.layers import Conv, Dense, Layer
@@ -26,13 +26,13 @@ PART = 2**20  # numbers that a part of the work should touch at a time, to stay 
 class Region:
     """Inputs, each with a region: the activity of every hidden unit (not necessarily x's own).
 
-    z: what the region's affine map gives at x, per hidden layer; logits likewise. Hidden units
-    are numbered through all layers.
+    active: 1 where the unit is active, else 0, per hidden layer. z: what the region's affine map
+    gives at x, per hidden layer; logits likewise. Units are numbered through all layers.
     """
 
     layers: Sequence[Layer]
     x: Float[Tensor, "n d"]
-    active: Sequence[Bool[Tensor, "n size"]]
+    active: Sequence[Float[Tensor, "n size"]]
     z: Sequence[Float[Tensor, "n size"]]
     logits: Float[Tensor, "n k"]
 
@@ -66,13 +66,13 @@ def region_of(layers: Sequence[Layer], x: Float[Tensor, "n d"]) -> Region:
     active, z, g = [], [], x
     for layer in layers[:-1]:
         z.append(layer.forward(g))
-        active.append(z[-1].detach() > 0)
-        g = z[-1].relu()
+        active.append((z[-1].detach() > 0).to(x.dtype))
+        g = z[-1] * active[-1]
     return Region(layers, x, active, z, layers[-1].forward(g))
 
 
 def frozen(
-    layers: Sequence[Layer], x: Float[Tensor, "n d"], active: Sequence[Bool[Tensor, "n size"]]
+    layers: Sequence[Layer], x: Float[Tensor, "n d"], active: Sequence[Float[Tensor, "n size"]]
 ) -> Region:
     """The region with this activity, its affine map evaluated at x."""
     z, g = [], x
@@ -122,7 +122,7 @@ def first_norms(layer: Layer, q: float) -> Float[Tensor, " units"]:
         return dual_length(layer.weight, q)
     windows = Windows([layer])
     inside = (windows.pixels >= 0).to(layer.weight.dtype)
-    kernels = layer.weight.flatten(1).unsqueeze(1) * inside  # channels, positions, window
+    kernels = windows.kernels * inside.unsqueeze(1)  # positions, channels, window
     return dual_length(kernels, q).flatten()
 
 
@@ -133,10 +133,10 @@ def _conv_norms(region: Region, top: int, q: float) -> Tensor:
         return first_norms(layers[0], q).expand(len(region.x), -1)
     windows = Windows(layers)
     seen = windows.pixels >= 0
-    kernels = layers[top].weight.flatten(1).unsqueeze(1)
+    kernels = windows.kernels.unsqueeze(1)
     parts = []
     for part in region.parts(kernels.numel() // 4):
-        gates = [windows.cut(a.to(part.x.dtype), i) for i, a in enumerate(part.active[:top], 1)]
+        gates = [windows.cut(active, i) for i, active in enumerate(part.active[:top], 1)]
         lengths = []
         for p in range(len(seen)):
             rows = (kernels * gates[-1][:, p]).flatten(0, 1)
@@ -150,7 +150,7 @@ def _conv_norms(region: Region, top: int, q: float) -> Tensor:
             else:
                 rows = windows.transposed(rows, 0)[:, inside]
             lengths.append(dual_length(rows, q).view(len(kernels), -1))
-        parts.append(torch.stack(lengths, dim=2).transpose(0, 1).flatten(1))
+        parts.append(torch.stack(lengths).permute(2, 0, 1).flatten(1))
     return torch.cat(parts)
 
 
@@ -181,12 +181,14 @@ def _basis(weight: Tensor, q: float) -> Tensor:
     return torch.linalg.qr(weight.T, mode="r").R.T
 
 
+@torch.no_grad()
 def pull(region: Region, r: Float[Tensor, "n k size"], layer: int) -> Float[Tensor, "n k d"]:
     """Rows r on the inputs of a layer, as rows on the network's input: r Sigma W Sigma ... W."""
     n, k = r.shape[:2]
     for i in range(layer - 1, -1, -1):
-        gated = (r * region.active[i].unsqueeze(1)).flatten(0, 1)
-        r = region.layers[i].transposed(gated).view(n, k, -1)
+        gate = region.active[i].unsqueeze(1)
+        r = r * gate if i == layer - 1 else r.mul_(gate)
+        r = region.layers[i].transposed(r.flatten(0, 1)).view(n, k, -1)
     return r
 
 

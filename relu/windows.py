@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from relu.layers import Conv, transposed_windows
+from relu.layers import Conv, channels_first, transposed
 
 SMALL_MATRIX = 2**17  # entries up to which a layer between two windows is used as a matrix
 
@@ -45,6 +45,11 @@ class Windows:
         return windows[::-1]
 
     @property
+    def kernels(self) -> Float[Tensor, "c_out s"]:
+        """The last layer's weights, entry by entry of its windows."""
+        return self.layers[-1].weight.permute(0, 2, 3, 1).flatten(1)
+
+    @property
     def positions(self) -> tuple[int, int]:
         """Rows and columns of positions: the height and width of the last layer's outputs."""
         return self.layers[-1].out_shape[1:]
@@ -58,9 +63,10 @@ class Windows:
             for count, side in ((rows, height), (columns, width))
         ]
         near = window.padding
-        images = F.pad(g.view(-1, channels, height, width), [near, far[1], near, far[0]])
-        cut = images.unfold(2, window.size, window.stride).unfold(3, window.size, window.stride)
-        cut = cut[:, :, :rows, :columns].permute(0, 2, 3, 1, 4, 5)
+        images = g.view(-1, height, width, channels)
+        images = F.pad(images, [0, 0, near, far[1], near, far[0]])
+        cut = images.unfold(1, window.size, window.stride).unfold(2, window.size, window.stride)
+        cut = cut[:, :rows, :columns].permute(0, 1, 2, 4, 5, 3)
         return cut.reshape(len(g), rows * columns, -1)
 
     @cached_property
@@ -83,24 +89,29 @@ class Windows:
         if size_out * c_in * window.size**2 > SMALL_MATRIX:
             return None
         eye = torch.eye(size_out, dtype=weight.dtype, device=weight.device)
-        images = eye.view(size_out, c_out, above.size, above.size)
-        return F.conv_transpose2d(images, weight, stride=self.layers[layer].stride).flatten(1)
+        images = eye.view(size_out, above.size, above.size, c_out).permute(0, 3, 1, 2)
+        rows = F.conv_transpose2d(images, weight, stride=self.layers[layer].stride)
+        return rows.permute(0, 2, 3, 1).flatten(1)
 
     def transposed(self, r: Float[Tensor, "m s_out"], layer: int) -> Float[Tensor, "m s_in"]:
         """Rows on the outputs' windows of a layer below the last, as rows on its inputs'."""
         if (matrix := self.matrices[layer]) is not None:
             return r @ matrix
-        weight, _, above = self._step(layer)
-        images = r.view(len(r), len(weight), above.size, above.size)
-        return transposed_windows(images, weight, self.layers[layer].stride).flatten(1)
+        weight, window, above = self._step(layer)
+        images = channels_first(r, (len(weight), above.size, above.size))
+        rows = transposed(
+            images, weight, self.layers[layer].stride, 0, (window.size, window.size)
+        )
+        return rows.permute(0, 2, 3, 1).flatten(1)
 
     def linear(self, g: Float[Tensor, "m s_in"], layer: int) -> Float[Tensor, "m s_out"]:
         """A layer below the last, without bias, from its inputs' windows to its outputs'."""
         if (matrix := self.matrices[layer]) is not None:
             return g @ matrix.T
         weight, window, _ = self._step(layer)
-        images = g.view(len(g), weight.shape[1], window.size, window.size)
-        return F.conv2d(images, weight, stride=self.layers[layer].stride).flatten(1)
+        images = channels_first(g, (weight.shape[1], window.size, window.size))
+        z: Tensor = F.conv2d(images, weight, stride=self.layers[layer].stride)
+        return z.permute(0, 2, 3, 1).flatten(1)
 
     def _step(self, layer: int) -> tuple[Tensor, Window, Window]:
         return self.layers[layer].weight, self._windows[layer], self._windows[layer + 1]
