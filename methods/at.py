@@ -47,6 +47,17 @@ class At:
         threat: Threat,
         progress: float,
     ) -> Float[Tensor, ""]:
+        return F.cross_entropy(net(self.attacked(net, x, y, threat=threat)), y)
+
+    def attacked(
+        self,
+        net: nn.Module,
+        x: Float[Tensor, "n *shape"],
+        y: Int[Tensor, " n"],
+        *,
+        threat: Threat,
+    ) -> Float[Tensor, "n *shape"]:
+        """The batch with its first part replaced by PGD examples."""
         count = max(1, round(self.share * len(x)))
         z, _ = ascend(net, x[:count], y[:count], threat=threat, steps=self.steps)
-        return F.cross_entropy(net(torch.cat([z, x[count:]])), y)
+        return torch.cat([z, x[count:]])

@@ -118,7 +118,7 @@ def channels_first(
 ) -> Float[Tensor, "m c h w"]:
     """Vectors of channels x height x width entries as images, in torch's channels_last layout."""
     channels, height, width = shape
-    return vectors.view(-1, height, width, channels).permute(0, 3, 1, 2)
+    return vectors.view(len(vectors), height, width, channels).permute(0, 3, 1, 2)
 
 
 def transposed(

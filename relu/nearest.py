@@ -26,7 +26,7 @@ from relu.region import (
     steepest,
 )
 from relu.threat import Threat
-from relu.windows import Windows
+from relu.windows import windows_of
 
 
 def boundary_distances(
@@ -112,20 +112,11 @@ def _pushed(region: Region, which: Tensor, direction: Tensor, top: int) -> Tenso
 
 def _conv_lengths(region: Region, top: int, which: Tensor, unit: Tensor, q: float) -> Tensor:
     """As `_dense_lengths`, on the windows that the units see."""
-    windows = Windows([layer for layer in region.layers[: top + 1] if isinstance(layer, Conv)])
-    kernels = windows.kernels
-    position, channel = unit // len(kernels), unit % len(kernels)
-    gates = [
-        windows.cut(active, i)[which, position]
-        for i, active in enumerate(region.active[:top], 1)
-    ]
+    windows = windows_of(region.layers, top)
+    position, channel = windows.split(unit)
+    gates = windows.gates(region.active[:top], which, position)
     with torch.no_grad():
-        rows = kernels[channel] * gates[-1]
-        for i in range(top - 1, -1, -1):
-            gate = gates[i - 1] if i else (windows.pixels >= 0)[position]
-            rows = windows.transposed(rows, i) * gate
-        moved = steepest(rows, q)
-    windows = Windows(windows.layers)  # whose matrices carry gradients
-    for i, gate in enumerate(gates):
-        moved = windows.linear(moved, i) * gate
-    return (moved @ kernels.T).gather(1, channel.unsqueeze(1)).squeeze(1)
+        direction = steepest(windows.rows(gates, channel, position), q)
+    windows = windows_of(region.layers, top)  # anew, as its matrices must carry gradients
+    moved = windows.pushed(gates, direction)
+    return (moved @ windows.kernels.T).gather(1, channel.unsqueeze(1)).squeeze(1)

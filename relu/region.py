@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from relu.layers import Conv, Dense, Layer
-from relu.windows import Windows
+from relu.windows import windows_of
 
 PART = 2**20  # numbers that a part of the work should touch at a time, to stay in the cache
 
@@ -120,7 +120,7 @@ def first_norms(layer: Layer, q: float) -> Float[Tensor, " units"]:
     """||W^(1)_i||_q, which no input changes; cut off at the image's border. Differentiable."""
     if isinstance(layer, Dense):
         return dual_length(layer.weight, q)
-    windows = Windows([layer])
+    windows = windows_of([layer], 0)
     inside = (windows.pixels >= 0).to(layer.weight.dtype)
     kernels = windows.kernels * inside.unsqueeze(1)  # positions, channels, window
     return dual_length(kernels, q).flatten()
@@ -128,10 +128,9 @@ def first_norms(layer: Layer, q: float) -> Float[Tensor, " units"]:
 
 def _conv_norms(region: Region, top: int, q: float) -> Tensor:
     """Position by position: all inputs and channels in one matrix product."""
-    layers = [layer for layer in region.layers[: top + 1] if isinstance(layer, Conv)]
     if top == 0:
-        return first_norms(layers[0], q).expand(len(region.x), -1)
-    windows = Windows(layers)
+        return first_norms(region.layers[0], q).expand(len(region.x), -1)
+    windows = windows_of(region.layers, top)
     seen = windows.pixels >= 0
     kernels = windows.kernels.unsqueeze(1)
     parts = []
@@ -175,8 +174,11 @@ def _dense_norms(region: Region, start: int, q: float) -> Tensor:
 
 
 def _basis(weight: Tensor, q: float) -> Tensor:
-    """The rows of W^(1); for q = 2 in a basis of their own, where that is shorter."""
-    if q != 2 or weight.shape[0] >= weight.shape[1]:
+    """The rows of W^(1); for q = 2 in a basis of their own, where that is shorter.
+
+    Not in float64, where certificates are decided, whose rounding is bounded without a basis.
+    """
+    if q != 2 or weight.shape[0] >= weight.shape[1] or weight.dtype == torch.float64:
         return weight
     return torch.linalg.qr(weight.T, mode="r").R.T
 
@@ -188,8 +190,26 @@ def pull(region: Region, r: Float[Tensor, "n k size"], layer: int) -> Float[Tens
     for i in range(layer - 1, -1, -1):
         gate = region.active[i].unsqueeze(1)
         r = r * gate if i == layer - 1 else r.mul_(gate)
-        r = region.layers[i].transposed(r.flatten(0, 1)).view(n, k, -1)
+        r = region.layers[i].transposed(r.flatten(0, 1)).unflatten(0, (n, k))
     return r
+
+
+def unit_rows(region: Region, unit: Int[Tensor, " n"]) -> Float[Tensor, "n d"]:
+    """V_i of one hidden unit per input, numbered through all layers."""
+    rows, starts = torch.empty_like(region.x), region.starts
+    for i, layer in enumerate(region.hidden):
+        which = ((unit >= starts[i]) & (unit < starts[i + 1])).nonzero().squeeze(1)
+        if not len(which):
+            continue
+        mine = unit[which] - starts[i]
+        if isinstance(layer, Dense):
+            rows[which] = pull(region.rows(which), layer.weight[mine].unsqueeze(1), i).squeeze(1)
+            continue
+        windows = windows_of(region.layers, i)
+        position, channel = windows.split(mine)
+        gates = windows.gates(region.active[:i], which, position)
+        rows[which] = windows.spread(windows.rows(gates, channel, position), position)
+    return rows
 
 
 def logit_rows(region: Region, y: Int[Tensor, " n"]) -> Float[Tensor, "n k1 size"]:

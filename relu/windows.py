@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from relu.layers import Conv, channels_first, transposed
+from relu.layers import Conv, Layer, channels_first, transposed
 
 SMALL_MATRIX = 2**17  # entries up to which a layer between two windows is used as a matrix
 
@@ -53,6 +53,11 @@ class Windows:
     def positions(self) -> tuple[int, int]:
         """Rows and columns of positions: the height and width of the last layer's outputs."""
         return self.layers[-1].out_shape[1:]
+
+    def split(self, unit: Int[Tensor, " m"]) -> tuple[Int[Tensor, " m"], Int[Tensor, " m"]]:
+        """Position and channel of units of the last layer."""
+        channels = len(self.kernels)
+        return unit // channels, unit % channels
 
     def cut(self, g: Float[Tensor, "n size"], layer: int) -> Float[Tensor, "n p s"]:
         """What each position sees of the inputs g of a layer; zero outside the image."""
@@ -113,5 +118,43 @@ class Windows:
         z: Tensor = F.conv2d(images, weight, stride=self.layers[layer].stride)
         return z.permute(0, 2, 3, 1).flatten(1)
 
+    def gates(
+        self, active: Sequence[Float[Tensor, "n size"]], which: Int[Tensor, " m"],
+        position: Int[Tensor, " m"],
+    ) -> list[Float[Tensor, "m s"]]:  # fmt: skip
+        """The activity of each layer below the last, seen by some inputs from some positions."""
+        return [self.cut(a, i)[which, position] for i, a in enumerate(active, 1)]
+
+    def rows(
+        self, gates: Sequence[Float[Tensor, "m s"]], channel: Int[Tensor, " m"],
+        position: Int[Tensor, " m"],
+    ) -> Float[Tensor, "m s"]:  # fmt: skip
+        """V_i of one unit of the last layer per gate, on its window of the network's input."""
+        rows = self.kernels[channel]
+        for i in range(len(gates) - 1, -1, -1):
+            rows = self.transposed(rows * gates[i], i)
+        return rows * (self.pixels >= 0)[position]
+
+    def pushed(
+        self, gates: Sequence[Float[Tensor, "m s"]], direction: Float[Tensor, "m s"]
+    ) -> Float[Tensor, "m s2"]:
+        """Windows of the network's input, moved through the frozen layers below the last."""
+        for i, gate in enumerate(gates):
+            direction = self.linear(direction, i) * gate
+        return direction
+
+    def spread(
+        self, rows: Float[Tensor, "m s"], position: Int[Tensor, " m"]
+    ) -> Float[Tensor, "m d"]:
+        """Rows on windows of the network's input as rows on all of it."""
+        channels, height, width = self.layers[0].shape
+        wide = rows.new_zeros(len(rows), channels * height * width + 1)
+        return wide.scatter_(1, self.pixels[position] + 1, rows)[:, 1:]
+
     def _step(self, layer: int) -> tuple[Tensor, Window, Window]:
         return self.layers[layer].weight, self._windows[layer], self._windows[layer + 1]
+
+
+def windows_of(layers: Sequence[Layer], top: int) -> Windows:
+    """The windows of the units of layer `top`, which like all below it is a convolution."""
+    return Windows([layer for layer in layers[: top + 1] if isinstance(layer, Conv)])

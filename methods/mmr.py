@@ -1,0 +1,101 @@
+"""Maximum margin regulariser: wide linear regions, far from the decision boundary [CAH19]."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from relu.layers import read_layers, to_vectors
+from relu.names import InputError
+from relu.nearest import boundary_distances, decision_distances
+from relu.region import Region, region_of
+from relu.threat import Threat
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mmr:
+    """Cross-entropy + weight * kMMR [CAH19, eq. 7].
+
+    kMMR is the mean of max(0, 1 - d / gamma_b) over the k_B smallest distances d to hyperplanes
+    of hidden units, plus the mean of max(0, 1 - d / gamma_d) over the (signed) distances to the
+    boundaries of all other classes; the box plays no part. gamma: both gammas, where they are
+    not given apart. k_B falls from first_share to last_share of the hidden units over the
+    training; the weight rises from a tenth to the full one over the first `ramp` of it, so that
+    with 100 epochs it is epoch / 10 of the weight for the first 10 [CAH19, Appendix B].
+    """
+
+    label: ClassVar[str] = "MMR"
+
+    weight: float = 1.0
+    gamma: float = 0.15
+    gamma_b: float | None = None
+    gamma_d: float | None = None
+    first_share: float = 0.1
+    last_share: float = 0.02
+    ramp: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not self.weight >= 0:
+            raise InputError(f"mmr.weight must be at least 0, got {self.weight}")
+        for name in ("gamma", "gamma_b", "gamma_d"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise InputError(f"mmr.{name} must be a positive number, got {value}")
+        for name in ("first_share", "last_share"):
+            if not 0 < getattr(self, name) <= 1:
+                raise InputError(f"mmr.{name} must lie in (0, 1], got {getattr(self, name)}")
+        if not 0 <= self.ramp <= 1:
+            raise InputError(f"mmr.ramp must lie in [0, 1], got {self.ramp}")
+
+    @classmethod
+    def defaults(cls, dataset: str, arch: str, threat: Threat) -> dict[str, object]:
+        """gamma 1.5 eps; on MNIST and F-MNIST a small step for l2 [CAH19, Appendix B]."""
+        slow = threat.norm == "l2" and dataset in ("mnist", "fashion_mnist")
+        return {"gamma": 1.5 * threat.eps} | ({"train.lr": 1e-4} if slow else {})
+
+    def loss(
+        self,
+        net: nn.Module,
+        x: Float[Tensor, "n *shape"],
+        y: Int[Tensor, " n"],
+        *,
+        threat: Threat,
+        progress: float,
+    ) -> Float[Tensor, ""]:
+        region = region_at(net, x)
+        share = self.first_share + (self.last_share - self.first_share) * progress
+        k = max(1, round(share * region.starts[-1]))
+        gamma_b = self.gamma if self.gamma_b is None else self.gamma_b
+        gamma_d = self.gamma if self.gamma_d is None else self.gamma_d
+        penalty = decision_penalty(region, y, threat, gamma_d)
+        if region.hidden:
+            d_b = boundary_distances(region, threat, k=k, within=gamma_b)
+            penalty = penalty + hinge(d_b, gamma_b)
+        weight = self.weight * warm(progress, self.ramp)
+        return F.cross_entropy(region.logits, y) + weight * penalty
+
+
+def region_at(net: nn.Module, x: Float[Tensor, "n *shape"]) -> Region:
+    """The regions of a batch of images."""
+    layers = read_layers(net, tuple(x.shape[1:]))
+    return region_of(layers, to_vectors(layers, x))
+
+
+def decision_penalty(
+    region: Region, y: Int[Tensor, " n"], threat: Threat, gamma: float
+) -> Float[Tensor, ""]:
+    """The hinge of the distances to the boundaries of all other classes."""
+    return hinge(decision_distances(region, y, threat, within=gamma), gamma)
+
+
+def hinge(distances: Float[Tensor, "n k"], gamma: float) -> Float[Tensor, ""]:
+    """The mean of max(0, 1 - d / gamma)."""
+    return torch.relu(1 - distances / gamma).mean()
+
+
+def warm(progress: float, ramp: float) -> float:
+    """A factor that rises linearly from 0.1 by 1 per `ramp`, up to 1."""
+    return min(1.0, 0.1 + progress / ramp) if ramp else 1.0

@@ -1,0 +1,41 @@
+"""MMR+at: the maximum margin regulariser on a batch that is partly PGD examples [CAH19]."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from methods.at import At
+from methods.mmr import Mmr
+from relu.threat import Threat
+
+
+@dataclass(frozen=True, kw_only=True)
+class MmrAt:
+    """MMR's loss where At has replaced the first half of the batch by PGD examples."""
+
+    label: ClassVar[str] = "MMR+at"
+
+    mmr: Mmr = field(default_factory=Mmr)
+    at: At = field(default_factory=At)
+
+    @classmethod
+    def defaults(cls, dataset: str, arch: str, threat: Threat) -> dict[str, object]:
+        """MMR's and At's; half MMR's step where that is small [CAH19, Appendix B]."""
+        mmr, at = Mmr.defaults(dataset, arch, threat), At.defaults(dataset, arch, threat)
+        own: dict[str, object] = {f"at.{name}": value for name, value in at.items()}
+        own["mmr.gamma"] = mmr["gamma"]
+        return own | ({"train.lr": 5e-5} if "train.lr" in mmr else {})
+
+    def loss(
+        self,
+        net: nn.Module,
+        x: Float[Tensor, "n *shape"],
+        y: Int[Tensor, " n"],
+        *,
+        threat: Threat,
+        progress: float,
+    ) -> Float[Tensor, ""]:
+        x = self.at.attacked(net, x, y, threat=threat)
+        return self.mmr.loss(net, x, y, threat=threat, progress=progress)

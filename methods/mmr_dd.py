@@ -1,0 +1,53 @@
+"""MMR's decision term alone: far from the decision boundary of the region's affine map [CAH19]."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from methods.mmr import Mmr, decision_penalty, region_at, warm
+from relu.names import InputError
+from relu.threat import Threat
+
+
+@dataclass(frozen=True, kw_only=True)
+class MmrDd:
+    """Cross-entropy + weight * mean of max(0, 1 - d_D / gamma) over all other classes.
+
+    An ablation of MMR: "MMR-dD" of [CAH19, Table 2]. Its settings mean what they do there.
+    """
+
+    label: ClassVar[str] = "MMR-dD"
+
+    weight: float = 1.0
+    gamma: float = 0.15
+    ramp: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not self.weight >= 0:
+            raise InputError(f"mmr_dd.weight must be at least 0, got {self.weight}")
+        if not self.gamma > 0:
+            raise InputError(f"mmr_dd.gamma must be a positive number, got {self.gamma}")
+        if not 0 <= self.ramp <= 1:
+            raise InputError(f"mmr_dd.ramp must lie in [0, 1], got {self.ramp}")
+
+    @classmethod
+    def defaults(cls, dataset: str, arch: str, threat: Threat) -> dict[str, object]:
+        """MMR's."""
+        return Mmr.defaults(dataset, arch, threat)
+
+    def loss(
+        self,
+        net: nn.Module,
+        x: Float[Tensor, "n *shape"],
+        y: Int[Tensor, " n"],
+        *,
+        threat: Threat,
+        progress: float,
+    ) -> Float[Tensor, ""]:
+        region = region_at(net, x)
+        weight = self.weight * warm(progress, self.ramp)
+        penalty = decision_penalty(region, y, threat, self.gamma)
+        return F.cross_entropy(region.logits, y) + weight * penalty

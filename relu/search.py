@@ -1,0 +1,180 @@
+"""Best-first search through the linear regions around inputs [CAH19, Theorem 3.1, Appendix A].
+
+Every explored region contributes its hyperplanes. The nearest one left is taken up:
+
+- that of a hidden unit: the region behind it, with this unit switched, is explored next;
+- that of another class: the nearest point behind it is tried. If it is adversarial, nothing is
+  nearer; if not (it lies outside the region), its distance limits `low` and the search goes on.
+
+Why `low` = min(distance of the nearest hidden hyperplane left, those of all decision hyperplanes
+so far) is sound: take the segment from x to the nearest adversarial point z*, at which the label
+ties, and suppose that ||z* - x|| < low. Let t be its last point in the union of the explored
+(closed) regions, in region R say, and R' the region that it enters there. Let u be the lowest unit
+in which R and R' differ. Below u both are the same affine map, so u's hyperplane in R contains t
+and is nearer than low; hence it was taken up, the region with u switched is explored, and as u is
+0 at t, t lies in it as well. It differs from R' in one unit less; so R' is explored after all, a
+contradiction unless t = z*. But then z* lies on a decision hyperplane of an explored region.
+What is entered late is not near: a hyperplane of a region counts as no nearer than the hyperplane
+that was crossed to get there.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from relu.layers import Layer
+from relu.planes import Planes, distance_to, normals, planes_of, point_beyond
+from relu.region import Region, frozen, region_of
+from relu.threat import Threat
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What a search proved: no adversarial point nearer than low; one at `point` (NaN: none)."""
+
+    low: Float[Tensor, " n"]
+    high: Float[Tensor, " n"]
+    point: Float[Tensor, "n d"]
+
+
+def search(
+    layers: Sequence[Layer],
+    x: Float[Tensor, "n d"],
+    y: Int[Tensor, " n"],
+    *,
+    threat: Threat,
+    neighbours: int,
+    enough: Float[Tensor, " n"] | None = None,
+) -> Found:
+    """Bounds on the radius of each x, all in float64, from its region and `neighbours` more.
+
+    The inputs are correctly classified. A search ends early where its low reaches `enough`.
+    Norm and box are the threat's; its eps plays no part.
+    """
+    state = _State(layers, x, y, threat, neighbours)
+    stop = torch.full_like(x[:, 0], torch.inf) if enough is None else enough
+    active = torch.arange(len(x), device=x.device)
+    while len(active):
+        active = state.advance(active, stop)
+    return state.result()
+
+
+class _State:
+    """Regions (axis r) of inputs (axis n) and their hyperplanes (axis p)."""
+
+    def __init__(
+        self, layers: Sequence[Layer], x: Tensor, y: Tensor, threat: Threat, neighbours: int
+    ) -> None:
+        self.layers, self.x, self.y, self.threat = layers, x, y, threat
+        region = region_of(layers, x)
+        planes = planes_of(region, y, threat)
+        n, p = planes.gap.shape
+        self.units = region.starts[-1]
+        self.sizes = [layer.size for layer in layers[:-1]]
+        shape = (n, neighbours + 1, p)
+        self.count = torch.zeros(n, dtype=torch.long, device=x.device)  # regions explored
+        self.pattern = x.new_zeros((n, neighbours + 1, self.units), dtype=torch.bool)
+        self.low = x.new_full(shape, torch.inf)  # of hyperplanes that are left
+        self.boxed = torch.zeros(shape, dtype=torch.bool, device=x.device)
+        self.gap, self.error = x.new_zeros(shape), x.new_zeros(shape)
+        self.limit = x.new_full((n,), torch.inf)  # nearest decision hyperplane taken up
+        self.high = x.new_full((n,), torch.inf)
+        self.point = torch.full_like(x, torch.nan)
+        self._explore(torch.arange(n, device=x.device), region, planes, self.limit.new_zeros(n))
+
+    def _explore(self, which: Tensor, region: Region, planes: Planes, reached: Tensor) -> None:
+        """Adds one region to each input of `which`, entered at the distance `reached`."""
+        r = self.count[which]
+        self.count[which] += 1
+        self.pattern[which, r] = torch.cat(list(region.active), dim=1) > 0
+        self.low[which, r] = planes.low.maximum(reached.unsqueeze(1))
+        self.gap[which, r], self.error[which, r] = planes.gap, planes.error
+
+    def advance(self, active: Tensor, stop: Tensor) -> Tensor:
+        """Takes up the nearest hyperplane of each input; those that are not done yet."""
+        value, index = self.low[active].flatten(1).min(1)
+        done = value >= torch.minimum(self.high, stop)[active]
+        done |= value.isinf()
+        planes = self.low.shape[2]
+        r, p = index // planes, index % planes
+        boxed, hidden = self.boxed[active, r, p], p < self.units
+        at = torch.stack([active, r, p])
+        cross = ~done & boxed & hidden
+        full = cross & (self.count[active] == self.low.shape[1])
+        self._box(at[:, ~done & ~boxed])
+        self._try(at[:, ~done & boxed & ~hidden])
+        self._cross(at[:, cross & ~full])
+        return active[~done & ~full]
+
+    def _region(self, which: Tensor, pattern: Tensor) -> Region:
+        on = pattern.to(self.x.dtype).split(self.sizes, dim=1)
+        return frozen(self.layers, self.x[which], on)
+
+    def _normals(self, at: Tensor) -> Tensor:
+        n, r, p = at
+        return normals(self._region(n, self.pattern[n, r]), self.y[n], p)
+
+    def _box(self, at: Tensor) -> None:
+        """Replaces distances by those inside the box, which are larger."""
+        n, r, p = at
+        if not len(n):
+            return
+        gap, error = self.gap[n, r, p], self.error[n, r, p]
+        distance = distance_to(self.x[n], self._normals(at), gap, error, self.threat)
+        self.low[n, r, p] = distance.maximum(self.low[n, r, p])
+        self.boxed[n, r, p] = True
+
+    def _try(self, at: Tensor) -> None:
+        """Takes up decision hyperplanes: is the nearest point behind them adversarial?"""
+        n, r, p = at
+        if not len(n):
+            return
+        self.limit[n] = self.limit[n].minimum(self.low[n, r, p])
+        self.low[n, r, p] = torch.inf
+        self._keep(at)
+
+    def _keep(self, at: Tensor) -> None:
+        """Keeps the nearest points behind these hyperplanes where they are adversarial."""
+        n, r, p = at
+        gap, error = self.gap[n, r, p], self.error[n, r, p]
+        z = point_beyond(self.x[n], self._normals(at), gap, error, self.threat)
+        logits = region_of(self.layers, z).logits
+        fooled = logits.argmax(1) != self.y[n]
+        distance = self.threat.distance(self.x[n], z)
+        better = fooled & (distance < self.high[n])
+        self.high[n[better]] = distance[better]
+        self.point[n[better]] = z[better]
+
+    def _cross(self, at: Tensor) -> None:
+        """Takes up hidden hyperplanes: explores the regions behind them, unless they are known."""
+        n, r, p = at
+        if not len(n):
+            return
+        pattern = self.pattern[n, r]
+        ranks = torch.arange(len(n), device=n.device)
+        pattern[ranks, p] ^= True
+        reached = self.low[n, r, p]
+        self.low[n, r, p] = torch.inf
+        known = (self.pattern[n] == pattern.unsqueeze(1)).all(2)
+        known &= torch.arange(known.shape[1], device=n.device) < self.count[n].unsqueeze(1)
+        new = ~known.any(1)
+        n, p, pattern, reached = n[new], p[new], pattern[new], reached[new]
+        if not len(n):
+            return
+        region = self._region(n, pattern)
+        planes = planes_of(region, self.y[n], self.threat)
+        back = planes.low.scatter(1, p.unsqueeze(1), torch.inf)
+        self._explore(n, region, replace(planes, low=back), reached)
+
+    def result(self) -> Found:
+        """The bounds; for `high`, the nearest decision hyperplane of each region is tried too."""
+        low = self.low.flatten(1).amin(1).minimum(self.limit)
+        decisions = self.low[:, :, self.units :]
+        value, p = decisions.min(2)
+        open_: Bool[Tensor, "n r"] = value.isfinite() & (value < self.high.unsqueeze(1))
+        n, r = open_.nonzero().T
+        self._keep(torch.stack([n, r, p[n, r] + self.units]))
+        return Found(low=low, high=self.high, point=self.point)
