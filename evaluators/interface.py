@@ -9,6 +9,9 @@ from torch import Tensor, nn
 
 from relu.threat import Threat
 
+EXACT = 1e-6
+"""an interval at most this wide (pixel units) counts as an exact radius"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:

@@ -10,8 +10,8 @@ import pandas as pd
 from bench.runfiles import read_run
 from bench.store import Kind, Store
 from bench.verdict import Verdict, combine
+from evaluators.interface import EXACT
 
-EXACT = 1e-6  # an interval at most this wide (pixel units) counts as an exact radius
 NUMBERS = (
     "test_error", "robust_error_low", "robust_error_high", "radius_low", "radius_high",
     "exact_share", "undecided",

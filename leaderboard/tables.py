@@ -162,7 +162,7 @@ def _notes(row: Row, *about: str) -> list[str]:
     notes = [(name, f"{_name(row, name)}: {why}") for name, why in row["failures"].items()]
     notes += [(name, f"{_name(row, name)}: {why}") for name, why in row["refusals"].items()]
     for name, counts in row["outcomes"].items():
-        odd = {o: n for o, n in counts.items() if o != "done" and not o.startswith("skipped")}
+        odd = {o: n for o, n in counts.items() if not o.startswith(("done", "skipped"))}
         notes += [(name, f"{_name(row, name)}: {o} ({n} inputs)") for o, n in odd.items()]
     if row["contradictions"]:
         first, count = row["contradictions"][0], len(row["contradictions"])

@@ -9,6 +9,7 @@ Bibliography, cited in brackets throughout:
 [CH21]     Croce, Hein: Mind the box: l1-APGD for sparse adversarial attacks on image classifiers.
            ICML 2021.
 [HZRS15]   He, Zhang, Ren, Sun: Delving Deep into Rectifiers. ICCV 2015.
+[LH74]     Lawson, Hanson: Solving Least Squares Problems. Prentice-Hall 1974.
 [MMSTV18]  Madry, Makelov, Schmidt, Tsipras, Vladu: Towards Deep Learning Models Resistant to
            Adversarial Attacks. ICLR 2018.
 [TB19]     Tramer, Boneh: Adversarial Training and Robustness for Multiple Perturbations.

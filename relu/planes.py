@@ -40,11 +40,13 @@ ROUNDING = 1e-9  # relative
 class Planes:
     """The p hyperplanes of each of n regions.
 
-    gap: the affine form at x. low: proven lower bounds on the distances from x, without the box.
-    error: how much the form may be off, at any point of the box.
+    gap: the affine form at x. length: the dual norm of its normal; 0 where that is nothing but
+    rounding. low: proven lower bounds on the distances from x, without the box; inf where the
+    form is constant. error: how much the form may be off, at any point of the box.
     """
 
     gap: Float[Tensor, "n p"]
+    length: Float[Tensor, "n p"]
     low: Float[Tensor, "n p"]
     error: Float[Tensor, "n p"]
 
@@ -57,8 +59,9 @@ def planes_of(region: Region, y: Int[Tensor, " n"], threat: Threat) -> Planes:
     gap = torch.cat([*region.z, gaps(region, y)], dim=1)
     gap_error, row_error = _errors(region, y, threat)
     low = (gap.abs() - gap_error).clamp_min(0) / (length + row_error)
-    low = torch.where(row_error > 0, low * (1 - ROUNDING), torch.inf)  # a dead unit's plane is none
-    return Planes(gap, low, gap_error + row_error * _width(threat))
+    low = torch.where(row_error > 0, low * (1 - ROUNDING), torch.inf)
+    length = torch.where(length > 10 * row_error, length, 0.0)
+    return Planes(gap, length, low, gap_error + row_error * _width(threat))
 
 
 def normals(
