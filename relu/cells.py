@@ -49,11 +49,14 @@ def nearest_in_cell(
     violated: Callable[[Tensor], Int[Tensor, " k"]],
     constraints: Callable[[Tensor], Constraints],
     threat: Threat,
+    *,
+    inset: float = 0.0,
 ) -> tuple[float, Tensor | None]:
     """A proven lower bound on the distance of x to a cell (inf: empty), and its nearest point.
 
     violated(z): numbers of the constraints that z violates, worst first; constraints(numbers):
-    these. The point is None where the cell is empty or the solver gives up.
+    these. The point is None where the cell is empty or the solver gives up. With an inset, point
+    and bound are about the part of the cell that lies that far (in l2) from all its sides.
     """
     numbers = violated(x)[:ADDED]
     low, z = 0.0, x
@@ -61,7 +64,7 @@ def nearest_in_cell(
         if not len(numbers):
             return low, z
         chosen = constraints(numbers)
-        solution = _solve(x, chosen, threat)
+        solution = _solve(x, chosen, threat, inset)
         if solution is None:
             return low, None
         low = max(low, _bound(x, chosen, solution.multipliers, threat))
@@ -88,11 +91,11 @@ def _bound(x: Tensor, chosen: Constraints, multipliers: np.ndarray, threat: Thre
     return float(distance)
 
 
-def _solve(x: Tensor, chosen: Constraints, threat: Threat) -> Solution | None:
+def _solve(x: Tensor, chosen: Constraints, threat: Threat, inset: float) -> Solution | None:
     """min ||u|| s.t. normal u >= -h(x), low - x <= u <= high - x; None where the solver fails."""
     scale = chosen.normal.norm(dim=1).clamp_min(1e-300)
     normal = (chosen.normal / scale[:, None]).cpu().numpy()
-    needed = (-chosen.at_x / scale).cpu().numpy()
+    needed = (inset - chosen.at_x / scale).cpu().numpy()
     low, high = ((edge - x).cpu().numpy() for edge in threat.box)
     solve = _least_squares if threat.norm == "l2" else _program
     found = solve(normal, needed, low, high, threat)

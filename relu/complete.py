@@ -19,11 +19,13 @@ from torch import Tensor
 
 from relu.cells import VIOLATED, Constraints, nearest_in_cell
 from relu.layers import Layer
+from relu.networks import margins
 from relu.planes import Planes, distance_to, normals, planes_of, point_beyond
-from relu.region import Region, dual_length, frozen, gaps, region_of
+from relu.region import Region, frozen, gaps, region_of
 from relu.search import Found
 from relu.threat import Threat
 
+INSETS = (0.0, 1e-9, 1e-8, 1e-7)  # how far inside its cell a witness is sought, in turn
 Kind = Literal["planes", "plane", "region", "cell"]
 
 
@@ -133,29 +135,26 @@ class _Search:
         normal = normals(node.region, self.y, torch.tensor([plane], device=self.x.device))
         if self._keep(point_beyond(self.x, normal, gap, error, self.threat)):
             return True
-        low, z = self._cell(node.region, plane - self.units)
-        if z is not None:
-            self._nudged(z[None], normal, float(error))
-        self._push(max(value, low), "cell", node)
+        for inset in INSETS:
+            low, z = self._cell(node.region, plane - self.units, inset=inset)
+            if inset == 0:
+                self._push(max(value, low), "cell", node)
+            if z is None or self._keep(z[None]):
+                break
         return False
 
     def _keep(self, z: Tensor) -> bool:
         """Whether z is adversarial; if it is nearer than what was known, it is kept."""
-        if bool(z.isnan().any()) or int(region_of(self.layers, z).logits.argmax()) == int(self.y):
+        if bool(z.isnan().any()) or bool(margins(region_of(self.layers, z).logits, self.y) > 0):
             return False
         distance = self.threat.distance(self.x, z)
         if bool(distance < self.high):
             self.high, self.point = distance, z
         return True
 
-    def _nudged(self, z: Tensor, normal: Tensor, error: float) -> None:
-        """Keeps z, moved by as little as makes it adversarial: solvers end on the boundary."""
-        unit = normal / dual_length(normal, 2).clamp_min(1e-300).square()
-        for step in (0.0, 3 * error, 1e-10, 1e-9, 1e-8, 1e-7):
-            if self._keep((z - step * unit).clamp(*self.threat.box)):
-                return
-
-    def _cell(self, region: Region, rival: int | None) -> tuple[float, Tensor | None]:
+    def _cell(
+        self, region: Region, rival: int | None, *, inset: float = 0.0
+    ) -> tuple[float, Tensor | None]:
         """Proven distance to a region, or to the part of it where a rival overtakes the label."""
         planes = planes_of(region, self.y, self.threat)
         signs = 2 * torch.cat(list(region.active), dim=1)[0] - 1
@@ -171,9 +170,9 @@ class _Search:
         def violated(z: Tensor) -> Tensor:
             at = frozen(self.layers, z[None], region.active)
             values = torch.cat([*at.z, gaps(at, self.y)], dim=1)[0][numbers] * signs
-            depth = torch.where(length > 0, -values / length, 0.0)
+            depth = torch.where(length > 0, -values / length, -torch.inf)
             worst = depth.argsort(descending=True)
-            return worst[depth[worst] > VIOLATED]
+            return worst[depth[worst] > VIOLATED - inset]
 
         def constraints(which: Tensor) -> Constraints:
             picked = numbers[which]
@@ -181,4 +180,4 @@ class _Search:
             rows = normals(repeated, self.y.expand(len(picked)), picked)
             return Constraints(rows * signs[which, None], gap[which], error[which])
 
-        return nearest_in_cell(self.x[0], violated, constraints, self.threat)
+        return nearest_in_cell(self.x[0], violated, constraints, self.threat, inset=inset)

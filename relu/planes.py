@@ -42,7 +42,7 @@ class Planes:
 
     gap: the affine form at x. length: the dual norm of its normal; 0 where that is nothing but
     rounding. low: proven lower bounds on the distances from x, without the box; inf where the
-    form is constant. error: how much the form may be off, at any point of the box.
+    form is constant (0 where it is a constant tie or loss). error: how much the form may be off, at any point of the box.
     """
 
     gap: Float[Tensor, "n p"]
@@ -60,6 +60,9 @@ def planes_of(region: Region, y: Int[Tensor, " n"], threat: Threat) -> Planes:
     gap_error, row_error = _errors(region, y, threat)
     low = (gap.abs() - gap_error).clamp_min(0) / (length + row_error)
     low = torch.where(row_error > 0, low * (1 - ROUNDING), torch.inf)
+    units = region.starts[-1]
+    lost = (row_error[:, units:] == 0) & (gap[:, units:] <= gap_error[:, units:])
+    low[:, units:].masked_fill_(lost, 0.0)
     length = torch.where(length > 10 * row_error, length, 0.0)
     return Planes(gap, length, low, gap_error + row_error * _width(threat))
 

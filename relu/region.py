@@ -32,8 +32,8 @@ class Region:
 
     layers: Sequence[Layer]
     x: Float[Tensor, "n d"]
-    active: Sequence[Float[Tensor, "n size"]]
-    z: Sequence[Float[Tensor, "n size"]]
+    active: Sequence[Float[Tensor, "n _"]]
+    z: Sequence[Float[Tensor, "n _"]]
     logits: Float[Tensor, "n k"]
 
     @property
@@ -72,7 +72,7 @@ def region_of(layers: Sequence[Layer], x: Float[Tensor, "n d"]) -> Region:
 
 
 def frozen(
-    layers: Sequence[Layer], x: Float[Tensor, "n d"], active: Sequence[Float[Tensor, "n size"]]
+    layers: Sequence[Layer], x: Float[Tensor, "n d"], active: Sequence[Float[Tensor, "n _"]]
 ) -> Region:
     """The region with this activity, its affine map evaluated at x."""
     z, g = [], x

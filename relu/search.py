@@ -22,10 +22,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from relu.layers import Layer
+from relu.networks import margins
 from relu.planes import Planes, distance_to, normals, planes_of, point_beyond
 from relu.region import Region, frozen, region_of
 from relu.threat import Threat
@@ -141,8 +142,7 @@ class _State:
         n, r, p = at
         gap, error = self.gap[n, r, p], self.error[n, r, p]
         z = point_beyond(self.x[n], self._normals(at), gap, error, self.threat)
-        logits = region_of(self.layers, z).logits
-        fooled = logits.argmax(1) != self.y[n]
+        fooled = margins(region_of(self.layers, z).logits, self.y[n]) <= 0  # NaN is not
         distance = self.threat.distance(self.x[n], z)
         better = fooled & (distance < self.high[n])
         self.high[n[better]] = distance[better]
@@ -172,9 +172,8 @@ class _State:
     def result(self) -> Found:
         """The bounds; for `high`, the nearest decision hyperplane of each region is tried too."""
         low = self.low.flatten(1).amin(1).minimum(self.limit)
-        decisions = self.low[:, :, self.units :]
-        value, p = decisions.min(2)
-        open_: Bool[Tensor, "n r"] = value.isfinite() & (value < self.high.unsqueeze(1))
-        n, r = open_.nonzero().T
-        self._keep(torch.stack([n, r, p[n, r] + self.units]))
+        for r in range(self.low.shape[1]):
+            value, p = self.low[:, r, self.units :].min(1)
+            n = (value < self.high).nonzero().squeeze(1)
+            self._keep(torch.stack([n, torch.full_like(n, r), p[n] + self.units]))
         return Found(low=low, high=self.high, point=self.point)

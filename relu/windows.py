@@ -119,14 +119,14 @@ class Windows:
         return z.permute(0, 2, 3, 1).flatten(1)
 
     def gates(
-        self, active: Sequence[Float[Tensor, "n size"]], which: Int[Tensor, " m"],
+        self, active: Sequence[Float[Tensor, "n _"]], which: Int[Tensor, " m"],
         position: Int[Tensor, " m"],
-    ) -> list[Float[Tensor, "m s"]]:  # fmt: skip
+    ) -> list[Float[Tensor, "m _"]]:  # fmt: skip
         """The activity of each layer below the last, seen by some inputs from some positions."""
         return [self.cut(a, i)[which, position] for i, a in enumerate(active, 1)]
 
     def rows(
-        self, gates: Sequence[Float[Tensor, "m s"]], channel: Int[Tensor, " m"],
+        self, gates: Sequence[Float[Tensor, "m _"]], channel: Int[Tensor, " m"],
         position: Int[Tensor, " m"],
     ) -> Float[Tensor, "m s"]:  # fmt: skip
         """V_i of one unit of the last layer per gate, on its window of the network's input."""
@@ -136,7 +136,7 @@ class Windows:
         return rows * (self.pixels >= 0)[position]
 
     def pushed(
-        self, gates: Sequence[Float[Tensor, "m s"]], direction: Float[Tensor, "m s"]
+        self, gates: Sequence[Float[Tensor, "m _"]], direction: Float[Tensor, "m s"]
     ) -> Float[Tensor, "m s2"]:
         """Windows of the network's input, moved through the frozen layers below the last."""
         for i, gate in enumerate(gates):

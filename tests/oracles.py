@@ -1,12 +1,13 @@
 """Slow, plain second opinions in numpy float64, written apart from the code they check."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import scipy.optimize
 
 Layer = tuple[np.ndarray, np.ndarray]  # weight (out, in), bias (out,)
+Box = tuple[float, float]
 
 
 def forward(layers: Sequence[Layer], x: np.ndarray) -> np.ndarray:
@@ -17,45 +18,81 @@ def forward(layers: Sequence[Layer], x: np.ndarray) -> np.ndarray:
     return weight @ x + bias
 
 
-def exact_radius(layers: Sequence[Layer], x: np.ndarray, label: int, norm: str) -> float:
-    """Smallest ||z - x|| (linf or l1) with z in [0, 1]^d and some other logit >= the label's.
+def exact_radius(
+    layers: Sequence[Layer], x: np.ndarray, label: int, norm: str, box: Box = (0.0, 1.0), *,
+    lead: float = 0.0,
+) -> float:
+    """Smallest ||z - x|| with z in the box and some other logit >= the label's + lead.
 
-    Every activation pattern's polytope is searched by a linear program of its own.
+    All activation patterns are enumerated, unit by unit, leaving out branches whose polytope is
+    empty or farther away than what is known; in what is left every cell is solved exactly.
     """
     logits = forward(layers, x)
-    if np.delete(logits, label).max() >= logits[label]:
+    if np.delete(logits, label).max() >= logits[label] + lead:
         return 0.0
-    widths = [len(bias) for _, bias in layers[:-1]]
     best = np.inf
-    for pattern in itertools.product((0.0, 1.0), repeat=sum(widths)):
-        rows, offsets, last = _region(layers, np.array(pattern), widths)
-        weight, bias = last
-        for other in range(len(bias)):
-            if other != label:
-                normal, offset = weight[label] - weight[other], bias[label] - bias[other]
-                a, b = np.vstack([rows, normal]), np.append(offsets, -offset)
-                best = min(best, _nearest(a, b, x, norm))
+    stack = [_Cell(layers)]
+    while stack:
+        cell = stack.pop()
+        if cell.linf_distance(x, box) >= best:  # no norm here is smaller than linf
+            continue
+        if cell.open:
+            stack += [cell.fixed(on) for on in (True, False)]
+            continue
+        for rows, offsets in cell.won_by_others(label, lead):
+            best = min(best, nearest(rows, offsets, x, norm, box))
     return best
 
 
-def _region(
-    layers: Sequence[Layer], pattern: np.ndarray, widths: Sequence[int]
-) -> tuple[np.ndarray, np.ndarray, Layer]:
-    """A z <= b of the polytope of a pattern, and the affine map of the logits on it."""
-    weight, bias = np.eye(layers[0][0].shape[1]), np.zeros(layers[0][0].shape[1])
-    rows, offsets = [np.zeros((0, weight.shape[1]))], [np.zeros(0)]
-    for (w, b), active in zip(layers[:-1], np.split(pattern, np.cumsum(widths)[:-1]), strict=True):
-        weight, bias = w @ weight, w @ bias + b
-        sign = 2 * active - 1
-        rows.append(-sign[:, None] * weight)
-        offsets.append(sign * bias)
-        weight, bias = active[:, None] * weight, active * bias
-    w, b = layers[-1]
-    return np.vstack(rows), np.concatenate(offsets), (w @ weight, w @ bias + b)
+class _Cell:
+    """{z : a z <= b}: the units of some layers and of a part of the next one are fixed."""
+
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        d = layers[0][0].shape[1]
+        self.layers = layers
+        self.weight, self.bias = np.eye(d), np.zeros(d)  # what the next layer sees
+        self.pattern: list[bool] = []  # of the part of the next layer that is fixed
+        self.a, self.b = np.zeros((0, d)), np.zeros(0)
+
+    @property
+    def open(self) -> bool:
+        return len(self.layers) > 1
+
+    def fixed(self, on: bool) -> "_Cell":
+        """The cell with its next unit active or not."""
+        weight, bias = self.layers[0]
+        unit = len(self.pattern)
+        form, offset = weight[unit] @ self.weight, weight[unit] @ self.bias + bias[unit]
+        cell = _Cell(self.layers)
+        sign = -1 if on else 1
+        cell.a, cell.b = np.vstack([self.a, sign * form]), np.append(self.b, -sign * offset)
+        cell.weight, cell.bias, cell.pattern = self.weight, self.bias, [*self.pattern, on]
+        if unit + 1 == len(bias):
+            gate = np.array(cell.pattern, dtype=float)
+            cell.bias = gate * (weight @ self.bias + bias)
+            cell.weight = gate[:, None] * (weight @ self.weight)
+            cell.layers, cell.pattern = self.layers[1:], []
+        return cell
+
+    def won_by_others(
+        self, label: int, lead: float
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The parts of a cell where another class ties or wins."""
+        weight, bias = self.layers[0]
+        for other in range(len(bias)):
+            if other != label:
+                normal = weight[label] - weight[other]
+                offset = normal @ self.bias + bias[label] - bias[other]
+                yield np.vstack([self.a, normal @ self.weight]), np.append(self.b, -offset - lead)
+
+    def linf_distance(self, x: np.ndarray, box: Box) -> float:
+        return nearest(self.a, self.b, x, "linf", box)
 
 
-def _nearest(a: np.ndarray, b: np.ndarray, x: np.ndarray, norm: str) -> float:
-    """min ||z - x|| subject to a z <= b, 0 <= z <= 1: variables z and t (one, or one per entry)."""
+def nearest(a: np.ndarray, b: np.ndarray, x: np.ndarray, norm: str, box: Box) -> float:
+    """min ||z - x|| subject to a z <= b and z in the box; inf where there is no such z."""
+    if norm == "l2":
+        return _nearest_l2(a, b, x, box)
     d = len(x)
     t = 1 if norm == "linf" else d
     spread = np.ones((d, 1)) if norm == "linf" else np.eye(d)
@@ -64,9 +101,32 @@ def _nearest(a: np.ndarray, b: np.ndarray, x: np.ndarray, norm: str) -> float:
     ])  # fmt: skip
     found = scipy.optimize.linprog(
         np.concatenate([np.zeros(d), np.ones(t)]), A_ub=constraints,
-        b_ub=np.concatenate([b, x, -x]), bounds=[(0, 1)] * d + [(0, None)] * t,
+        b_ub=np.concatenate([b, x, -x]), bounds=[box] * d + [(0, None)] * t,
     )  # fmt: skip
     return float(found.fun or 0.0) if found.status == 0 else np.inf
+
+
+def _nearest_l2(a: np.ndarray, b: np.ndarray, x: np.ndarray, box: Box) -> float:
+    """The nearest point lies on the planes of some constraints (at most d): all sets are tried."""
+    d = len(x)
+    a = np.vstack([a, np.eye(d), -np.eye(d)])
+    b = np.concatenate([b, np.full(d, box[1]), np.full(d, -box[0])])
+    size = np.linalg.norm(a, axis=1)
+    if (b[size < 1e-12] < -1e-12).any():
+        return np.inf
+    a, b = a[size > 1e-12] / size[size > 1e-12, None], b[size > 1e-12] / size[size > 1e-12]
+    best = 0.0 if (a @ x <= b + 1e-9).all() else np.inf
+    for k in range(1, d + 1):
+        sets = np.array(list(itertools.combinations(range(len(a)), k)))
+        planes, missing = a[sets], b[sets] - a[sets] @ x
+        gram = planes @ planes.transpose(0, 2, 1)
+        free = np.linalg.det(gram) > 1e-10  # others meet in what fewer planes describe
+        planes, missing, gram = planes[free], missing[free], gram[free]
+        multipliers = np.linalg.solve(gram, missing[..., None])
+        step = (planes.transpose(0, 2, 1) @ multipliers)[..., 0]
+        inside = ((x + step) @ a.T <= b + 1e-9).all(1)
+        best = min(best, np.linalg.norm(step[inside], axis=1).min(initial=np.inf))
+    return float(best)
 
 
 def nearest_in_l1_ball(delta: np.ndarray, radius: float) -> np.ndarray:

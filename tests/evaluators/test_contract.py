@@ -64,7 +64,8 @@ def test_no_witness_is_refused_and_no_interval_is_empty(
 def test_what_is_decided_is_left_alone(name: str, digits_net: nn.Sequential) -> None:
     x = torch.rand(6, 1, 8, 8)
     y = digits_net(x).argmax(1)
-    decided = Interval(low=torch.zeros(6).double(), high=torch.full((6,), 0.01).double())
+    radius = torch.full((6,), 0.01).double()
+    decided = Interval(low=radius, high=radius)
     _, checked = judged(name, digits_net, x, y, Threat(norm="linf", eps=0.1), decided)
     assert all(outcome.startswith("skipped") for outcome in checked.outcome)
 
