@@ -198,7 +198,7 @@ def _affine(net: nn.Module) -> list[tuple[str, nn.Linear | nn.Conv2d]]:
             rectified = False
         elif not isinstance(module, nn.Flatten | nn.Identity):
             raise InputError(f"{what} is no ReLU, Linear, Conv2d or Flatten")
-    if rectified or not isinstance(found[-1][1], nn.Linear):
+    if rectified or not found or not isinstance(found[-1][1], nn.Linear):
         raise InputError("the last layer must be Linear")
     return found
 

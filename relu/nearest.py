@@ -52,7 +52,8 @@ def decision_distances(
 ) -> Float[Tensor, "n k1"]:
     """The signed distances to the boundaries of all other classes, in the order of the classes.
 
-    Distances of `within` or more come without a gradient.
+    inf where no input of the region changes which of the two wins. Distances of `within` or more
+    come without a gradient.
     """
     gap = gaps(region, y)
     with torch.no_grad():
@@ -68,10 +69,9 @@ def decision_distances(
 
 
 def _quotient(gap: Tensor, length: Tensor) -> Tensor:
-    """gap / length, and infinite, with the gap's sign, where nothing moves the gap."""
+    """gap / length, and inf where nothing moves the gap, so that there is no hyperplane."""
     moving = length > 0
-    far = torch.where(gap < 0, -torch.inf, torch.inf).to(gap.dtype)
-    return torch.where(moving, gap / torch.where(moving, length, 1.0), far)
+    return torch.where(moving, gap / torch.where(moving, length, 1.0), torch.inf)
 
 
 def _with_gradients(

@@ -82,11 +82,19 @@ def frozen(
     return Region(layers, x, active, z, layers[-1].forward(g))
 
 
+def bare(
+    layers: Sequence[Layer], x: Float[Tensor, "n d"], active: Sequence[Float[Tensor, "n _"]]
+) -> Region:
+    """The region with this activity, without its values at x: for its rows alone."""
+    return Region(layers, x, active, (), x[:, :0])
+
+
 def dual_length(v: Float[Tensor, "*n d"], q: float) -> Float[Tensor, "*n"]:
     """||v||_q over the last axis, q in {1, 2, inf}."""
-    if q == 1:
-        return v.abs().sum(-1)
-    return v.square().sum(-1).sqrt() if q == 2 else v.abs().amax(-1)
+    if q == 2:
+        length: Tensor = torch.linalg.vector_norm(v, dim=-1)  # whose gradient at 0 is 0
+        return length
+    return v.abs().sum(-1) if q == 1 else v.abs().amax(-1)
 
 
 def steepest(v: Float[Tensor, "m d"], q: float) -> Float[Tensor, "m d"]:

@@ -28,8 +28,10 @@ from torch import Tensor
 from relu.layers import Layer
 from relu.networks import margins
 from relu.planes import Planes, distance_to, normals, planes_of, point_beyond
-from relu.region import Region, frozen, region_of
+from relu.region import PART, Region, bare, frozen, region_of
 from relu.threat import Threat
+
+AT_ONCE = 8  # nearest hyperplanes whose distances inside the box are computed together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,37 +98,39 @@ class _State:
 
     def advance(self, active: Tensor, stop: Tensor) -> Tensor:
         """Takes up the nearest hyperplane of each input; those that are not done yet."""
-        value, index = self.low[active].flatten(1).min(1)
-        done = value >= torch.minimum(self.high, stop)[active]
-        done |= value.isinf()
         planes = self.low.shape[2]
+        left = self.low[active].flatten(1)
+        value, index = left.topk(min(AT_ONCE, left.shape[1]), dim=1, largest=False)
         r, p = index // planes, index % planes
-        boxed, hidden = self.boxed[active, r, p], p < self.units
-        at = torch.stack([active, r, p])
-        cross = ~done & boxed & hidden
+        boxed = self.boxed[active.unsqueeze(1), r, p]
+        done = value[:, 0] >= torch.minimum(self.high, stop)[active]
+        done |= value[:, 0].isinf()
+        near = ~done & ~boxed[:, 0]
+        ahead = near.unsqueeze(1) & ~boxed & value.isfinite()
+        self._box(torch.stack([active.unsqueeze(1).expand_as(r)[ahead], r[ahead], p[ahead]]))
+        at, hidden = torch.stack([active, r[:, 0], p[:, 0]]), p[:, 0] < self.units
+        self._try(at[:, ~done & ~near & ~hidden])
+        cross = ~done & ~near & hidden
         full = cross & (self.count[active] == self.low.shape[1])
-        self._box(at[:, ~done & ~boxed])
-        self._try(at[:, ~done & boxed & ~hidden])
         self._cross(at[:, cross & ~full])
         return active[~done & ~full]
 
-    def _region(self, which: Tensor, pattern: Tensor) -> Region:
-        on = pattern.to(self.x.dtype).split(self.sizes, dim=1)
-        return frozen(self.layers, self.x[which], on)
+    def _active(self, pattern: Tensor) -> tuple[Tensor, ...]:
+        return pattern.to(self.x.dtype).split(self.sizes, dim=1)
 
     def _normals(self, at: Tensor) -> Tensor:
         n, r, p = at
-        return normals(self._region(n, self.pattern[n, r]), self.y[n], p)
+        region = bare(self.layers, self.x[n], self._active(self.pattern[n, r]))
+        return normals(region, self.y[n], p)
 
-    def _box(self, at: Tensor) -> None:
+    def _box(self, planes: Tensor) -> None:
         """Replaces distances by those inside the box, which are larger."""
-        n, r, p = at
-        if not len(n):
-            return
-        gap, error = self.gap[n, r, p], self.error[n, r, p]
-        distance = distance_to(self.x[n], self._normals(at), gap, error, self.threat)
-        self.low[n, r, p] = distance.maximum(self.low[n, r, p])
-        self.boxed[n, r, p] = True
+        for at in planes.split(max(1, PART // self.x.shape[1]), dim=1):
+            n, r, p = at
+            gap, error = self.gap[n, r, p], self.error[n, r, p]
+            distance = distance_to(self.x[n], self._normals(at), gap, error, self.threat)
+            self.low[n, r, p] = distance.maximum(self.low[n, r, p])
+            self.boxed[n, r, p] = True
 
     def _try(self, at: Tensor) -> None:
         """Takes up decision hyperplanes: is the nearest point behind them adversarial?"""
@@ -164,7 +168,7 @@ class _State:
         n, p, pattern, reached = n[new], p[new], pattern[new], reached[new]
         if not len(n):
             return
-        region = self._region(n, pattern)
+        region = frozen(self.layers, self.x[n], self._active(pattern))
         planes = planes_of(region, self.y[n], self.threat)
         back = planes.low.scatter(1, p.unsqueeze(1), torch.inf)
         self._explore(n, region, replace(planes, low=back), reached)
