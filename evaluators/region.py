@@ -13,7 +13,7 @@ from relu.layers import Layer, read_layers, refusal, to_images, to_vectors
 from relu.names import InputError
 from relu.search import Found, search
 from relu.threat import Threat
-from relu.witness import in_float64
+from relu.witness import adversarial, in_float64
 
 FIRST = 5  # neighbours looked at together before the complete search takes inputs one by one
 BEYOND = 10.0  # without a box, this many of its widths around it take its place
@@ -64,14 +64,16 @@ class Region:
         witness = torch.full_like(x, torch.nan, dtype=torch.float64)
         outcome = ["skipped: already decided"] * len(x)
         if len(rows):
-            layers = read_layers(in_float64(net), tuple(x.shape[1:]))
+            exact_net, shape = in_float64(net), tuple(x.shape[1:])
+            layers = read_layers(exact_net, shape)
             inputs = to_vectors(layers, x[rows].double())
-            found, timeouts = self._search(layers, inputs, y[rows], threat, known.high[rows])
-            low[rows] = found.low
-            witness[rows] = self._inside(to_images(layers, found.point, tuple(x.shape[1:])), threat)
-            exact = (found.high - found.low <= EXACT).tolist()
-            for row, done, late in zip(rows.tolist(), exact, timeouts, strict=True):
-                outcome[row] = "done: exact" if done else "timeout" if late else "done"
+            found, late = self._search(layers, inputs, y[rows], threat, known.high[rows])
+            points = to_images(layers, found.point, shape)
+            good = threat.in_box(points) & adversarial(exact_net, points, y[rows])
+            low[rows], witness[rows[good]] = found.low, points[good]
+            exact = good & (found.high - found.low <= EXACT)
+            for i, row in enumerate(rows.tolist()):
+                outcome[row] = "done: exact" if exact[i] else "timeout" if late[i] else "done"
         return Evidence(low=low, witness=witness, outcome=outcome)
 
     def _search(
@@ -82,28 +84,28 @@ class Region:
             low, top = threat.box
             reach = BEYOND * (top - low)
             threat = replace(threat, box=(low - reach, top + reach))
-        unlimited = self.neighbours == "unlimited"
-        neighbours = FIRST if self.neighbours == "unlimited" else self.neighbours
-        found = search(layers, x, y, threat=threat, neighbours=neighbours, enough=high)
-        if not unlimited:
+        if self.neighbours != "unlimited":
+            found = search(layers, x, y, threat=threat, neighbours=self.neighbours, enough=high)
             return found, [False] * len(x)
-        parts, timeouts = [], []
-        for i in range(len(x)):
-            one = Found(low=found.low[i : i + 1], high=found.high[i : i + 1], point=found.point[i : i + 1])
-            finished = bool(one.low >= min(float(one.high), float(high[i])) - EXACT / 10)
-            if not finished:
-                one, finished = complete(
-                    layers, x[i : i + 1], y[i : i + 1], threat=threat, start=one,
-                    seconds=self.seconds, enough=float(high[i]),
-                )  # fmt: skip
-            parts.append(one)
-            timeouts.append(not finished)
-        return Found(
-            low=torch.cat([one.low for one in parts]), high=torch.cat([one.high for one in parts]),
-            point=torch.cat([one.point for one in parts]),
-        ), timeouts  # fmt: skip
+        found = search(layers, x, y, threat=threat, neighbours=FIRST, enough=high)
+        results = [
+            self._complete(layers, x[i], y[i], threat, found.only(i), float(high[i]))
+            for i in range(len(x))
+        ]
+        parts = [part for part, _ in results]
+        found = Found(
+            low=torch.cat([part.low for part in parts]),
+            high=torch.cat([part.high for part in parts]),
+            point=torch.cat([part.point for part in parts]),
+        )
+        return found, [not finished for _, finished in results]
 
-    def _inside(self, witness: Tensor, threat: Threat) -> Tensor:
-        """Witnesses in the box; without one, the search knows others too."""
-        inside = threat.in_box(witness).view(-1, *[1] * (witness.ndim - 1))
-        return torch.where(inside, witness, torch.nan)
+    def _complete(
+        self, layers: tuple[Layer, ...], x: Tensor, y: Tensor, threat: Threat, start: Found,
+        high: float,
+    ) -> tuple[Found, bool]:  # fmt: skip
+        if float(start.low) >= min(float(start.high), high) - EXACT / 10:
+            return start, True
+        return complete(
+            layers, x[None], y[None], threat=threat, start=start, seconds=self.seconds, enough=high
+        )

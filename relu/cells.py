@@ -92,7 +92,7 @@ def _bound(x: Tensor, chosen: Constraints, multipliers: np.ndarray, threat: Thre
 
 
 def _solve(x: Tensor, chosen: Constraints, threat: Threat, inset: float) -> Solution | None:
-    """min ||u|| s.t. normal u >= -h(x), low - x <= u <= high - x; None where the solver fails."""
+    """Min ||u|| s.t. normal u >= -h(x), low - x <= u <= high - x; None where the solver fails."""
     scale = chosen.normal.norm(dim=1).clamp_min(1e-300)
     normal = (chosen.normal / scale[:, None]).cpu().numpy()
     needed = (inset - chosen.at_x / scale).cpu().numpy()

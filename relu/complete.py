@@ -21,11 +21,11 @@ from relu.cells import VIOLATED, Constraints, nearest_in_cell
 from relu.layers import Layer
 from relu.networks import margins
 from relu.planes import Planes, distance_to, normals, planes_of, point_beyond
-from relu.region import Region, frozen, gaps, region_of
+from relu.region import Region, frozen, gaps, region_of, with_pattern
 from relu.search import Found
 from relu.threat import Threat
 
-INSETS = (0.0, 1e-9, 1e-8, 1e-7)  # how far inside its cell a witness is sought, in turn
+INSETS = (1e-9, 1e-8, 1e-7)  # how far inside its cell a witness is sought, in turn
 Kind = Literal["planes", "plane", "region", "cell"]
 
 
@@ -70,7 +70,7 @@ class _Search:
         self.ticket = itertools.count()
         region = region_of(layers, x)
         self.units = region.starts[-1]
-        self._explore(torch.cat(list(region.active), dim=1)[0] > 0, 0.0)
+        self._explore(region.pattern[0], 0.0)
 
     def run(self, deadline: float, enough: float) -> bool:
         while self.queue:
@@ -106,9 +106,7 @@ class _Search:
         self._push(max(reached, float(node.low[0])), "planes", node)
 
     def _region(self, pattern: Tensor) -> Region:
-        sizes = [layer.size for layer in self.layers[:-1]]
-        on = pattern.to(self.x.dtype)[None].split(sizes, dim=1)
-        return frozen(self.layers, self.x, on)
+        return frozen(self.layers, self.x, with_pattern(self.layers, self.x, pattern[None]).active)
 
     def _next(self, node: _Node, rank: int) -> None:
         """Takes up the next hyperplane of a region: its distance inside the box."""
@@ -122,7 +120,7 @@ class _Search:
 
     def _cross(self, node: _Node, unit: int, value: float) -> None:
         """Takes up the region behind a hidden unit's hyperplane, at its own distance."""
-        pattern = torch.cat(list(node.region.active), dim=1)[0] > 0
+        pattern = node.region.pattern[0]
         pattern[unit] ^= True
         if pattern.numpy(force=True).tobytes() in self.seen:
             return
@@ -135,12 +133,14 @@ class _Search:
         normal = normals(node.region, self.y, torch.tensor([plane], device=self.x.device))
         if self._keep(point_beyond(self.x, normal, gap, error, self.threat)):
             return True
-        for inset in INSETS:
-            low, z = self._cell(node.region, plane - self.units, inset=inset)
-            if inset == 0:
-                self._push(max(value, low), "cell", node)
-            if z is None or self._keep(z[None]):
-                break
+        low, z = self._cell(node.region, plane - self.units)
+        self._push(max(value, low), "cell", node)
+        for inset in INSETS if z is not None else ():
+            _, inner = self._cell(node.region, plane - self.units, inset=inset)
+            if inner is not None and self._keep(inner[None]):
+                return False
+        if z is not None:
+            self._keep(z[None])  # classes that do no more than tie
         return False
 
     def _keep(self, z: Tensor) -> bool:
@@ -157,7 +157,7 @@ class _Search:
     ) -> tuple[float, Tensor | None]:
         """Proven distance to a region, or to the part of it where a rival overtakes the label."""
         planes = planes_of(region, self.y, self.threat)
-        signs = 2 * torch.cat(list(region.active), dim=1)[0] - 1
+        signs = 2 * region.pattern[0].to(self.x.dtype) - 1
         if rival is not None:
             signs = torch.cat([signs, -signs.new_ones(1)])
         numbers = torch.arange(len(signs), device=signs.device)

@@ -1,7 +1,7 @@
 """A network as the theory sees it: affine layers with a ReLU after each but the last.
 
-Everything between two layers is a flat vector. Images are flattened with their channels last, as
-convolutions are fastest on that layout: `to_vectors` and `to_images` convert at the network's input.
+Everything between two layers is a flat vector. Images are flattened with their channels last, the
+layout on which convolutions are fastest: `to_vectors` and `to_images` convert at the input.
 """
 
 from collections.abc import Sequence
@@ -223,9 +223,7 @@ def _require_plain(what: str, module: nn.Conv2d) -> None:
             raise InputError(f"{what}: its {name} must be {expected}, got {getattr(module, name)}")
 
 
-def _layer(
-    what: str, module: nn.Linear | nn.Conv2d, shape: Shape, below: Layer | None
-) -> Layer:
+def _layer(what: str, module: nn.Linear | nn.Conv2d, shape: Shape, below: Layer | None) -> Layer:
     weight = module.weight
     bias = weight.new_zeros(len(weight)) if module.bias is None else module.bias
     if isinstance(module, nn.Linear):

@@ -69,7 +69,7 @@ def decision_distances(
 
 
 def _quotient(gap: Tensor, length: Tensor) -> Tensor:
-    """gap / length, and inf where nothing moves the gap, so that there is no hyperplane."""
+    """Gap / length, and inf where nothing moves the gap, so that there is no hyperplane."""
     moving = length > 0
     return torch.where(moving, gap / torch.where(moving, length, 1.0), torch.inf)
 

@@ -42,7 +42,8 @@ class Planes:
 
     gap: the affine form at x. length: the dual norm of its normal; 0 where that is nothing but
     rounding. low: proven lower bounds on the distances from x, without the box; inf where the
-    form is constant (0 where it is a constant tie or loss). error: how much the form may be off, at any point of the box.
+    form is constant (0 where it is a constant tie or loss). error: how much the form may be off,
+    at any point of the box.
     """
 
     gap: Float[Tensor, "n p"]
@@ -67,9 +68,7 @@ def planes_of(region: Region, y: Int[Tensor, " n"], threat: Threat) -> Planes:
     return Planes(gap, length, low, gap_error + row_error * _width(threat))
 
 
-def normals(
-    region: Region, y: Int[Tensor, " n"], plane: Int[Tensor, " n"]
-) -> Float[Tensor, "n d"]:
+def normals(region: Region, y: Int[Tensor, " n"], plane: Int[Tensor, " n"]) -> Float[Tensor, "n d"]:
     """The normal of one hyperplane per region."""
     rows, units = torch.empty_like(region.x), region.starts[-1]
     inner = (plane < units).nonzero().squeeze(1)

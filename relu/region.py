@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from relu.layers import Conv, Dense, Layer
@@ -47,6 +47,11 @@ class Region:
         for layer in self.hidden:
             starts.append(starts[-1] + layer.size)
         return starts
+
+    @property
+    def pattern(self) -> Bool[Tensor, "n units"]:
+        """Which units are active, all layers in one."""
+        return torch.cat([self.x[:, :0], *self.active], dim=1) > 0
 
     def rows(self, which: Int[Tensor, " m"] | slice) -> "Region":
         """The inputs `which`, repeated and in any order."""
@@ -82,10 +87,12 @@ def frozen(
     return Region(layers, x, active, z, layers[-1].forward(g))
 
 
-def bare(
-    layers: Sequence[Layer], x: Float[Tensor, "n d"], active: Sequence[Float[Tensor, "n _"]]
+def with_pattern(
+    layers: Sequence[Layer], x: Float[Tensor, "n d"], pattern: Bool[Tensor, "n units"]
 ) -> Region:
-    """The region with this activity, without its values at x: for its rows alone."""
+    """The region with these active units, without its values at x: for its rows alone."""
+    sizes = [layer.size for layer in layers[:-1]]
+    active = pattern.to(x.dtype).split(sizes, dim=1) if sizes else ()
     return Region(layers, x, active, (), x[:, :0])
 
 
@@ -166,7 +173,7 @@ def _dense_norms(region: Region, start: int, q: float) -> Tensor:
     layers = region.layers
     rows_of_first = _basis(layers[0].weight, q) if isinstance(layers[0], Dense) else None
     widest = max(layer.size for layer in layers[start:-1])
-    width = max(region.x.shape[1], *(layer.size for layer in layers[: start]))
+    width = max(region.x.shape[1], *(layer.size for layer in layers[:start]))
     parts = []
     for part in region.parts(widest * width):
         rows, lengths = rows_of_first, []
@@ -188,7 +195,8 @@ def _basis(weight: Tensor, q: float) -> Tensor:
     """
     if q != 2 or weight.shape[0] >= weight.shape[1] or weight.dtype == torch.float64:
         return weight
-    return torch.linalg.qr(weight.T, mode="r").R.T
+    basis: Tensor = torch.linalg.qr(weight.T, mode="r").R.T
+    return basis
 
 
 @torch.no_grad()

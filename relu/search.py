@@ -28,7 +28,7 @@ from torch import Tensor
 from relu.layers import Layer
 from relu.networks import margins
 from relu.planes import Planes, distance_to, normals, planes_of, point_beyond
-from relu.region import PART, Region, bare, frozen, region_of
+from relu.region import PART, Region, frozen, region_of, with_pattern
 from relu.threat import Threat
 
 AT_ONCE = 8  # nearest hyperplanes whose distances inside the box are computed together
@@ -41,6 +41,11 @@ class Found:
     low: Float[Tensor, " n"]
     high: Float[Tensor, " n"]
     point: Float[Tensor, "n d"]
+
+    def only(self, i: int) -> "Found":
+        """What is found about one input."""
+        one = slice(i, i + 1)
+        return Found(low=self.low[one], high=self.high[one], point=self.point[one])
 
 
 def search(
@@ -76,7 +81,6 @@ class _State:
         planes = planes_of(region, y, threat)
         n, p = planes.gap.shape
         self.units = region.starts[-1]
-        self.sizes = [layer.size for layer in layers[:-1]]
         shape = (n, neighbours + 1, p)
         self.count = torch.zeros(n, dtype=torch.long, device=x.device)  # regions explored
         self.pattern = x.new_zeros((n, neighbours + 1, self.units), dtype=torch.bool)
@@ -92,7 +96,7 @@ class _State:
         """Adds one region to each input of `which`, entered at the distance `reached`."""
         r = self.count[which]
         self.count[which] += 1
-        self.pattern[which, r] = torch.cat(list(region.active), dim=1) > 0
+        self.pattern[which, r] = region.pattern
         self.low[which, r] = planes.low.maximum(reached.unsqueeze(1))
         self.gap[which, r], self.error[which, r] = planes.gap, planes.error
 
@@ -115,12 +119,9 @@ class _State:
         self._cross(at[:, cross & ~full])
         return active[~done & ~full]
 
-    def _active(self, pattern: Tensor) -> tuple[Tensor, ...]:
-        return pattern.to(self.x.dtype).split(self.sizes, dim=1)
-
     def _normals(self, at: Tensor) -> Tensor:
         n, r, p = at
-        region = bare(self.layers, self.x[n], self._active(self.pattern[n, r]))
+        region = with_pattern(self.layers, self.x[n], self.pattern[n, r])
         return normals(region, self.y[n], p)
 
     def _box(self, planes: Tensor) -> None:
@@ -133,7 +134,7 @@ class _State:
             self.boxed[n, r, p] = True
 
     def _try(self, at: Tensor) -> None:
-        """Takes up decision hyperplanes: is the nearest point behind them adversarial?"""
+        """Takes up decision hyperplanes: they limit low, and what is behind may be adversarial."""
         n, r, p = at
         if not len(n):
             return
@@ -168,7 +169,8 @@ class _State:
         n, p, pattern, reached = n[new], p[new], pattern[new], reached[new]
         if not len(n):
             return
-        region = frozen(self.layers, self.x[n], self._active(pattern))
+        region = with_pattern(self.layers, self.x[n], pattern)
+        region = frozen(self.layers, region.x, region.active)
         planes = planes_of(region, self.y[n], self.threat)
         back = planes.low.scatter(1, p.unsqueeze(1), torch.inf)
         self._explore(n, region, replace(planes, low=back), reached)

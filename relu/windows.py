@@ -104,9 +104,7 @@ class Windows:
             return r @ matrix
         weight, window, above = self._step(layer)
         images = channels_first(r, (len(weight), above.size, above.size))
-        rows = transposed(
-            images, weight, self.layers[layer].stride, 0, (window.size, window.size)
-        )
+        rows = transposed(images, weight, self.layers[layer].stride, 0, (window.size, window.size))
         return rows.permute(0, 2, 3, 1).flatten(1)
 
     def linear(self, g: Float[Tensor, "m s_in"], layer: int) -> Float[Tensor, "m s_out"]:

@@ -21,7 +21,12 @@ def forward(layers: Sequence[Layer], x: np.ndarray) -> np.ndarray:
 
 
 def exact_radius(
-    layers: Sequence[Layer], x: np.ndarray, label: int, norm: str, box: Box = (0.0, 1.0), *,
+    layers: Sequence[Layer],
+    x: np.ndarray,
+    label: int,
+    norm: str,
+    box: Box = (0.0, 1.0),
+    *,
     lead: float = 0.0,
 ) -> float:
     """Smallest ||z - x|| with z in the box and some other logit >= the label's + lead.
@@ -76,9 +81,7 @@ class _Cell:
             cell.layers, cell.pattern = self.layers[1:], []
         return cell
 
-    def won_by_others(
-        self, label: int, lead: float
-    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def won_by_others(self, label: int, lead: float) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """The parts of a cell where another class ties or wins."""
         weight, bias = self.layers[0]
         for other in range(len(bias)):
@@ -143,33 +146,28 @@ def nearest_in_l1_ball(delta: np.ndarray, radius: float) -> np.ndarray:
     return np.sign(delta) * np.maximum(np.abs(delta) - high, 0)
 
 
-def dense_distances(
-    net: nn.Sequential, x: Tensor, y: Tensor, q: float
-) -> tuple[Tensor, Tensor]:
+def dense_distances(net: nn.Sequential, x: Tensor, y: Tensor, q: float) -> tuple[Tensor, Tensor]:
     """Distances of x to all hidden units' and all other classes' hyperplanes [CAH19, eq. 3-6].
 
-    By the dense Jacobian of every pre-activation, which is what the bench avoids. Differentiable.
+    By the dense Jacobian of every pre-activation, the identity matrix pushed through the layers,
+    which is what the bench avoids. Differentiable.
     """
-    hidden: list[Tensor] = []
-    for i, module in enumerate(net):
+    n, d = len(x), x[0].numel()
+    z, v = x, torch.eye(d, dtype=x.dtype).view(d, *x.shape[1:]).repeat(n, *[1] * (x.ndim - 1))
+    hidden = []
+    for module in net:
         if isinstance(module, nn.ReLU):
-            z, v = _jacobian(net[:i], x)
-            hidden.append(z.abs() / torch.linalg.vector_norm(v, ord=q, dim=2))
-    logits, v = _jacobian(net, x)
-    n, classes = logits.shape
+            length = torch.linalg.vector_norm(v.view(n, d, -1), ord=q, dim=1)
+            hidden.append(z.flatten(1).abs() / length)
+            on = (z > 0).to(z.dtype)
+            z, v = z * on, v * on.repeat_interleave(d, dim=0)
+        else:
+            z, v = module(z), module(v) - module(torch.zeros_like(v[:1]))
+    rows = v.view(n, d, -1).transpose(1, 2)
+    classes = z.shape[1]
     other = torch.tensor([[s for s in range(classes) if s != label] for label in y.tolist()])
     every = torch.arange(n).unsqueeze(1)
-    gap = logits[every, y.unsqueeze(1)] - logits[every, other]
-    normal = v[every, y.unsqueeze(1)] - v[every, other]
-    d_b = torch.cat(hidden, dim=1)
-    return d_b.nan_to_num(torch.inf), gap / torch.linalg.vector_norm(normal, ord=q, dim=2)
-
-
-def _jacobian(net: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Outputs, and their derivatives (n, outputs, inputs), on which gradients can be taken."""
-    def outputs(one: Tensor) -> tuple[Tensor, Tensor]:
-        z = net(one.unsqueeze(0)).flatten()
-        return z, z
-
-    v, z = torch.func.vmap(torch.func.jacrev(outputs, has_aux=True))(x)
-    return z, v.flatten(2)
+    gap = z[every, y.unsqueeze(1)] - z[every, other]
+    normal = rows[every, y.unsqueeze(1)] - rows[every, other]
+    d_b = torch.cat(hidden, dim=1).nan_to_num(torch.inf)
+    return d_b, gap / torch.linalg.vector_norm(normal, ord=q, dim=2)

@@ -77,7 +77,10 @@ def test_parameters_are_shared_and_biases_may_be_missing() -> None:
         (relu_net(), "the last layer must be Linear"),
         (nn.Bilinear(2, 2, 2), r"layer 0 \(Bilinear\)"),
         (relu_net(nn.Conv2d(2, 2, (3, 1)), nn.ReLU(), nn.Linear(2, 2)), "its kernel_size .*3, 1"),
-        (relu_net(nn.Conv2d(2, 2, 3, groups=2), nn.ReLU(), nn.Linear(2, 2)), "its groups must be 1"),
+        (
+            relu_net(nn.Conv2d(2, 2, 3, groups=2), nn.ReLU(), nn.Linear(2, 2)),
+            "its groups must be 1",
+        ),
         (
             relu_net(nn.Conv2d(2, 2, 3, padding="same"), nn.ReLU(), nn.Linear(2, 2)),
             "its padding must be one number, got same",

@@ -11,7 +11,12 @@ from relu.region import Region, region_of
 from relu.threat import NORMS, Norm, Threat
 from tests.oracles import dense_distances
 
-CASES = [("fc_small", (1, 8, 8)), ("cnn_small", (1, 8, 8)), ("cnn", (2, 9, 11)), ("fc10", (1, 6, 6))]
+CASES = [
+    ("fc_small", (1, 8, 8)),
+    ("cnn_small", (1, 8, 8)),
+    ("cnn", (2, 9, 11)),
+    ("fc10", (1, 6, 6)),
+]
 GAMMA = {"linf": 0.05, "l2": 0.4, "l1": 1.5}
 
 
@@ -20,7 +25,7 @@ def network(arch: str, shape: tuple[int, ...]) -> nn.Sequential:
     net = build(arch, shape, 10)
     with torch.no_grad():
         for parameter in net.parameters():
-            parameter += 0.05 * torch.randn_like(parameter)
+            parameter.add_(0.05 * torch.randn_like(parameter))
     return net
 
 
@@ -57,7 +62,7 @@ def test_a_linear_network_has_the_known_distances() -> None:
     # f(x) = (2 x1 - x2, 0): ||w||_1 = 3, ||w||_2 = sqrt(5), ||w||_inf = 2, and f(1, 1) = (1, 0)
     net = nn.Sequential(nn.Linear(2, 2, bias=False))
     with torch.no_grad():
-        net[0].weight.copy_(torch.tensor([[2.0, -1.0], [0.0, 0.0]]))
+        net.get_parameter("0.weight").copy_(torch.tensor([[2.0, -1.0], [0.0, 0.0]]))
     region = region_at(net, torch.ones(1, 2))
     for norm, expected in (("linf", 1 / 3), ("l2", 5**-0.5), ("l1", 0.5)):
         threat = Threat(norm=norm, eps=1.0)  # type: ignore[arg-type]
@@ -70,8 +75,8 @@ def test_a_unit_that_nothing_moves_is_infinitely_far_and_harmless() -> None:
     # unit 0 is constant, unit 1 is at distance |x1 - 1/2| = 1/4
     net = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2))
     with torch.no_grad():
-        net[0].weight.copy_(torch.tensor([[0.0, 0.0], [1.0, 0.0]]))
-        net[0].bias.copy_(torch.tensor([0.0, -0.5]))
+        net.get_parameter("0.weight").copy_(torch.tensor([[0.0, 0.0], [1.0, 0.0]]))
+        net.get_parameter("0.bias").copy_(torch.tensor([0.0, -0.5]))
     region = region_at(net, torch.tensor([[0.75, 0.0]]))
     found = boundary_distances(region, Threat(norm="l2", eps=1.0), k=2)
     assert found.tolist() == [[0.25, torch.inf]]
@@ -82,11 +87,12 @@ def test_a_unit_that_nothing_moves_is_infinitely_far_and_harmless() -> None:
 def test_the_dead_layer_of_a_deep_network_is_harmless_too() -> None:
     net = network("fc10", (1, 6, 6))
     with torch.no_grad():
-        net[5].bias.fill_(-100.0)  # all units of the third hidden layer are off
+        net.get_parameter("5.bias").fill_(-100.0)  # all units of the third hidden layer are off
     x, threat = torch.rand(3, 1, 6, 6), Threat(norm="linf", eps=0.1)
     region = region_at(net, x)
-    loss = kmmr(boundary_distances(region, threat, k=300),
-                decision_distances(region, torch.zeros(3, dtype=torch.long), threat), 0.1)  # fmt: skip
+    y = torch.zeros(3, dtype=torch.long)
+    d_b = boundary_distances(region, threat, k=300)
+    loss = kmmr(d_b, decision_distances(region, y, threat), 0.1)
     loss.backward()
     assert loss.isfinite()
     assert all(p.grad is None or p.grad.isfinite().all() for p in net.parameters())

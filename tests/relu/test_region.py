@@ -4,12 +4,17 @@ import pytest
 import torch
 from torch import nn
 
-from relu.layers import read_layers, to_images, to_vectors
+from relu.layers import Conv, read_layers, to_images, to_vectors
 from relu.networks import build
 from relu.region import dual_length, frozen, gaps, norms, others, region_of, steepest, unit_rows
 from relu.threat import NORMS, Norm, Threat
 
-CASES = [("fc_small", (1, 8, 8)), ("cnn_small", (1, 8, 8)), ("cnn", (3, 9, 14)), ("fc10", (1, 5, 5))]
+CASES = [
+    ("fc_small", (1, 8, 8)),
+    ("cnn_small", (1, 8, 8)),
+    ("cnn", (3, 9, 14)),
+    ("fc10", (1, 5, 5)),
+]
 
 
 def network(arch: str, shape: tuple[int, ...]) -> nn.Sequential:
@@ -25,7 +30,8 @@ def deep_conv() -> nn.Sequential:
     """Three convolutions, the last one next to the logits; strides that do not divide kernels."""
     torch.manual_seed(2)
     return nn.Sequential(
-        nn.Conv2d(2, 12, 3, stride=2, padding=2), nn.ReLU(), nn.Conv2d(12, 14, 4, stride=1), nn.ReLU(),
+        nn.Conv2d(2, 12, 3, stride=2, padding=2), nn.ReLU(),
+        nn.Conv2d(12, 14, 4, stride=1), nn.ReLU(),
         nn.Conv2d(14, 6, 2, stride=2, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(54, 4),
     ).double().requires_grad_(False)  # fmt: skip
 
@@ -53,13 +59,10 @@ def test_norms_and_rows_are_the_jacobians(
     for i in range(len(layers) - 1):
         for n in range(3):
             rows = to_vectors(layers, jacobian(net, i, x[n]))
-            # a convolution's units are numbered with the channel last, as images are flattened
-            if rows.shape[0] != layers[i].size:
-                raise AssertionError
-            order = torch.arange(layers[i].size)
-            if hasattr(layers[i], "out_shape"):
-                order = order.view(layers[i].out_shape).permute(1, 2, 0).flatten()
-            rows = rows[order]
+            layer = layers[i]
+            if isinstance(layer, Conv):  # whose units are numbered with the channel last
+                order = torch.arange(layer.size).view(layer.out_shape).permute(1, 2, 0)
+                rows = rows[order.flatten()]
             expected = torch.linalg.vector_norm(rows, ord=q, dim=1)
             assert torch.allclose(found[n, starts[i] : starts[i + 1]], expected, rtol=1e-10)
             units = torch.randint(starts[i], starts[i + 1], (7,))

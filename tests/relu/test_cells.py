@@ -1,0 +1,56 @@
+"""The nearest point of a cell: against the oracle, and its bound never above it."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from relu.cells import Constraints, nearest_in_cell
+from relu.threat import NORMS, Norm, Threat
+from tests.oracles import nearest
+
+
+def solve(x: Tensor, normal: Tensor, offset: Tensor, norm: Norm) -> tuple[float, Tensor | None]:
+    """The cell {z in [0, 1]^d : normal z + offset >= 0}."""
+
+    def violated(z: Tensor) -> Tensor:
+        depth = -(normal @ z + offset)
+        worst = depth.argsort(descending=True)
+        return worst[depth[worst] > 1e-10]
+
+    def constraints(which: Tensor) -> Constraints:
+        at_x = normal[which] @ x + offset[which]
+        return Constraints(normal[which], at_x, torch.zeros_like(at_x))
+
+    return nearest_in_cell(x, violated, constraints, Threat(norm=norm, eps=1.0))
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("seed", range(40))
+def test_bound_and_point_are_the_oracles(norm: Norm, seed: int) -> None:
+    torch.manual_seed(seed)
+    d, m = 2 + seed % 3, 1 + seed % 7
+    x = torch.rand(d, dtype=torch.float64)
+    normal = torch.randn(m, d, dtype=torch.float64)
+    offset = -torch.rand(m, dtype=torch.float64) / 2
+    exact = nearest(-normal.numpy(), offset.numpy(), x.numpy(), norm, (0.0, 1.0))
+    low, z = solve(x, normal, offset, norm)
+    assert low <= exact + 1e-9
+    if np.isinf(exact):
+        assert z is None
+        assert low == np.inf
+        return
+    assert low == pytest.approx(exact, abs=1e-7)
+    assert z is not None
+    assert (normal @ z + offset >= -1e-8).all()
+    threat = Threat(norm=norm, eps=1.0)
+    assert float(threat.distance(x[None], z[None])) == pytest.approx(exact, abs=1e-7)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_a_cell_around_x_is_at_distance_zero(norm: Norm) -> None:
+    x = torch.full((3,), 0.5, dtype=torch.float64)
+    low, z = solve(x, torch.eye(3, dtype=torch.float64), torch.zeros(3).double(), norm)
+    assert low == 0
+    assert z is not None
+    assert torch.equal(z, x)
