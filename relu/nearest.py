@@ -10,7 +10,7 @@ were an image, through the frozen network without biases.
 """
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from relu.layers import Conv
@@ -55,17 +55,58 @@ def decision_distances(
     inf where no input of the region changes which of the two wins. Distances of `within` or more
     come without a gradient.
     """
-    gap = gaps(region, y)
+    gap, top = gaps(region, y), len(region.layers) - 1
     with torch.no_grad():
-        rows = pull(region, logit_rows(region, y), len(region.layers) - 1)
+        rows = pull(region, logit_rows(region, y), top)
         length = dual_length(rows, threat.q)
         wanted = (_quotient(gap, length) < within).nonzero()
-        direction = steepest(rows[tuple(wanted.T)], threat.q)
-    which, class_ = wanted[:, 0], others(y, region.logits.shape[1])[tuple(wanted.T)]
-    moved = _pushed(region, which, direction, len(region.layers) - 1)
-    logits = moved @ region.layers[-1].weight.T
-    along = logits.gather(1, y[which].unsqueeze(1)) - logits.gather(1, class_.unsqueeze(1))
-    return _quotient(gap, length.index_put(tuple(wanted.T), along.squeeze(1)))
+    if not len(wanted):
+        return _quotient(gap, length)
+    which, rival = wanted[:, 0], others(y, region.logits.shape[1])[tuple(wanted.T)]
+    grid = _Grid(region, which)
+    direction = steepest(grid.filled(rows[tuple(wanted.T)]), threat.q)
+    logits = grid.taken(grid.pushed(direction, top) @ region.layers[-1].weight.T)
+    pair = torch.stack([y[which], rival], dim=1)
+    ours, theirs = logits.gather(1, pair).unbind(1)
+    return _quotient(gap, length.index_put(tuple(wanted.T), ours - theirs))
+
+
+class _Grid:
+    """Some hyperplanes of some inputs, side by side: the g x k table that fits them best.
+
+    A line is an input with all its hyperplanes, so that what belongs to the input is not copied;
+    or, where the inputs have very different numbers of them, a single one.
+    """
+
+    def __init__(self, region: Region, which: Int[Tensor, " m"]) -> None:
+        n, m = len(region.x), len(which)
+        counts = which.bincount(minlength=n)
+        widest = int(counts.max())
+        if n * widest <= 2 * m:  # `which` is in increasing order
+            first = counts.cumsum(0) - counts
+            ranks = torch.arange(m, device=which.device) - first[which]
+            self.region, self.places, self.shape = region, (which, ranks), (n, widest)
+        else:
+            ranks = torch.arange(m, device=which.device)
+            self.region, self.shape = region.rows(which), (m, 1)
+            self.places = (ranks, torch.zeros_like(ranks))
+
+    def filled(self, values: Shaped[Tensor, "m *rest"]) -> Shaped[Tensor, "g k *rest"]:
+        """A table of these values, with zeros elsewhere."""
+        table = values.new_zeros(*self.shape, *values.shape[1:])
+        table[self.places] = values
+        return table
+
+    def taken(self, table: Shaped[Tensor, "g k *rest"]) -> Shaped[Tensor, "m *rest"]:
+        """The values of a table, the inverse of `filled`."""
+        return table[self.places]
+
+    def pushed(self, direction: Float[Tensor, "g k d"], top: int) -> Float[Tensor, "g k size"]:
+        """Directions, moved through the frozen layers below `top`. Differentiable."""
+        for i in range(top):
+            moved = self.region.layers[i].linear(direction.flatten(0, 1)).unflatten(0, self.shape)
+            direction = moved * self.region.active[i].unsqueeze(1)
+        return direction
 
 
 def _quotient(gap: Tensor, length: Tensor) -> Tensor:
@@ -95,19 +136,12 @@ def _with_gradients(
 
 
 def _dense_lengths(region: Region, top: int, which: Tensor, unit: Tensor, q: float) -> Tensor:
-    weight = region.layers[top].weight
+    weight, grid = region.layers[top].weight, _Grid(region, which)
+    units = grid.filled(unit)
     with torch.no_grad():
-        rows = pull(region.rows(which), weight[unit].unsqueeze(1), top)
-        direction = steepest(rows.squeeze(1), q)
-    moved = _pushed(region, which, direction, top)
-    return (moved @ weight.T).gather(1, unit.unsqueeze(1)).squeeze(1)
-
-
-def _pushed(region: Region, which: Tensor, direction: Tensor, top: int) -> Tensor:
-    """Directions of inputs `which`, moved through the frozen layers below `top`."""
-    for i in range(top):
-        direction = region.layers[i].linear(direction) * region.active[i][which]
-    return direction
+        direction = steepest(pull(grid.region, weight[units], top), q)
+    values = (grid.pushed(direction, top) @ weight.T).gather(2, units.unsqueeze(2))
+    return grid.taken(values.squeeze(2))
 
 
 def _conv_lengths(region: Region, top: int, which: Tensor, unit: Tensor, q: float) -> Tensor:

@@ -104,7 +104,7 @@ def dual_length(v: Float[Tensor, "*n d"], q: float) -> Float[Tensor, "*n"]:
     return v.abs().sum(-1) if q == 1 else v.abs().amax(-1)
 
 
-def steepest(v: Float[Tensor, "m d"], q: float) -> Float[Tensor, "m d"]:
+def steepest(v: Float[Tensor, "*n d"], q: float) -> Float[Tensor, "*n d"]:
     """The s of dual norm 1 (in p, 1/p + 1/q = 1) with s . v = ||v||_q."""
     if q == 1:
         return v.sign()
@@ -180,7 +180,7 @@ def _dense_norms(region: Region, start: int, q: float) -> Tensor:
         for i in range(start, len(layers) - 1):
             weight = layers[i].weight.expand(len(part.x), -1, -1)
             if rows is None:
-                rows = pull(part, weight, i)
+                rows = _pulled(part, weight, i)
             else:
                 rows = (weight * part.active[i - 1].unsqueeze(1)) @ rows
             lengths.append(dual_length(rows, q))
@@ -202,6 +202,17 @@ def _basis(weight: Tensor, q: float) -> Tensor:
 @torch.no_grad()
 def pull(region: Region, r: Float[Tensor, "n k size"], layer: int) -> Float[Tensor, "n k d"]:
     """Rows r on the inputs of a layer, as rows on the network's input: r Sigma W Sigma ... W."""
+    if layer == 0:
+        return r
+    widest = max(region.x.shape[1], *(below.size for below in region.layers[:layer]))
+    rows, start = [], 0
+    for part in region.parts(r.shape[1] * widest):
+        rows.append(_pulled(part, r[start : start + len(part.x)], layer))
+        start += len(part.x)
+    return torch.cat(rows) if rows else r.new_empty(*r.shape[:2], region.x.shape[1])
+
+
+def _pulled(region: Region, r: Tensor, layer: int) -> Tensor:
     n, k = r.shape[:2]
     for i in range(layer - 1, -1, -1):
         gate = region.active[i].unsqueeze(1)

@@ -43,3 +43,20 @@ def test_the_published_network_gets_its_published_errors(tmp_path: Path) -> None
     )  # fmt: skip
     assert row["test_error"] == pytest.approx(0.0180, abs=1e-12)
     assert 0.0405 <= row["robust_error_low"] <= 0.0438
+
+
+def test_a_short_mmr_training_multiplies_the_certified_radius(tmp_path: Path) -> None:
+    plain, mmr = rows(
+        tmp_path, "run", "--dataset", "mnist", "--arch", "fc1", "--norm", "l2", "--epochs", "4",
+        "--methods", "plain,mmr", "--set", "train.lr=1e-3", "--points", "500", "--eval", "all",
+    )  # fmt: skip
+    assert mmr["test_error"] < plain["test_error"] + 0.02
+    assert mmr["radius_low"] > 5 * plain["radius_low"]
+
+
+def test_a_visible_share_of_traffic_signs_gets_an_exact_radius(tmp_path: Path) -> None:
+    (mmr,) = rows(
+        tmp_path, "run", "--dataset", "gts", "--arch", "fc1", "--norm", "l2", "--epochs", "2",
+        "--methods", "mmr", "--points", "300", "--eval", "all",
+    )  # fmt: skip
+    assert mmr["exact_share"] > 0.4

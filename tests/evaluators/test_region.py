@@ -1,9 +1,15 @@
 """The region evaluator: closed forms, budgets, exactness, time limits, refusals."""
 
+import json
+import math
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor, nn
 
+from bench import request
+from bench.__main__ import main
 from bench.data import DataSet
 from bench.settings import Training
 from bench.train import train
@@ -11,8 +17,9 @@ from bench.verdict import replay
 from evaluators.interface import Evidence, Interval
 from evaluators.region import Region
 from methods.mmr import Mmr
+from relu import networks
 from relu.names import InputError
-from relu.networks import build, margins
+from relu.networks import ARCHITECTURES, Shape, build, margins
 from relu.threat import NORMS, Norm, Threat
 from relu.witness import in_float64
 
@@ -102,6 +109,27 @@ def test_networks_outside_the_theory_are_refused_by_layer() -> None:
     reason = Region().refusal(net, Threat(norm="l2", eps=0.1))
     assert reason is not None
     assert "layer 2 (Sigmoid)" in reason
+
+
+def test_their_cells_are_a_dash_with_a_footnote_and_mmr_says_why_it_cannot_train_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sigmoids(shape: Shape, classes: int) -> nn.Sequential:
+        hidden = nn.Linear(math.prod(shape), 16)
+        return nn.Sequential(nn.Flatten(), hidden, nn.Sigmoid(), nn.Linear(16, classes))
+
+    for module in (networks, request):
+        soft = {**ARCHITECTURES, "soft": ("sigmoids", sigmoids)}
+        monkeypatch.setattr(module, "ARCHITECTURES", soft)
+    status = main(["run", "--methods", "plain,mmr", "--arch", "soft", "--epochs", "1", "--points",
+                   "10", "--engine", "inline", "--out", str(tmp_path)])  # fmt: skip
+    plain, mmr = json.loads((tmp_path / "leaderboard.json").read_text())
+    table = (tmp_path / "leaderboard.md").read_text()
+    assert status == 1
+    assert "layer 2 (Sigmoid)" in plain["refusals"]["region"]
+    assert "– [1]" in table
+    assert "[1] region: layer 2 (Sigmoid)" in table
+    assert "layer 2 (Sigmoid)" in mmr["failures"]["network"]
 
 
 @pytest.mark.parametrize(
