@@ -160,4 +160,6 @@ def _first_that_fits(text: str, hints: Sequence[Any], what: str) -> Any:
 
 
 def _name(hint: Any) -> str:
+    if typing.get_origin(hint) is Literal:
+        return " or ".join(map(str, typing.get_args(hint)))
     return getattr(hint, "__name__", str(hint))

@@ -1,5 +1,6 @@
 """Maximum margin regulariser: wide linear regions, far from the decision boundary [CAH19]."""
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -23,8 +24,9 @@ class Mmr:
     of hidden units, plus the mean of max(0, 1 - d / gamma_d) over the (signed) distances to the
     boundaries of all other classes; the box plays no part. gamma: both gammas, where they are
     not given apart. k_B falls from first_share to last_share of the hidden units over the
-    training; the weight rises from a tenth to the full one over the first `ramp` of it, so that
-    with 100 epochs it is epoch / 10 of the weight for the first 10 [CAH19, Appendix B].
+    training. The weight rises from a tenth to the full one, batch by batch, within the first `ramp`
+    of it: with 100 epochs, it is epoch / 10 of the weight when each of the first 10 begins, as in
+    [CAH19, Appendix B], where it stays so until the next one.
     """
 
     label: ClassVar[str] = "MMR"
@@ -38,11 +40,11 @@ class Mmr:
     ramp: float = 0.1
 
     def __post_init__(self) -> None:
-        if not self.weight >= 0:
+        if not 0 <= self.weight < math.inf:
             raise InputError(f"mmr.weight must be at least 0, got {self.weight}")
         for name in ("gamma", "gamma_b", "gamma_d"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
+            if value is not None and not 0 < value < math.inf:
                 raise InputError(f"mmr.{name} must be a positive number, got {value}")
         for name in ("first_share", "last_share"):
             if not 0 < getattr(self, name) <= 1:

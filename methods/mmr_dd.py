@@ -1,5 +1,6 @@
 """MMR's decision term alone: far from the decision boundary of the region's affine map [CAH19]."""
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -26,9 +27,9 @@ class MmrDd:
     ramp: float = 0.1
 
     def __post_init__(self) -> None:
-        if not self.weight >= 0:
+        if not 0 <= self.weight < math.inf:
             raise InputError(f"mmr_dd.weight must be at least 0, got {self.weight}")
-        if not self.gamma > 0:
+        if not 0 < self.gamma < math.inf:
             raise InputError(f"mmr_dd.gamma must be a positive number, got {self.gamma}")
         if not 0 <= self.ramp <= 1:
             raise InputError(f"mmr_dd.ramp must lie in [0, 1], got {self.ramp}")

@@ -55,8 +55,8 @@ def nearest_in_cell(
     """A proven lower bound on the distance of x to a cell (inf: empty), and its nearest point.
 
     violated(z): numbers of the constraints that z violates, worst first; constraints(numbers):
-    these. The point is None where the cell is empty or the solver gives up. With an inset, point
-    and bound are about the part of the cell that lies that far (in l2) from all its sides.
+    these. The point is None where the cell is empty (the bound inf) or the solver gives up. With
+    an inset, the point is that of the part of the cell that lies that far (in l2) from its sides.
     """
     numbers = violated(x)[:ADDED]
     low, z = 0.0, x
@@ -83,12 +83,21 @@ def nearest_in_cell(
 def _bound(x: Tensor, chosen: Constraints, multipliers: np.ndarray, threat: Threat) -> float:
     """The distance to the half-space that the multipliers make of the constraints."""
     weights = torch.from_numpy(multipliers).to(x).clamp_min(0)
-    gap = (weights * chosen.at_x).sum()
-    if not gap < 0:
+    if not bool(weights.isfinite().all()):
         return 0.0
+    gap = (weights * chosen.at_x).sum()
     normal, error = weights @ chosen.normal, (weights * chosen.error).sum()
-    distance = distance_to(x[None], normal[None], gap[None], error[None], threat)
-    return float(distance)
+    # and the rounding of these three sums, of as many terms as there are constraints
+    sums = weights @ (chosen.at_x.abs() + chosen.normal.abs().sum(1) * _reach(x, threat))
+    error = error + 4 * len(weights) * 2.0**-53 * sums
+    if not gap < -error:
+        return 0.0
+    return float(distance_to(x[None], normal[None], gap[None], error[None], threat))
+
+
+def _reach(x: Tensor, threat: Threat) -> float:
+    low, high = threat.box
+    return max(high - low, float(x.abs().max()))
 
 
 def _solve(x: Tensor, chosen: Constraints, threat: Threat, inset: float) -> Solution | None:
@@ -144,7 +153,7 @@ def _least_squares(
             y, length = nnls(np.vstack([g.T, h]), np.eye(d + 1)[d])
         except RuntimeError:  # too many iterations
             return None
-        if length < 1e-9:
+        if length < 1e-7:  # its square is what the multipliers are divided by
             return _infeasible(normal, needed, low, high)
         multipliers = y / (1 - h @ y)
         step = g.T @ multipliers
@@ -152,8 +161,8 @@ def _least_squares(
         if not len(under) and not len(over):
             return Solution(step, multipliers[:m])
         sides = np.vstack([g, eye[under], -eye[over]])
-        if len(sides) == len(g):
-            return None
+        if not np.isfinite(multipliers).all():
+            return _infeasible(normal, needed, low, high)
         g, h = sides, np.concatenate([h, low[under], -high[over]])
     return None
 

@@ -26,6 +26,7 @@ from relu.search import Found
 from relu.threat import Threat
 
 INSETS = (1e-9, 1e-8, 1e-7)  # how far inside its cell a witness is sought, in turn
+SOLVED, UNSOLVED = 0, 1  # of a cell in the queue: its distance, or only a bound on it
 Kind = Literal["planes", "plane", "region", "cell"]
 
 
@@ -39,7 +40,7 @@ def complete(
     seconds: float,
     enough: float = torch.inf,
 ) -> tuple[Found, bool]:
-    """The radius of one correctly classified input, float64; False if time ran out before.
+    """The radius of one input, float64; False if time or the solver gave out before.
 
     `start` is what is known already; its low is only improved on. The search ends early where
     the low reaches `enough`.
@@ -65,7 +66,8 @@ class _Search:
         self.layers, self.x, self.y, self.threat = layers, x, y, threat
         self.high, self.point = start.high.clone(), start.point.clone()
         self.low = 0.0
-        self.seen: set[bytes] = set()
+        self.seen: set[bytes] = set()  # patterns explored
+        self.measured: set[bytes] = set()
         self.queue: list[tuple[float, int, Kind, _Node | Tensor, int]] = []
         self.ticket = itertools.count()
         region = region_of(layers, x)
@@ -76,7 +78,9 @@ class _Search:
         while self.queue:
             value, _, kind, node, i = heapq.heappop(self.queue)
             self.low = value
-            if value >= min(float(self.high), enough) or kind == "cell":
+            if kind == "cell":
+                return i == SOLVED
+            if value >= min(float(self.high), enough):
                 return True
             if time.monotonic() > deadline:
                 return False
@@ -122,9 +126,12 @@ class _Search:
         """Takes up the region behind a hidden unit's hyperplane, at its own distance."""
         pattern = node.region.pattern[0]
         pattern[unit] ^= True
-        if pattern.numpy(force=True).tobytes() in self.seen:
+        key = pattern.numpy(force=True).tobytes()
+        if key in self.seen or key in self.measured:  # measured at a smaller value: in the queue
             return
-        low, _ = self._cell(self._region(pattern), None)
+        self.measured.add(key)
+        region = self._region(pattern)
+        low, _ = self._cell(region, planes_of(region, self.y, self.threat), None)
         self._push(max(value, low), "region", pattern)
 
     def _overtaken(self, node: _Node, plane: int, value: float) -> bool:
@@ -133,10 +140,10 @@ class _Search:
         normal = normals(node.region, self.y, torch.tensor([plane], device=self.x.device))
         if self._keep(point_beyond(self.x, normal, gap, error, self.threat)):
             return True
-        low, z = self._cell(node.region, plane - self.units)
-        self._push(max(value, low), "cell", node)
+        low, z = self._cell(node.region, node.planes, plane - self.units)
+        self._push(max(value, low), "cell", node, SOLVED if z is not None else UNSOLVED)
         for inset in INSETS if z is not None else ():
-            _, inner = self._cell(node.region, plane - self.units, inset=inset)
+            _, inner = self._cell(node.region, node.planes, plane - self.units, inset=inset)
             if inner is not None and self._keep(inner[None]):
                 return False
         if z is not None:
@@ -153,10 +160,9 @@ class _Search:
         return True
 
     def _cell(
-        self, region: Region, rival: int | None, *, inset: float = 0.0
+        self, region: Region, planes: Planes, rival: int | None, *, inset: float = 0.0
     ) -> tuple[float, Tensor | None]:
         """Proven distance to a region, or to the part of it where a rival overtakes the label."""
-        planes = planes_of(region, self.y, self.threat)
         signs = 2 * region.pattern[0].to(self.x.dtype) - 1
         if rival is not None:
             signs = torch.cat([signs, -signs.new_ones(1)])
@@ -176,7 +182,7 @@ class _Search:
 
         def constraints(which: Tensor) -> Constraints:
             picked = numbers[which]
-            repeated = region.rows(torch.zeros_like(picked))
+            repeated = region.at(torch.zeros_like(picked))
             rows = normals(repeated, self.y.expand(len(picked)), picked)
             return Constraints(rows * signs[which, None], gap[which], error[which])
 

@@ -4,6 +4,7 @@ Everything between two layers is a flat vector. Images are flattened with their 
 layout on which convolutions are fastest: `to_vectors` and `to_images` convert at the input.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -87,7 +88,7 @@ class Conv:
     def transposed(self, r: Float[Tensor, "m n_out"]) -> Float[Tensor, "m n_in"]:
         """W^T r: what the rows r on this layer's outputs are on its inputs."""
         images = channels_first(r, self.out_shape)
-        rows = transposed(images, self.weight, self.stride, self.padding, self.shape[1:])
+        rows = conv_transposed(images, self.weight, self.stride, self.padding, self.shape[1:])
         return rows.permute(0, 2, 3, 1).flatten(1)
 
     def absolute(self) -> "Conv":
@@ -121,7 +122,7 @@ def channels_first(
     return vectors.view(len(vectors), height, width, channels).permute(0, 3, 1, 2)
 
 
-def transposed(
+def conv_transposed(
     r: Float[Tensor, "m c_out h w"],
     weight: Float[Tensor, "c_out c_in k k"],
     stride: int,
@@ -185,30 +186,31 @@ def _affine(net: nn.Module) -> list[tuple[str, nn.Linear | nn.Conv2d]]:
     rectified = True
     for name, module in _leaves(net):
         what = f"layer {name} ({type(module).__name__})"
-        if isinstance(module, nn.ReLU):
+        kind = type(module)  # a subclass may compute anything
+        if kind is nn.ReLU:
             if rectified:
                 raise InputError(f"{what} must follow a Linear or Conv2d layer")
             rectified = True
-        elif isinstance(module, nn.Linear | nn.Conv2d):
+        elif kind in (nn.Linear, nn.Conv2d) and isinstance(module, nn.Linear | nn.Conv2d):
             if not rectified:
                 raise InputError(f"{what} must follow a ReLU")
             if isinstance(module, nn.Conv2d):
                 _require_plain(what, module)
             found.append((what, module))
             rectified = False
-        elif not isinstance(module, nn.Flatten | nn.Identity):
+        elif kind not in (nn.Flatten, nn.Identity):
             raise InputError(f"{what} is no ReLU, Linear, Conv2d or Flatten")
-    if rectified or not found or not isinstance(found[-1][1], nn.Linear):
-        raise InputError("the last layer must be Linear")
+    if rectified or not isinstance(found[-1][1], nn.Linear) or found[-1][1].out_features < 2:
+        raise InputError("the last layer must be Linear, with two classes or more")
     return found
 
 
 def _leaves(net: nn.Module, prefix: str = "") -> list[tuple[str, nn.Module]]:
-    if not isinstance(net, nn.Sequential):
+    if type(net) is not nn.Sequential:
         return [(prefix or "0", net)]
     leaves = []
-    for name, child in net.named_children():
-        leaves += _leaves(child, f"{prefix}.{name}" if prefix else name)
+    for i, child in enumerate(net):  # named_children() leaves out a module's second use
+        leaves += _leaves(child, f"{prefix}.{i}" if prefix else str(i))
     return leaves
 
 
@@ -227,10 +229,14 @@ def _layer(what: str, module: nn.Linear | nn.Conv2d, shape: Shape, below: Layer 
     weight = module.weight
     bias = weight.new_zeros(len(weight)) if module.bias is None else module.bias
     if isinstance(module, nn.Linear):
+        if math.prod(shape) != module.in_features:
+            raise InputError(f"{what} takes {module.in_features} numbers, got shape {shape}")
         if isinstance(below, Conv):
             weight = weight.unflatten(1, below.out_shape).permute(0, 2, 3, 1).flatten(1)
         return Dense(weight, bias)
     if len(shape) != 3:
         raise InputError(f"{what} needs images of channels x height x width, got shape {shape}")
     channels, height, width = shape
+    if channels != module.in_channels:
+        raise InputError(f"{what} takes {module.in_channels} channels, got shape {shape}")
     return Conv(weight, bias, module.stride[0], int(module.padding[0]), (channels, height, width))

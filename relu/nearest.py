@@ -88,7 +88,7 @@ class _Grid:
             self.region, self.places, self.shape = region, (which, ranks), (n, widest)
         else:
             ranks = torch.arange(m, device=which.device)
-            self.region, self.shape = region.rows(which), (m, 1)
+            self.region, self.shape = region.at(which), (m, 1)
             self.places = (ranks, torch.zeros_like(ranks))
 
     def filled(self, values: Shaped[Tensor, "m *rest"]) -> Shaped[Tensor, "g k *rest"]:

@@ -3,12 +3,13 @@
 On a region, hidden unit i switches on {z : V_i z + a_i = 0} and class s overtakes the label on
 {z : (V_y - V_s) z + a_y - a_s = 0}. Both are numbered together: units first, then other classes.
 
-Everything is float64. With u = 2^-53 and gamma = 8 u (sum of all fan-ins and layers), what is
-computed of a gap differs from the exact V x + a by at most gamma |W|...(|W| 1 + |b|)... + |b|,
-and a row V_i, in the l1 norm, by at most gamma |W|...|W| 1 (1 replaced by the largest pixel; the
-standard forward error bound of sums of products). Distances are computed with the gap that much
-smaller and the norm that much larger, and are then rounded down by ROUNDING, which covers the
-arithmetic of norms and projections with room to spare (they err by about d u, some 1e-13).
+Everything is float64. With u = 2^-53 and gamma = 8 u (d and the terms of each layer's longest
+sums), what is computed of a gap differs from the exact V x + a by at most
+gamma |W|...(|W| 1 + |b|)... + |b|, and a row V_i, in the l1 norm, by at most gamma |W|...|W| 1
+(1 replaced by the largest pixel; the standard forward error bound of sums of products).
+Distances are computed with the gap that much smaller and the norm that much larger, and are then
+rounded down by ROUNDING, which covers the arithmetic of norms and projections with room to spare
+(they err by about d u, some 1e-13).
 """
 
 from collections.abc import Sequence
@@ -55,6 +56,7 @@ class Planes:
 @torch.no_grad()
 def planes_of(region: Region, y: Int[Tensor, " n"], threat: Threat) -> Planes:
     """All hyperplanes of the regions. The norm and the box are the threat's."""
+    assert region.x.dtype == region.layers[0].weight.dtype == torch.float64
     rows = pull(region, logit_rows(region, y), len(region.layers) - 1)
     length = torch.cat([norms(region, threat.q), dual_length(rows, threat.q)], dim=1)
     gap = torch.cat([*region.z, gaps(region, y)], dim=1)
@@ -72,12 +74,12 @@ def normals(region: Region, y: Int[Tensor, " n"], plane: Int[Tensor, " n"]) -> F
     """The normal of one hyperplane per region."""
     rows, units = torch.empty_like(region.x), region.starts[-1]
     inner = (plane < units).nonzero().squeeze(1)
-    rows[inner] = unit_rows(region.rows(inner), plane[inner])
+    rows[inner] = unit_rows(region.at(inner), plane[inner])
     outer = (plane >= units).nonzero().squeeze(1)
     weight = region.layers[-1].weight
     rival = others(y[outer], len(weight)).gather(1, plane[outer].unsqueeze(1) - units).squeeze(1)
     difference = (weight[y[outer]] - weight[rival]).unsqueeze(1)
-    rows[outer] = pull(region.rows(outer), difference, len(region.layers) - 1).squeeze(1)
+    rows[outer] = pull(region.at(outer), difference, len(region.layers) - 1).squeeze(1)
     return rows
 
 
@@ -91,7 +93,8 @@ def distance_to(
     """Proven lower bounds on the distances to one hyperplane each, inside the box."""
     nearer = gap.sign() * (gap.abs() - error).clamp_min(0)
     distance, _ = _nearest(x, normal, nearer, threat)
-    return distance * (1 - ROUNDING)
+    known = nearer.isfinite() & normal.isfinite().all(1)
+    return torch.where(known, distance * (1 - ROUNDING), 0.0)
 
 
 def point_beyond(
@@ -120,11 +123,17 @@ def _width(threat: Threat) -> float:
 def _errors(region: Region, y: Tensor, threat: Threat) -> tuple[Tensor, Tensor]:
     """How far gaps at x, and rows in l1, may be from exact ones."""
     layers = [layer.absolute() for layer in region.layers]
-    fan_in = sum(layer.weight[0].numel() + 2 for layer in layers)
-    gamma = 8 * fan_in * 2.0**-53
+    terms = region.x.shape[1] + sum(_terms(layer) for layer in layers)
+    gamma = 8 * terms * 2.0**-53
     most = torch.full_like(region.x, max(1.0, *(abs(edge) for edge in threat.box)))
     sizes = [_sums(frozen(part, most, region.active), y) for part in (layers, _unbiased(layers))]
     return gamma * sizes[0], gamma * sizes[1]
+
+
+def _terms(layer: Layer) -> int:
+    """The longest sum that a layer or its transpose forms."""
+    weight = layer.weight
+    return max(weight[0].numel(), weight[:, 0].numel()) + 2
 
 
 def _unbiased(layers: Sequence[Layer]) -> list[Layer]:

@@ -53,7 +53,7 @@ class Region:
         """Which units are active, all layers in one."""
         return torch.cat([self.x[:, :0], *self.active], dim=1) > 0
 
-    def rows(self, which: Int[Tensor, " m"] | slice) -> "Region":
+    def at(self, which: Int[Tensor, " m"] | slice) -> "Region":
         """The inputs `which`, repeated and in any order."""
         return replace(
             self, x=self.x[which], logits=self.logits[which],
@@ -63,7 +63,7 @@ class Region:
     def parts(self, numbers_per_input: int) -> Iterator["Region"]:
         """The inputs in groups that touch about PART numbers."""
         step = max(1, PART // max(1, numbers_per_input))
-        return (self.rows(slice(i, i + step)) for i in range(0, len(self.x), step))
+        return (self.at(slice(i, i + step)) for i in range(0, len(self.x), step))
 
 
 def region_of(layers: Sequence[Layer], x: Float[Tensor, "n d"]) -> Region:
@@ -101,7 +101,9 @@ def dual_length(v: Float[Tensor, "*n d"], q: float) -> Float[Tensor, "*n"]:
     if q == 2:
         length: Tensor = torch.linalg.vector_norm(v, dim=-1)  # whose gradient at 0 is 0
         return length
-    return v.abs().sum(-1) if q == 1 else v.abs().amax(-1)
+    if q == 1 or not v.shape[-1]:  # a unit may see nothing but padding
+        return v.abs().sum(-1)
+    return v.abs().amax(-1)
 
 
 def steepest(v: Float[Tensor, "*n d"], q: float) -> Float[Tensor, "*n d"]:
@@ -230,7 +232,7 @@ def unit_rows(region: Region, unit: Int[Tensor, " n"]) -> Float[Tensor, "n d"]:
             continue
         mine = unit[which] - starts[i]
         if isinstance(layer, Dense):
-            rows[which] = pull(region.rows(which), layer.weight[mine].unsqueeze(1), i).squeeze(1)
+            rows[which] = pull(region.at(which), layer.weight[mine].unsqueeze(1), i).squeeze(1)
             continue
         windows = windows_of(region.layers, i)
         position, channel = windows.split(mine)

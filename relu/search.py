@@ -10,12 +10,15 @@ Why `low` = min(distance of the nearest hidden hyperplane left, those of all dec
 so far) is sound: take the segment from x to the nearest adversarial point z*, at which the label
 ties, and suppose that ||z* - x|| < low. Let t be its last point in the union of the explored
 (closed) regions, in region R say, and R' the region that it enters there. Let u be the lowest unit
-in which R and R' differ. Below u both are the same affine map, so u's hyperplane in R contains t
-and is nearer than low; hence it was taken up, the region with u switched is explored, and as u is
-0 at t, t lies in it as well. It differs from R' in one unit less; so R' is explored after all, a
-contradiction unless t = z*. But then z* lies on a decision hyperplane of an explored region.
-What is entered late is not near: a hyperplane of a region counts as no nearer than the hyperplane
-that was crossed to get there.
+in which R and R' differ (units that are 0 all over R aside, whose activity makes no difference).
+Below u both are the same affine map, so u's hyperplane in R contains t and is nearer than low;
+hence it was taken up, the region with u switched is explored, and as u is 0 at t, t lies in it as
+well. It differs from R' in one unit less; so R' is explored after all, a contradiction unless
+t = z*. But then z* lies on a decision hyperplane of an explored region.
+
+A hyperplane of a region counts as no nearer than the one that was crossed to get there. Of all
+explored regions that contain t, take the earliest: what is taken up comes in increasing order, so
+had it been entered at more than ||t - x||, t would lie in a region that was explored before.
 """
 
 from collections.abc import Sequence
@@ -31,6 +34,7 @@ from relu.planes import Planes, distance_to, normals, planes_of, point_beyond
 from relu.region import PART, Region, frozen, region_of, with_pattern
 from relu.threat import Threat
 
+HELD = 2**25  # hyperplanes of inputs that are searched together, 26 bytes each
 AT_ONCE = 8  # nearest hyperplanes whose distances inside the box are computed together
 
 
@@ -59,15 +63,29 @@ def search(
 ) -> Found:
     """Bounds on the radius of each x, all in float64, from its region and `neighbours` more.
 
-    The inputs are correctly classified. A search ends early where its low reaches `enough`.
-    Norm and box are the threat's; its eps plays no part.
+    x lies in the box. A search ends early where its low reaches `enough`. An x that is
+    misclassified is its own witness. Norm and box are the threat's; its eps plays no part.
     """
-    state = _State(layers, x, y, threat, neighbours)
+    assert bool(threat.in_box(x).all())
     stop = torch.full_like(x[:, 0], torch.inf) if enough is None else enough
-    active = torch.arange(len(x), device=x.device)
-    while len(active):
-        active = state.advance(active, stop)
-    return state.result()
+    planes = sum(layer.size for layer in layers) * (neighbours + 1)
+    parts = []
+    for rows in torch.arange(len(x), device=x.device).split(max(1, HELD // planes)):
+        state = _State(layers, x[rows], y[rows], threat, neighbours)
+        active = torch.arange(len(rows), device=x.device)
+        while len(active):
+            active = state.advance(active, stop[rows])
+        parts.append(state.result())
+    return joined(parts)
+
+
+def joined(parts: Sequence[Found]) -> Found:
+    """What is found about all inputs of the parts."""
+    return Found(
+        low=torch.cat([part.low for part in parts]),
+        high=torch.cat([part.high for part in parts]),
+        point=torch.cat([part.point for part in parts]),
+    )
 
 
 class _State:
@@ -91,6 +109,9 @@ class _State:
         self.high = x.new_full((n,), torch.inf)
         self.point = torch.full_like(x, torch.nan)
         self._explore(torch.arange(n, device=x.device), region, planes, self.limit.new_zeros(n))
+        wrong = margins(region.logits, y) <= 0
+        self.low[wrong], self.limit[wrong], self.high[wrong] = torch.inf, 0.0, 0.0
+        self.point[wrong] = x[wrong]
 
     def _explore(self, which: Tensor, region: Region, planes: Planes, reached: Tensor) -> None:
         """Adds one region to each input of `which`, entered at the distance `reached`."""

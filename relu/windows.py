@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from relu.layers import Conv, Layer, channels_first, transposed
+from relu.layers import Conv, Layer, channels_first, conv_transposed
 
 SMALL_MATRIX = 2**17  # entries up to which a layer between two windows is used as a matrix
 
@@ -104,7 +104,9 @@ class Windows:
             return r @ matrix
         weight, window, above = self._step(layer)
         images = channels_first(r, (len(weight), above.size, above.size))
-        rows = transposed(images, weight, self.layers[layer].stride, 0, (window.size, window.size))
+        rows = conv_transposed(
+            images, weight, self.layers[layer].stride, 0, (window.size, window.size)
+        )
         return rows.permute(0, 2, 3, 1).flatten(1)
 
     def linear(self, g: Float[Tensor, "m s_in"], layer: int) -> Float[Tensor, "m s_out"]:

@@ -18,7 +18,7 @@ from tests.bench.plugins import noting
 
 PARENTS, WORKERS = 5, 20  # kills
 SEEDS, SHARDS = 4, 10
-JOBS = SEEDS * (1 + 1 + 1 + SHARDS)  # train, predict, pgd, the plugin's shards
+JOBS = SEEDS * (1 + 1 + 2 + SHARDS)  # train, predict, pgd and region, the plugin's shards
 FILES = ("leaderboard.md", "leaderboard.csv", "leaderboard.json")
 WORKER = ("popen_loky_posix", "multiprocessing.spawn")  # in a worker's command line
 

@@ -165,7 +165,9 @@ def test_ctrl_c_once_finishes_what_runs_and_twice_does_not(
     assert err.splitlines()[-1] == "bench: interrupted; the same command goes on from here"
     assert "finishing 1 jobs, starting no more; Ctrl-C again stops at once" in err
     assert "Traceback" not in err
-    assert len(list((out / "evidence").iterdir())) == 1 + finished  # pgd's, and the one that ran
+    assert (
+        len(list((out / "evidence").iterdir())) == 2 + finished
+    )  # pgd, region, and the one that ran
     assert main(["status", str(out)]) == 0
 
 
@@ -244,7 +246,7 @@ def test_the_main_job_on_a_dask_cluster_with_a_gpu_by_name(
         asked = ["--engine", "dask", "--address", cluster.scheduler_address]
         assert main([*arguments, *asked, "--out", str(tmp_path / "dask")]) == 0
         assert main([*arguments, *asked, "--out", str(tmp_path / "dask")]) == 0
-    assert stored_jobs(capfd.readouterr().err) == 2 * 7
+    assert stored_jobs(capfd.readouterr().err) == 2 * 8
     assert len(calls.read_text().split()) == 8
     assert main([*arguments, "--engine", "inline", "--out", str(tmp_path / "inline")]) == 0
     for row, same in zip(rows(tmp_path / "dask"), rows(tmp_path / "inline"), strict=True):

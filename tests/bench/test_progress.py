@@ -117,7 +117,7 @@ def test_a_dry_run_counts_expects_and_writes_nothing(
     dry = ["--dry-run", "--seeds", "0,1"]
     assert main([*command, *dry]) == 0
     printed = capsys.readouterr().out
-    assert "2 cells, 6 jobs, 0 of them stored already" in printed
+    assert "2 cells, 8 jobs, 0 of them stored already" in printed
     assert "?: a guess" in printed
     assert not out.exists()
     assert main(command) == 0
@@ -125,7 +125,7 @@ def test_a_dry_run_counts_expects_and_writes_nothing(
     before = sorted(out.rglob("*"))
     assert main([*command, *dry]) == 0
     printed = capsys.readouterr().out
-    assert "2 cells, 6 jobs, 3 of them stored already" in printed
+    assert "2 cells, 8 jobs, 4 of them stored already" in printed
     assert "?" not in printed  # all of it was measured once
     assert sorted(out.rglob("*")) == before
 

@@ -67,11 +67,11 @@ def test_a_run_killed_inside_an_evaluation_goes_on_where_it_was(
     assert killed.returncode == -signal.SIGKILL
     assert not (out / "leaderboard.json").exists()
     finished = {p.name for p in (out / "evidence").iterdir()}
-    assert len(finished) == 1 + 3  # pgd's only shard and three of deadly's six
+    assert len(finished) == 2 + 3  # pgd's and region's only shards and three of deadly's six
     resumed = bench(out, "--plugin", plugin)
     assert resumed.returncode == 0, resumed.stderr
     assert log.read_text().count("call") == 4 + 3  # the fourth again, the fifth, the sixth
-    assert stored_jobs(resumed.stderr) == 2 + 4
+    assert stored_jobs(resumed.stderr) == 2 + 5
     whole = bench(undisturbed, "--plugin", plugin)
     assert whole.returncode == 0, whole.stderr
     for name in ("leaderboard.md", "leaderboard.csv", "leaderboard.json"):
@@ -164,7 +164,7 @@ def test_an_evaluator_that_failed_once_leaves_no_trace_in_later_results(
     settings = [json.loads(p.read_text()) for p in (tmp_path / "out").rglob("settings.json")]
     (pgd,) = [s for s in settings if s["settings"].get("evaluator") == "pgd"]
     assert len(pgd["inputs"]["heard"]) == 6
-    assert stored_jobs(end(plugin).err) == 9
+    assert stored_jobs(end(plugin).err) == 10
 
 
 def test_evidence_about_a_network_that_was_lost_is_not_believed_of_another(

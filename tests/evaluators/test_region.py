@@ -133,7 +133,12 @@ def test_their_cells_are_a_dash_with_a_footnote_and_mmr_says_why_it_cannot_train
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("neighbours", -1), ("seconds", 0.0), ("neighbours", 10**9)]
+    ("field", "value"),
+    [
+        ("neighbours", -1),
+        ("seconds", 0.0),
+        ("neighbours", 10**9),
+    ],
 )
 def test_settings_out_of_range_are_refused(field: str, value: float) -> None:
     with pytest.raises(InputError, match=rf"region\.{field}.*{value}"):

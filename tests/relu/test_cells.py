@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from relu.cells import Constraints, nearest_in_cell
+from relu.cells import Constraints, _bound, nearest_in_cell
 from relu.threat import NORMS, Norm, Threat
 from tests.oracles import nearest
 
@@ -45,6 +45,16 @@ def test_bound_and_point_are_the_oracles(norm: Norm, seed: int) -> None:
     assert (normal @ z + offset >= -1e-8).all()
     threat = Threat(norm=norm, eps=1.0)
     assert float(threat.distance(x[None], z[None])) == pytest.approx(exact, abs=1e-7)
+
+
+@pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
+def test_multipliers_that_are_no_numbers_prove_nothing(bad: float) -> None:
+    x = torch.full((2,), 0.5, dtype=torch.float64)
+    one = Constraints(torch.tensor([[1.0, 0.0]]).double(), torch.tensor([-0.1]).double(),
+                      torch.zeros(1).double())  # fmt: skip
+    threat = Threat(norm="l2", eps=1.0)
+    assert _bound(x, one, np.array([bad]), threat) == 0
+    assert _bound(x, one, np.array([1.0]), threat) == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("norm", NORMS)

@@ -57,7 +57,7 @@ def test_computed_forms_are_within_the_stated_error_and_lows_below_the_exact_dis
     forms = exact_forms(net, x[0], int(y))
     assert len(forms) == planes.gap.shape[1]
     picked = torch.randperm(len(forms))[:60]
-    rows = normals(region.rows(torch.zeros_like(picked)), y.expand(60), picked)
+    rows = normals(region.at(torch.zeros_like(picked)), y.expand(60), picked)
     tight = 0
     for i, row in zip(picked.tolist(), rows, strict=True):
         gap, normal = forms[i]

@@ -66,7 +66,7 @@ def test_norms_and_rows_are_the_jacobians(
             expected = torch.linalg.vector_norm(rows, ord=q, dim=1)
             assert torch.allclose(found[n, starts[i] : starts[i + 1]], expected, rtol=1e-10)
             units = torch.randint(starts[i], starts[i + 1], (7,))
-            some = unit_rows(region.rows(torch.full((7,), n)), units)
+            some = unit_rows(region.at(torch.full((7,), n)), units)
             assert torch.allclose(some, rows[units - starts[i]], atol=1e-12)
 
 
@@ -84,6 +84,17 @@ def test_a_region_is_the_network_nearby_and_can_be_evaluated_elsewhere(
     near = vectors + 1e-9 * torch.rand_like(vectors)
     moved = frozen(layers, near, region.active)
     assert torch.allclose(moved.logits, net(to_images(layers, near, shape)), rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_a_unit_that_sees_nothing_but_padding_has_no_norm(norm: Norm) -> None:
+    net = nn.Sequential(
+        nn.Conv2d(1, 2, 1), nn.ReLU(), nn.Conv2d(2, 1, 1, padding=1), nn.ReLU(),
+        nn.Flatten(), nn.Linear(16, 3),
+    ).requires_grad_(False)  # fmt: skip
+    layers = read_layers(net, (1, 2, 2))
+    found = norms(region_of(layers, torch.rand(2, 4)), Threat(norm=norm, eps=1.0).q)
+    assert (found[:, 8:].view(2, 4, 4)[:, 0] == 0).all()
 
 
 def test_gaps_are_to_all_other_classes_in_order() -> None:
