@@ -42,8 +42,8 @@ def complete(
 ) -> tuple[Found, bool]:
     """The radius of one input, float64; False if time or the solver gave out before.
 
-    `start` is what is known already; its low is only improved on. The search ends early where
-    the low reaches `enough`.
+    x is correctly classified. `start` is what is known already; its low is only improved on. The
+    search ends early where the low reaches `enough`.
     """
     search = _Search(layers, x, y, threat, start)
     finished = search.run(time.monotonic() + seconds, enough)

@@ -83,6 +83,8 @@ def test_defaults_are_the_papers() -> None:
     assert Mmr.defaults("mnist", "fc1", l2) == {"gamma": pytest.approx(0.45), "train.lr": 1e-4}
     assert MmrAt.defaults("fashion_mnist", "fc1", l2)["train.lr"] == 5e-5
     assert MmrAt.defaults("gts", "fc1", LINF)["at.steps"] == 7
+    published = MmrAt.defaults("mnist", "cnn", LINF)
+    assert (published["mmr.weight"], published["mmr.gamma"]) == (0.5, 0.2)
     assert Mmr.defaults("mnist", "cnn", LINF) == {"gamma": pytest.approx(0.15)}
 
 
