@@ -64,8 +64,9 @@ def test_a_linear_network_has_the_known_distances() -> None:
     with torch.no_grad():
         net.get_parameter("0.weight").copy_(torch.tensor([[2.0, -1.0], [0.0, 0.0]]))
     region = region_at(net, torch.ones(1, 2))
-    for norm, expected in (("linf", 1 / 3), ("l2", 5**-0.5), ("l1", 0.5)):
-        threat = Threat(norm=norm, eps=1.0)  # type: ignore[arg-type]
+    distances: dict[Norm, float] = {"linf": 1 / 3, "l2": 5**-0.5, "l1": 0.5}
+    for norm, expected in distances.items():
+        threat = Threat(norm=norm, eps=1.0)
         for label, sign in ((0, 1), (1, -1)):
             found = decision_distances(region, torch.tensor([label]), threat)
             assert found.item() == pytest.approx(sign * expected)

@@ -1,5 +1,6 @@
 """Searches against brute force: tiny networks, all activation patterns, every cell solved."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import joblib
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from relu.complete import complete
-from relu.layers import read_layers, to_vectors
+from relu.layers import Layer, read_layers, to_vectors
 from relu.networks import build, margins
 from relu.search import Found, search
 from relu.threat import NORMS, Norm, Threat
@@ -124,11 +125,16 @@ def test_larger_budgets_and_the_box_never_lower_low(arch: str, norm: Norm) -> No
         assert (last[BOXES[0]] >= last[BOXES[1]] * (1 - 1e-9)).all()
 
 
+def problem(count: int, arch: str = "fc_small") -> tuple[Sequence[Layer], Tensor, Tensor]:
+    """A random network, some inputs and the classes it gives them."""
+    torch.manual_seed(count)
+    net = build(arch, (1, 8, 8), 6).double().requires_grad_(False)
+    x = torch.rand(count, 64, dtype=torch.float64)
+    return read_layers(net, (1, 8, 8)), x, net(x.view(-1, 1, 8, 8)).argmax(1)
+
+
 def test_a_misclassified_input_is_its_own_witness() -> None:
-    net = build("fc_small", (1, 8, 8), 6).double().requires_grad_(False)
-    layers, threat = read_layers(net, (1, 8, 8)), Threat(norm="l2", eps=1.0)
-    x = torch.rand(2, 64, dtype=torch.float64)
-    y = net(x.view(-1, 1, 8, 8)).argmax(1)
+    (layers, x, y), threat = problem(2), Threat(norm="l2", eps=1.0)
     y[0] = (y[0] + 1) % 6
     found = search(layers, x, y, threat=threat, neighbours=2)
     assert found.low[0] == found.high[0] == 0
@@ -137,21 +143,14 @@ def test_a_misclassified_input_is_its_own_witness() -> None:
 
 
 def test_parts_that_are_searched_apart_agree(monkeypatch: pytest.MonkeyPatch) -> None:
-    net = build("fc_small", (1, 8, 8), 6).double().requires_grad_(False)
-    layers, threat = read_layers(net, (1, 8, 8)), Threat(norm="l2", eps=1.0)
-    x = torch.rand(7, 64, dtype=torch.float64)
-    y = net(x.view(-1, 1, 8, 8)).argmax(1)
+    (layers, x, y), threat = problem(7), Threat(norm="l2", eps=1.0)
     whole = search(layers, x, y, threat=threat, neighbours=3)
     monkeypatch.setattr("relu.search.HELD", 1)
     assert torch.allclose(search(layers, x, y, threat=threat, neighbours=3).low, whole.low)
 
 
 def test_inputs_are_judged_alike_alone_and_together() -> None:
-    torch.manual_seed(4)
-    net = build("cnn_small", (1, 8, 8), 6).double().requires_grad_(False)
-    layers, threat = read_layers(net, (1, 8, 8)), Threat(norm="l2", eps=1.0)
-    x = torch.rand(9, 64, dtype=torch.float64)
-    y = net(x.view(-1, 1, 8, 8)).argmax(1)
+    (layers, x, y), threat = problem(9, "cnn_small"), Threat(norm="l2", eps=1.0)
     together = search(layers, x, y, threat=threat, neighbours=4)
     for i in range(len(x)):
         alone = search(layers, x[i : i + 1], y[i : i + 1], threat=threat, neighbours=4)
@@ -160,11 +159,7 @@ def test_inputs_are_judged_alike_alone_and_together() -> None:
 
 
 def test_a_search_ends_where_enough_is_reached() -> None:
-    torch.manual_seed(5)
-    net = build("fc_small", (1, 8, 8), 6).double().requires_grad_(False)
-    layers, threat = read_layers(net, (1, 8, 8)), Threat(norm="linf", eps=1.0)
-    x = torch.rand(5, 64, dtype=torch.float64)
-    y = net(x.view(-1, 1, 8, 8)).argmax(1)
+    (layers, x, y), threat = problem(5), Threat(norm="linf", eps=1.0)
     far = search(layers, x, y, threat=threat, neighbours=9)
     near = search(layers, x, y, threat=threat, neighbours=9, enough=far.low / 2)
     assert (near.low >= far.low / 2).all()
@@ -172,11 +167,7 @@ def test_a_search_ends_where_enough_is_reached() -> None:
 
 
 def test_a_complete_search_that_runs_out_of_time_says_so_and_keeps_its_bound() -> None:
-    torch.manual_seed(6)
-    net = build("fc_small", (1, 8, 8), 6).double().requires_grad_(False)
-    layers, threat = read_layers(net, (1, 8, 8)), Threat(norm="linf", eps=1.0)
-    x = torch.rand(1, 64, dtype=torch.float64)
-    y = net(x.view(-1, 1, 8, 8)).argmax(1)
+    (layers, x, y), threat = problem(1), Threat(norm="linf", eps=1.0)
     start = search(layers, x, y, threat=threat, neighbours=0)
     found, finished = complete(layers, x, y, threat=threat, start=start, seconds=1e-9)
     assert not finished
