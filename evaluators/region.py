@@ -76,7 +76,7 @@ class Region:
             points = to_images(layers, found.point, shape)
             good = threat.in_box(points) & adversarial(exact_net, points, y[rows])
             low[rows], witness[rows[good]] = found.low, points[good]
-            high = torch.where(good, found.high, known.high[rows])
+            high = torch.where(good, found.high, torch.inf).minimum(known.high[rows])
             exact = (high - found.low <= EXACT) | found.low.isinf()
             seconds[rows] = spent
             for i, row in enumerate(rows.tolist()):

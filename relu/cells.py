@@ -156,14 +156,14 @@ def _least_squares(
         if length < 1e-7:  # its square is what the multipliers are divided by
             return _infeasible(normal, needed, low, high)
         multipliers = y / (1 - h @ y)
+        if not np.isfinite(multipliers).all():
+            return _infeasible(normal, needed, low, high)
         step = g.T @ multipliers
         under, over = np.flatnonzero(step < low - 1e-12), np.flatnonzero(step > high + 1e-12)
         if not len(under) and not len(over):
             return Solution(step, multipliers[:m])
-        sides = np.vstack([g, eye[under], -eye[over]])
-        if not np.isfinite(multipliers).all():
-            return _infeasible(normal, needed, low, high)
-        g, h = sides, np.concatenate([h, low[under], -high[over]])
+        g = np.vstack([g, eye[under], -eye[over]])
+        h = np.concatenate([h, low[under], -high[over]])
     return None
 
 

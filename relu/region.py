@@ -125,7 +125,7 @@ def norms(region: Region, q: float) -> Float[Tensor, "n units"]:
         columns.append(_conv_norms(region, convolutions, q))
         convolutions += 1
     if convolutions == 0:
-        first = dual_length(region.layers[0].weight, q) if region.hidden else region.x[:, :0]
+        first = first_norms(region.layers[0], q) if region.hidden else region.x[:, :0]
         columns.append(first.expand(n, -1))
     done = max(convolutions, 1)
     if done < len(region.hidden):
