@@ -73,6 +73,7 @@ def _target(
         return "train", "", Training
     found = _named(prefix, name, catalogue)
     with_field = [p for p in found if field in field_types(p.cls)]
+    with_field = [p for p in with_field if p.name in chosen[p.kind]] or with_field
     if not with_field:
         _require_field(found[0].name, field, [f for p in found for f in field_types(p.cls)])
     if len(with_field) > 1:

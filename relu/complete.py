@@ -175,7 +175,7 @@ class _Search:
 
         def violated(z: Tensor) -> Tensor:
             at = frozen(self.layers, z[None], region.active)
-            values = torch.cat([*at.z, gaps(at, self.y)], dim=1)[0][numbers] * signs
+            values = torch.cat([*at.z, gaps(at.logits, self.y)], dim=1)[0][numbers] * signs
             depth = torch.where(length > 0, -values / length, -torch.inf)
             worst = depth.argsort(descending=True)
             return worst[depth[worst] > VIOLATED - inset]

@@ -10,9 +10,10 @@ were an image, through the frozen network without biases.
 """
 
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from relu.grid import Grid
 from relu.layers import Conv
 from relu.region import (
     Region,
@@ -55,58 +56,32 @@ def decision_distances(
     inf where no input of the region changes which of the two wins. Distances of `within` or more
     come without a gradient.
     """
-    gap, top = gaps(region, y), len(region.layers) - 1
+    gap, top = gaps(region.logits, y), len(region.layers) - 1
     with torch.no_grad():
-        rows = pull(region, logit_rows(region, y), top)
+        rows = pull(region, logit_rows(region.layers, y), top)
         length = dual_length(rows, threat.q)
         wanted = (_quotient(gap, length) < within).nonzero()
     if not len(wanted):
         return _quotient(gap, length)
     which, rival = wanted[:, 0], others(y, region.logits.shape[1])[tuple(wanted.T)]
-    grid = _Grid(region, which)
+    grid = Grid(which)
     direction = steepest(grid.filled(rows[tuple(wanted.T)]), threat.q)
-    logits = grid.taken(grid.pushed(direction, top) @ region.layers[-1].weight.T)
+    moved = _pushed(region.at(grid.inputs), direction, top)
+    logits = grid.taken(moved @ region.layers[-1].weight.T)
     pair = torch.stack([y[which], rival], dim=1)
     ours, theirs = logits.gather(1, pair).unbind(1)
     return _quotient(gap, length.index_put(tuple(wanted.T), ours - theirs))
 
 
-class _Grid:
-    """Some hyperplanes of some inputs, side by side: the g x k table that fits them best.
-
-    A line is an input with all its hyperplanes, so that what belongs to the input is not copied;
-    or, where the inputs have very different numbers of them, a single one.
-    """
-
-    def __init__(self, region: Region, which: Int[Tensor, " m"]) -> None:
-        n, m = len(region.x), len(which)
-        counts = which.bincount(minlength=n)
-        widest = int(counts.max())
-        if n * widest <= 2 * m:  # `which` is in increasing order
-            first = counts.cumsum(0) - counts
-            ranks = torch.arange(m, device=which.device) - first[which]
-            self.region, self.places, self.shape = region, (which, ranks), (n, widest)
-        else:
-            ranks = torch.arange(m, device=which.device)
-            self.region, self.shape = region.at(which), (m, 1)
-            self.places = (ranks, torch.zeros_like(ranks))
-
-    def filled(self, values: Shaped[Tensor, "m *rest"]) -> Shaped[Tensor, "g k *rest"]:
-        """A table of these values, with zeros elsewhere."""
-        table = values.new_zeros(*self.shape, *values.shape[1:])
-        table[self.places] = values
-        return table
-
-    def taken(self, table: Shaped[Tensor, "g k *rest"]) -> Shaped[Tensor, "m *rest"]:
-        """The values of a table, the inverse of `filled`."""
-        return table[self.places]
-
-    def pushed(self, direction: Float[Tensor, "g k d"], top: int) -> Float[Tensor, "g k size"]:
-        """Directions, moved through the frozen layers below `top`. Differentiable."""
-        for i in range(top):
-            moved = self.region.layers[i].linear(direction.flatten(0, 1)).unflatten(0, self.shape)
-            direction = moved * self.region.active[i].unsqueeze(1)
-        return direction
+def _pushed(
+    region: Region, direction: Float[Tensor, "g k d"], top: int
+) -> Float[Tensor, "g k size"]:
+    """Directions, moved through the frozen layers below `top`. Differentiable."""
+    table = direction.shape[:2]
+    for i in range(top):
+        moved = region.layers[i].linear(direction.flatten(0, 1)).unflatten(0, table)
+        direction = moved * region.active[i].unsqueeze(1)
+    return direction
 
 
 def _quotient(gap: Tensor, length: Tensor) -> Tensor:
@@ -136,11 +111,11 @@ def _with_gradients(
 
 
 def _dense_lengths(region: Region, top: int, which: Tensor, unit: Tensor, q: float) -> Tensor:
-    weight, grid = region.layers[top].weight, _Grid(region, which)
-    units = grid.filled(unit)
+    weight, grid = region.layers[top].weight, Grid(which)
+    units, lines = grid.filled(unit), region.at(grid.inputs)
     with torch.no_grad():
-        direction = steepest(pull(grid.region, weight[units], top), q)
-    values = (grid.pushed(direction, top) @ weight.T).gather(2, units.unsqueeze(2))
+        direction = steepest(pull(lines, weight[units], top), q)
+    values = (_pushed(lines, direction, top) @ weight.T).gather(2, units.unsqueeze(2))
     return grid.taken(values.squeeze(2))
 
 

@@ -3,10 +3,9 @@
 On a region, hidden unit i switches on {z : V_i z + a_i = 0} and class s overtakes the label on
 {z : (V_y - V_s) z + a_y - a_s = 0}. Both are numbered together: units first, then other classes.
 
-Everything is float64. With u = 2^-53 and gamma = 8 u (d and the terms of each layer's longest
-sums), what is computed of a gap differs from the exact V x + a by at most
+Everything is float64. What is computed of a gap differs from the exact V x + a by at most
 gamma |W|...(|W| 1 + |b|)... + |b|, and a row V_i, in the l1 norm, by at most gamma |W|...|W| 1
-(1 replaced by the largest pixel; the standard forward error bound of sums of products).
+(1 replaced by the largest pixel; gamma as in relu/rounding.py).
 Distances are computed with the gap that much smaller and the norm that much larger, and are then
 rounded down by ROUNDING, which covers the arithmetic of norms and projections with room to spare
 (they err by about d u, some 1e-13).
@@ -32,6 +31,7 @@ from relu.region import (
     pull,
     unit_rows,
 )
+from relu.rounding import gamma
 from relu.threat import Threat
 
 ROUNDING = 1e-9  # relative
@@ -57,9 +57,9 @@ class Planes:
 def planes_of(region: Region, y: Int[Tensor, " n"], threat: Threat) -> Planes:
     """All hyperplanes of the regions. The norm and the box are the threat's."""
     assert region.x.dtype == region.layers[0].weight.dtype == torch.float64
-    rows = pull(region, logit_rows(region, y), len(region.layers) - 1)
+    rows = pull(region, logit_rows(region.layers, y), len(region.layers) - 1)
     length = torch.cat([norms(region, threat.q), dual_length(rows, threat.q)], dim=1)
-    gap = torch.cat([*region.z, gaps(region, y)], dim=1)
+    gap = torch.cat([*region.z, gaps(region.logits, y)], dim=1)
     gap_error, row_error = _errors(region, y, threat)
     low = (gap.abs() - gap_error).clamp_min(0) / (length + row_error)
     low = torch.where(row_error > 0, low * (1 - ROUNDING), torch.inf)
@@ -123,17 +123,10 @@ def _width(threat: Threat) -> float:
 def _errors(region: Region, y: Tensor, threat: Threat) -> tuple[Tensor, Tensor]:
     """How far gaps at x, and rows in l1, may be from exact ones."""
     layers = [layer.absolute() for layer in region.layers]
-    terms = region.x.shape[1] + sum(_terms(layer) for layer in layers)
-    gamma = 8 * terms * 2.0**-53
+    unit = gamma(layers, region.x.shape[1])
     most = torch.full_like(region.x, max(1.0, *(abs(edge) for edge in threat.box)))
     sizes = [_sums(frozen(part, most, region.active), y) for part in (layers, _unbiased(layers))]
-    return gamma * sizes[0], gamma * sizes[1]
-
-
-def _terms(layer: Layer) -> int:
-    """The longest sum that a layer or its transpose forms."""
-    weight = layer.weight
-    return max(weight[0].numel(), weight[:, 0].numel()) + 2
+    return unit * sizes[0], unit * sizes[1]
 
 
 def _unbiased(layers: Sequence[Layer]) -> list[Layer]:

@@ -16,10 +16,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from relu.grid import at_once, groups
 from relu.layers import Conv, Dense, Layer
 from relu.windows import windows_of
-
-PART = 2**20  # numbers that a part of the work should touch at a time, to stay in the cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,9 +60,9 @@ class Region:
         )  # fmt: skip
 
     def parts(self, numbers_per_input: int) -> Iterator["Region"]:
-        """The inputs in groups that touch about PART numbers."""
-        step = max(1, PART // max(1, numbers_per_input))
-        return (self.at(slice(i, i + step)) for i in range(0, len(self.x), step))
+        """The inputs in groups that fit."""
+        step = at_once(self.x.device) // max(1, numbers_per_input)
+        return (self.at(part) for part in groups(len(self.x), step))
 
 
 def region_of(layers: Sequence[Layer], x: Float[Tensor, "n d"]) -> Region:
@@ -241,9 +240,9 @@ def unit_rows(region: Region, unit: Int[Tensor, " n"]) -> Float[Tensor, "n d"]:
     return rows
 
 
-def logit_rows(region: Region, y: Int[Tensor, " n"]) -> Float[Tensor, "n k1 size"]:
+def logit_rows(layers: Sequence[Layer], y: Int[Tensor, " n"]) -> Float[Tensor, "n k1 size"]:
     """W_y - W_s of the last layer, for all classes s but y in order."""
-    weight = region.layers[-1].weight
+    weight = layers[-1].weight
     return weight[y].unsqueeze(1) - weight[others(y, len(weight))]
 
 
@@ -253,7 +252,6 @@ def others(y: Int[Tensor, " n"], classes: int) -> Int[Tensor, "n k1"]:
     return s + (s >= y.unsqueeze(1))
 
 
-def gaps(region: Region, y: Int[Tensor, " n"]) -> Float[Tensor, "n k1"]:
-    """f_y - f_s at x, for all classes s but y in order."""
-    logits = region.logits
+def gaps(logits: Float[Tensor, "n k"], y: Int[Tensor, " n"]) -> Float[Tensor, "n k1"]:
+    """f_y - f_s, for all classes s but y in order."""
     return logits.gather(1, y.unsqueeze(1)) - logits.gather(1, others(y, logits.shape[1]))

@@ -28,10 +28,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from relu.grid import at_once
 from relu.layers import Layer
 from relu.networks import margins
 from relu.planes import Planes, distance_to, normals, planes_of, point_beyond
-from relu.region import PART, Region, frozen, region_of, with_pattern
+from relu.region import Region, frozen, region_of, with_pattern
 from relu.threat import Threat
 
 HELD = 2**25  # hyperplanes of inputs that are searched together, 26 bytes each
@@ -147,7 +148,7 @@ class _State:
 
     def _box(self, planes: Tensor) -> None:
         """Replaces distances by those inside the box, which are larger."""
-        for at in planes.split(max(1, PART // self.x.shape[1]), dim=1):
+        for at in planes.split(max(1, at_once(self.x.device) // self.x.shape[1]), dim=1):
             n, r, p = at
             gap, error = self.gap[n, r, p], self.error[n, r, p]
             distance = distance_to(self.x[n], self._normals(at), gap, error, self.threat)

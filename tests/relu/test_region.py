@@ -102,7 +102,7 @@ def test_gaps_are_to_all_other_classes_in_order() -> None:
     x, y = torch.rand(3, 1, 8, 8, dtype=torch.float64), torch.tensor([0, 2, 4])
     assert others(y, 5).tolist() == [[1, 2, 3, 4], [0, 1, 3, 4], [0, 1, 2, 3]]
     layers = read_layers(net, (1, 8, 8))
-    found = gaps(region_of(layers, to_vectors(layers, x)), y)
+    found = gaps(region_of(layers, to_vectors(layers, x)).logits, y)
     assert torch.allclose(found[1, 2], net(x)[1, 2] - net(x)[1, 3])
 
 
@@ -112,7 +112,7 @@ def test_parts_and_wholes_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     layers = read_layers(net, shape)
     region = region_of(layers, to_vectors(layers, x))
     whole = norms(region, 1.0)
-    monkeypatch.setattr("relu.region.PART", 1)
+    monkeypatch.setattr("relu.grid.PART", 1)
     assert torch.allclose(norms(region, 1.0), whole, rtol=1e-13)
 
 

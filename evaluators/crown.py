@@ -1,0 +1,57 @@
+"""Certificates from CROWN and alpha-CROWN, and whatever KW's lines add to them."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from evaluators.interface import Evidence, Interval
+from evaluators.kw import certificates
+from relu.alpha import tightest_margins
+from relu.ball import ball_of
+from relu.layers import Layer, refusal
+from relu.names import InputError
+from relu.threat import Threat
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crown:
+    """As KW, by the best of several bounds: KW's, CROWN's, and CROWN's with improved slopes.
+
+    iterations: steps of the ascent that improves lower slopes (alpha-CROWN), for each rival class
+    apart, wherever the other bounds leave a margin open; 0: none. box, halvings: as KW's.
+    """
+
+    label: ClassVar[str] = "CROWN"
+    aliases: ClassVar[tuple[str, ...]] = ("alpha-crown",)
+    resource: ClassVar[Literal["gpu", "cpu"]] = "gpu"
+    cost: ClassVar[int] = 17
+
+    iterations: int = 10
+    box: bool = True
+    halvings: int = 5
+
+    def __post_init__(self) -> None:
+        for name in ("iterations", "halvings"):
+            if getattr(self, name) < 0:
+                raise InputError(f"crown.{name} must be at least 0, got {getattr(self, name)}")
+
+    def refusal(self, net: nn.Module, threat: Threat) -> str | None:
+        return refusal(net)
+
+    def judge(
+        self,
+        net: nn.Module,
+        x: Float[Tensor, "n *shape"],
+        y: Int[Tensor, " n"],
+        *,
+        threat: Threat,
+        known: Interval,
+    ) -> Evidence:
+        def prove(layers: tuple[Layer, ...], x: Tensor, y: Tensor, eps: Tensor) -> Tensor:
+            ball = ball_of(x, threat, eps=eps, box=self.box)
+            return tightest_margins(layers, ball, y, iterations=self.iterations).amin(1)
+
+        return certificates(net, x, y, prove, threat=threat, known=known, halvings=self.halvings)

@@ -1,0 +1,80 @@
+"""Certificates from linear relaxation with parallel lines: the KW bound [WK18; Fast-Lin]."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from evaluators.interface import EXACT, Evidence, Interval
+from relu.ball import ball_of
+from relu.certify import Prover, certified
+from relu.dual import margins, relax
+from relu.layers import Layer, refusal
+from relu.names import InputError
+from relu.threat import Threat
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kw:
+    """The largest radius that bisection finds at which the dual bound of all margins is positive.
+
+    box: whether the ball is cut by the box, which makes the bound better; without it, the bound
+    is the published one. halvings: bisection steps beyond the question at eps (0: that alone).
+    """
+
+    label: ClassVar[str] = "KW"
+    aliases: ClassVar[tuple[str, ...]] = ("wong-kolter", "fast-lin", "dual")
+    resource: ClassVar[Literal["gpu", "cpu"]] = "gpu"
+    cost: ClassVar[int] = 15
+
+    box: bool = True
+    halvings: int = 8
+
+    def __post_init__(self) -> None:
+        if self.halvings < 0:
+            raise InputError(f"kw.halvings must be at least 0, got {self.halvings}")
+
+    def refusal(self, net: nn.Module, threat: Threat) -> str | None:
+        return refusal(net)
+
+    def judge(
+        self,
+        net: nn.Module,
+        x: Float[Tensor, "n *shape"],
+        y: Int[Tensor, " n"],
+        *,
+        threat: Threat,
+        known: Interval,
+    ) -> Evidence:
+        def prove(layers: tuple[Layer, ...], x: Tensor, y: Tensor, eps: Tensor) -> Tensor:
+            ball = ball_of(x, threat, eps=eps, box=self.box)
+            return margins(relax(layers, ball, "kw"), y).amin(1)
+
+        return certificates(net, x, y, prove, threat=threat, known=known, halvings=self.halvings)
+
+
+def certificates(
+    net: nn.Module,
+    x: Float[Tensor, "n *shape"],
+    y: Int[Tensor, " n"],
+    prove: Prover,
+    *,
+    threat: Threat,
+    known: Interval,
+    halvings: int,
+) -> Evidence:
+    """Evidence from a bound of the smallest margin, for inputs that are not decided."""
+    wanted = known.high - known.low > EXACT if halvings else known.straddles(threat.eps)
+    rows = wanted.nonzero().squeeze(1)
+    low = torch.zeros(len(x), dtype=torch.float64, device=x.device)
+    outcome = ["skipped: already decided"] * len(x)
+    if len(rows):
+        low[rows] = certified(
+            net, x[rows], y[rows], prove, threat=threat, low=known.low[rows],
+            high=known.high[rows], halvings=halvings,
+        )  # fmt: skip
+        for row in rows.tolist():
+            outcome[row] = "done" if low[row] > 0 else "done: nothing new proven"
+    return Evidence(low=low, witness=torch.full_like(x, torch.nan), outcome=outcome)

@@ -1,0 +1,179 @@
+"""Bounds of a ReLU network over a ball, by backward linear relaxation.
+
+Every ReLU is replaced by two lines (relu/relaxation.py). A linear form of a layer's outputs then
+has a bound that is linear in the layer below, and so on down to the input, where the ball says
+what is left to lose (relu/sweep.py).
+
+A hidden unit's bounds are computed in full only where interval arithmetic through the same lines
+leaves open whether it may switch. The full bounds would never be weaker than these intervals, so
+units that are settled by them are settled by the full bounds, too: the network's relaxation, and
+with it the bound of the margins, is the one that computing every unit in full would give.
+(By induction over the layers: the full bound of a sum of forms is at least the sum of theirs.)
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from relu.ball import Ball, Room
+from relu.grid import at_once, groups
+from relu.layers import Conv, Layer
+from relu.region import first_norms, gaps, logit_rows, others
+from relu.relaxation import Lines, Relaxation, crossing, lines_of
+from relu.rounding import gamma
+from relu.sweep import fall, some_rows, steps_below
+from relu.window_sweep import all_windows, some_windows
+
+FEW = 0.25  # share of a convolution's units up to which they are computed one by one
+
+
+Bounds = Sequence[tuple[Tensor, Tensor]]
+"""lower and upper bounds of each hidden layer's pre-activations, each n x size"""
+
+
+@dataclass(frozen=True, eq=False)
+class Relaxed:
+    """Networks relaxed over balls: bounds of each hidden layer's pre-activations, and their lines.
+
+    reference: pre-activations where the ball's center goes through the middles of the lines, up
+    to the logits. rounding: how far the bounds of margins may be off in float64, per logit.
+    """
+
+    layers: Sequence[Layer]
+    ball: Ball
+    low: tuple[Float[Tensor, "n _"], ...]
+    high: tuple[Float[Tensor, "n _"], ...]
+    lines: tuple[Lines, ...]
+    reference: tuple[Float[Tensor, "n _"], ...]
+    rounding: Float[Tensor, "n k"]
+
+    @property
+    def bounds(self) -> Bounds:
+        return list(zip(self.low, self.high, strict=True))
+
+    def at(self, which: Int[Tensor, " m"] | slice) -> "Relaxed":
+        """That of some of the inputs."""
+
+        def taken(values: Tensor) -> Tensor:
+            return values[which]
+
+        room = self.ball.room.at(which)
+        return Relaxed(
+            self.layers, Ball(taken(self.ball.center), room), tuple(map(taken, self.low)),
+            tuple(map(taken, self.high)), tuple(lines.mapped(taken) for lines in self.lines),
+            tuple(map(taken, self.reference)), taken(self.rounding),
+        )  # fmt: skip
+
+
+def relax(
+    layers: Sequence[Layer], ball: Ball, relaxation: Relaxation, *, every: bool = False,
+    known: Bounds | None = None,
+) -> Relaxed:  # fmt: skip
+    """The relaxation of the network over the balls. Differentiable in the parameters.
+
+    every: bounds of every unit in full, also of those that cannot switch. known: bounds of all
+    hidden layers that are taken as they are. In float64 all bounds are moved outwards by what
+    rounding may have done to them: `unit` times the sum of the absolute values of all terms that
+    lead to a unit, counted once for the reference and once for what each layer loses.
+    """
+    exact = ball.center.dtype == torch.float64
+    unit = gamma(layers, ball.center.shape[1]) * len(layers) if exact else 0.0
+    found = Relaxed(layers, ball, (), (), (), (), ball.center[:, :0])
+    given, size = ball.center, ball.center.abs() + ball.room.up.maximum(ball.room.down)
+    for layer in layers[:-1]:
+        z, size = layer.forward(given), _size(layer, size, exact)
+        if known is None:
+            low, high = _bounds(found, z, unit * size, every)
+        else:
+            low, high = known[len(found.lines)]
+        lines, given = lines_of(z, low, high, relaxation)
+        size = (size + 2 * lines.above.abs()) * ~(high <= 0)
+        found = replace(
+            found, low=(*found.low, low), high=(*found.high, high), lines=(*found.lines, lines),
+            reference=(*found.reference, z),
+        )  # fmt: skip
+    logits, size = layers[-1].forward(given), _size(layers[-1], size, exact)
+    return replace(found, reference=(*found.reference, logits), rounding=unit * size.detach())
+
+
+def margins(relaxed: Relaxed, y: Int[Tensor, " n"]) -> Float[Tensor, "n k1"]:
+    """Lower bounds of f_y - f_s over the ball, for all classes s but y in order. Differentiable."""
+    rows, top = logit_rows(relaxed.layers, y), len(relaxed.layers) - 1
+    widest = max(relaxed.ball.center.shape[1], *(layer.size for layer in relaxed.layers))
+    falls = []
+    for part in groups(len(y), at_once(y.device) // (rows.shape[1] * widest)):
+        steps = steps_below(relaxed.layers, relaxed.lines, top, part)
+        falls.append(fall(rows[part], steps, relaxed.ball.room.at(part)))
+    error = relaxed.rounding.gather(1, y.unsqueeze(1)) + relaxed.rounding.gather(
+        1, others(y, relaxed.rounding.shape[1])
+    )
+    return gaps(relaxed.reference[-1], y) - torch.cat(falls) - error
+
+
+def _size(layer: Layer, below: Tensor, exact: bool) -> Tensor:
+    """What the absolute values of all terms that lead to a layer's units add up to."""
+    return layer.absolute().forward(below) if exact else below.new_zeros(len(below), layer.size)
+
+
+def _bounds(below: Relaxed, z: Tensor, error: Tensor, every: bool) -> tuple[Tensor, Tensor]:
+    """Bounds of the next layer, whose reference is z; with gradients for those that may switch."""
+    room, layer = below.ball.room, below.layers[len(below.lines)]
+    if not below.lines and room.symmetric:
+        falls = _first_falls(layer, room)
+        return z - falls - error, z + falls + error
+    with torch.no_grad():
+        low, high = _intervals(below, z)
+        low, high = low - error, high + error
+        wanted = torch.ones_like(low, dtype=torch.bool) if every else crossing(low, high)
+    with_gradients = z.requires_grad and torch.is_grad_enabled()
+    many = isinstance(layer, Conv) and int(wanted.sum()) > FEW * wanted.numel()
+    with torch.set_grad_enabled(with_gradients and many):
+        falls, rises = (_all_units if many else _wanted_units)(below, wanted)
+        low = torch.where(wanted, z - falls - error, low)
+        high = torch.where(wanted, z + rises + error, high)
+    if with_gradients and not many:
+        which, unit = crossing(low, high).nonzero().unbind(1)
+        falls, rises = _some_units(below, which, unit)
+        low = low.index_put((which, unit), (z - error)[which, unit] - falls)
+        high = high.index_put((which, unit), (z + error)[which, unit] + rises)
+    return low, high
+
+
+def _first_falls(layer: Layer, room: Room) -> Tensor:
+    """How far the first layer's units fall, where they rise as far."""
+    if room.even:
+        return first_norms(layer, room.q) * room.eps.unsqueeze(1)
+    return layer.absolute().linear(room.up)
+
+
+def _intervals(below: Relaxed, z: Tensor) -> tuple[Tensor, Tensor]:
+    """Bounds of the next layer by interval arithmetic through the lines; cheap."""
+    layer = below.layers[len(below.lines)]
+    if not below.lines:
+        falls = first_norms(layer, below.ball.room.q) * below.ball.room.eps.unsqueeze(1)
+        return z - falls, z + falls
+    least, most = below.lines[-1].lower * below.low[-1], below.high[-1].clamp_min(0)
+    middle, radius = layer.forward((least + most) / 2), layer.absolute().linear((most - least) / 2)
+    return middle - radius, middle + radius
+
+
+def _all_units(below: Relaxed, _: Tensor) -> tuple[Tensor, Tensor]:
+    """Falls and rises of all units of the next layer, a convolution."""
+    return all_windows(below.layers, below.lines, below.ball.room, len(below.lines))
+
+
+def _wanted_units(below: Relaxed, wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """Falls and rises of the wanted units of the next layer; zeros for the others."""
+    which, unit = wanted.nonzero().unbind(1)
+    table, places = below.ball.center.new_zeros(wanted.shape), (which, unit)
+    falls, rises = _some_units(below, which, unit)
+    return table.index_put(places, falls), table.index_put(places, rises)
+
+
+def _some_units(below: Relaxed, which: Tensor, unit: Tensor) -> tuple[Tensor, Tensor]:
+    top = len(below.lines)
+    some = some_windows if isinstance(below.layers[top], Conv) else some_rows
+    return some(below.layers, below.lines, below.ball.room, top, which, unit)

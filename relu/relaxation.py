@@ -1,0 +1,83 @@
+"""Linear relaxations of a ReLU: between which two lines relu(z) lies while low <= z <= high.
+
+    lower z  <=  relu(z)  <=  upper z + offset
+
+An active unit (low >= 0) has slopes 1, an inactive one (high <= 0) slopes 0. For a unit that may
+switch, the upper line is the chord, slope high / (high - low); lower slopes are a choice:
+
+- "kw": the chord's own slope, so that the lines are parallel [WK18; Fast-Lin in WZCS18];
+- "crown": 1 or 0, whichever leaves the smaller area [ZWCHD18].
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+Relaxation = Literal["kw", "crown"]
+
+
+@dataclass(frozen=True, eq=False)
+class Lines:
+    """The lines of the units of one layer, seen from a reference value of each.
+
+    lower, upper: their slopes. below, above: how far the lower line lies below, and the upper line
+    above, what the unit gives at the reference; one tensor where that is the middle between them.
+    Slopes may differ from row to row (n x k x size).
+    """
+
+    lower: Float[Tensor, "... size"]
+    upper: Float[Tensor, "... size"]
+    below: Float[Tensor, "... size"]
+    above: Float[Tensor, "... size"]
+
+    @property
+    def parallel(self) -> bool:
+        return self.lower is self.upper
+
+    def mapped(self, cut: Callable[[Tensor], Tensor]) -> "Lines":
+        """The lines of other inputs, or of other units."""
+        upper, below = cut(self.upper), cut(self.below)
+        return Lines(
+            upper if self.parallel else cut(self.lower), upper,
+            below, below if self.above is self.below else cut(self.above),
+        )  # fmt: skip
+
+    def unbind(self) -> list["Lines"]:
+        """The lines along the first axis, one by one."""
+        parts = {id(v): v.unbind(0) for v in (self.lower, self.upper, self.below, self.above)}
+
+        def part(i: int, values: Tensor) -> Tensor:
+            return parts[id(values)][i]
+
+        return [self.mapped(partial(part, i)) for i in range(len(self.upper))]
+
+
+def crossing(low: Float[Tensor, "n size"], high: Float[Tensor, "n size"]) -> Bool[Tensor, "n size"]:
+    """Which units may switch. A bound that is NaN decides nothing."""
+    return ~((low >= 0) | (high <= 0))
+
+
+def lines_of(
+    z: Float[Tensor, "n size"], low: Float[Tensor, "n size"], high: Float[Tensor, "n size"],
+    relaxation: Relaxation,
+) -> tuple[Lines, Float[Tensor, "n size"]]:  # fmt: skip
+    """The lines, seen from the values z; and what the units give there, the middle of both lines.
+
+    Slopes and offsets are rounded to the safe side. Differentiable.
+    """
+    open_, safe = crossing(low, high), 1 + 8 * torch.finfo(z.dtype).eps
+    width = torch.where(open_, high - low, 1.0)
+    on = (low >= 0).to(z.dtype)
+    upper = torch.where(open_, (high * safe / width).clamp_max(1), on)
+    offset = torch.where(open_, -upper * low * safe, 0.0)
+    if relaxation == "kw":
+        half = offset / 2
+        return Lines(upper, upper, half, half), upper * z + half
+    lower = torch.where(open_, (high > -low).to(z.dtype), on)
+    half = (upper * z + offset - lower * z) / 2
+    return Lines(lower, upper, half, half), lower * z + half
