@@ -113,6 +113,7 @@ def _by_name(found: Sequence[Plugin], kind: Kind) -> dict[str, Plugin]:
 
 def _in_package(package: ModuleType) -> list[Plugin]:
     names = [m.name for m in pkgutil.iter_modules(package.__path__) if m.name != "interface"]
+    names = [name for name in names if not name.startswith("_")]
     found = []
     for name in sorted(names):
         load = functools.partial(importlib.import_module, f"{package.__name__}.{name}")

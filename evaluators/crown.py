@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -11,6 +10,7 @@ from evaluators.interface import Evidence, Interval
 from evaluators.kw import certificates
 from relu.alpha import tightest_margins
 from relu.ball import ball_of
+from relu.certify import Prover
 from relu.layers import Layer, refusal
 from relu.names import InputError
 from relu.threat import Threat
@@ -21,7 +21,7 @@ class Crown:
     """As KW, by the best of several bounds: KW's, CROWN's, and CROWN's with improved slopes.
 
     iterations: steps of the ascent that improves lower slopes (alpha-CROWN), for each rival class
-    apart, wherever the other bounds leave a margin open; 0: none. box, halvings: as KW's.
+    apart, of inputs that the other bounds leave open at eps; 0: none. box, halvings: as KW's.
     """
 
     label: ClassVar[str] = "CROWN"
@@ -50,8 +50,14 @@ class Crown:
         threat: Threat,
         known: Interval,
     ) -> Evidence:
-        def prove(layers: tuple[Layer, ...], x: Tensor, y: Tensor, eps: Tensor) -> Tensor:
-            ball = ball_of(x, threat, eps=eps, box=self.box)
-            return tightest_margins(layers, ball, y, iterations=self.iterations).amin(1)
+        def prover(iterations: int) -> Prover:
+            def prove(layers: tuple[Layer, ...], x: Tensor, y: Tensor, eps: Tensor) -> Tensor:
+                ball = ball_of(x, threat, eps=eps, box=self.box)
+                return tightest_margins(layers, ball, y, iterations=iterations).amin(1)
 
-        return certificates(net, x, y, prove, threat=threat, known=known, halvings=self.halvings)
+            return prove
+
+        return certificates(
+            net, x, y, prover(self.iterations), threat=threat, known=known,
+            halvings=self.halvings, search=prover(0),
+        )  # fmt: skip

@@ -64,8 +64,12 @@ def certificates(
     threat: Threat,
     known: Interval,
     halvings: int,
+    search: Prover | None = None,
 ) -> Evidence:
-    """Evidence from a bound of the smallest margin, for inputs that are not decided."""
+    """Evidence from a bound of the smallest margin, for inputs that are not decided.
+
+    halvings: bisection steps beyond the question at eps; search: what they ask, if not `prove`.
+    """
     wanted = known.high - known.low > EXACT if halvings else known.straddles(threat.eps)
     rows = wanted.nonzero().squeeze(1)
     low = torch.zeros(len(x), dtype=torch.float64, device=x.device)
@@ -73,7 +77,7 @@ def certificates(
     if len(rows):
         low[rows] = certified(
             net, x[rows], y[rows], prove, threat=threat, low=known.low[rows],
-            high=known.high[rows], halvings=halvings,
+            high=known.high[rows], halvings=halvings, search=search,
         )  # fmt: skip
         for row in rows.tolist():
             outcome[row] = "done" if low[row] > 0 else "done: nothing new proven"

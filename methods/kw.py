@@ -1,8 +1,9 @@
-"""KW: training on the bound that linear relaxation with parallel lines gives [WK18, WSMK18]."""
+"""KW: training on the dual bound of linear relaxation with parallel lines [WK18, WSMK18]."""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -10,19 +11,58 @@ from torch import Tensor, nn
 from relu.ball import ball_of
 from relu.dual import margins, relax
 from relu.layers import read_layers, to_vectors
+from relu.names import InputError
+from relu.projection import Projection
 from relu.threat import Threat
-import torch
 
 
 @dataclass(frozen=True, kw_only=True)
 class Kw:
-    label: ClassVar[str] = "KW"
-    box: bool = False
+    """Cross-entropy of the worst logits that the dual bound leaves possible [WK18, eq. 15].
 
-    def loss(self, net, x, y, *, threat: Threat, progress: float):
+    They are 0 for the label and minus the lower bound of f_y - f_s for every other class s, over
+    the ball of a radius that rises linearly from start * eps to eps within the first `ramp` of the
+    training. box: whether the ball is cut by the box; it is not in the papers. projections:
+    random vectors that estimate the bounds of layers with more than `wide` units [WSMK18]; for
+    l1, and for l2 inside the box, all layers are computed in full.
+    """
+
+    label: ClassVar[str] = "KW"
+    aliases: ClassVar[tuple[str, ...]] = ("wong-kolter", "convex adversarial", "lp-d")
+
+    start: float = 0.1
+    ramp: float = 0.5
+    box: bool = False
+    projections: int = 50
+    wide: int = 10_000
+
+    def __post_init__(self) -> None:
+        if not 0 < self.start <= 1:
+            raise InputError(f"kw.start must lie in (0, 1], got {self.start}")
+        if not 0 <= self.ramp <= 1:
+            raise InputError(f"kw.ramp must lie in [0, 1], got {self.ramp}")
+        for name, least in {"projections": 1, "wide": 0}.items():
+            if getattr(self, name) < least:
+                raise InputError(f"kw.{name} must be at least {least}, got {getattr(self, name)}")
+
+    def loss(
+        self,
+        net: nn.Module,
+        x: Float[Tensor, "n *shape"],
+        y: Int[Tensor, " n"],
+        *,
+        threat: Threat,
+        progress: float,
+    ) -> Float[Tensor, ""]:
         layers = read_layers(net, tuple(x.shape[1:]))
         vectors = to_vectors(layers, x)
-        eps = torch.full_like(vectors[:, 0], threat.eps * min(1.0, 0.1 + progress / 0.5))
-        relaxed = relax(layers, ball_of(vectors, threat, eps=eps, box=self.box), "kw")
-        bounds = F.pad(-margins(relaxed, y), (1, 0))
-        return F.cross_entropy(bounds, torch.zeros_like(y))
+        ball = ball_of(vectors, threat, eps=self._radius(vectors, threat, progress), box=self.box)
+        projection = Projection(count=self.projections, wider_than=self.wide)
+        bound = margins(relax(layers, ball, "kw", projection=projection), y)
+        worst = F.pad(-bound, (1, 0))
+        return F.cross_entropy(worst, torch.zeros_like(y))
+
+    def _radius(self, vectors: Tensor, threat: Threat, progress: float) -> Tensor:
+        risen = min(1.0, progress / self.ramp) if self.ramp else 1.0
+        share = self.start + (1 - self.start) * risen
+        return torch.full_like(vectors[:, 0], share * threat.eps)

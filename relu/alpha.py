@@ -68,9 +68,9 @@ def _ascended(relaxed: Relaxed, y: Tensor, iterations: int) -> Tensor:
     for i in range(iterations):
         with torch.enable_grad():
             found = margins(_with_slopes(relaxed, slopes), y)
+            adam.zero_grad()
+            found.sum().neg().backward()
         best = best.maximum(found.detach())
-        adam.zero_grad()
-        found.sum().neg().backward()
         for group in adam.param_groups:
             group["lr"] = RATE * 0.1 ** (i / iterations)
         adam.step()

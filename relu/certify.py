@@ -1,7 +1,6 @@
 """Certified radii from a bound of the margins: decided in float64, searched for in float32."""
 
 from collections.abc import Callable
-from typing import Protocol
 
 import torch
 from jaxtyping import Float, Int
@@ -15,57 +14,76 @@ SCREEN = 1e-2  # an input whose smallest margin is that negative in float32 is n
 SHARES = (1.0, 0.99, 0.9)  # of what float32 gained, tried in float64 one after the other
 
 
-class Prover(Protocol):
-    """Lower bounds, per input, of the smallest margin over the ball of radius eps around x."""
-
-    def __call__(
-        self, layers: tuple[Layer, ...], x: Float[Tensor, "m d"], y: Int[Tensor, " m"],
-        eps: Float[Tensor, " m"],
-    ) -> Float[Tensor, " m"]: ...  # fmt: skip
+Prover = Callable[[tuple[Layer, ...], Tensor, Tensor, Tensor], Tensor]
+"""prove(layers, x, y, eps): lower bounds, per input, of the smallest margin over its ball; x and
+eps in the layers' precision"""
 
 
 @torch.no_grad()
 def certified(
     net: nn.Module, x: Float[Tensor, "n *shape"], y: Int[Tensor, " n"], prove: Prover, *,
     threat: Threat, low: Float[Tensor, " n"], high: Float[Tensor, " n"], halvings: int,
+    search: Prover | None = None,
 ) -> Float[Tensor, " n"]:  # fmt: skip
     """Radii at which `prove` finds a positive margin in float64; 0 where it finds none.
 
     First the threat's eps is asked about, then the radius: bisection in float32 between what is
     proven and `high`, so many times, whose result counts only once float64 has confirmed that
     very radius. low, high: what is known of each radius; only what is above low is looked for.
+    search: what is asked during the bisection, where `prove` would be too dear.
     """
-    shape = tuple(x.shape[1:])
-    quick, exact = (read_layers(some, shape) for some in (net, in_float64(net)))
-    vectors, wide = to_vectors(exact, x.double()), to_vectors(quick, x)
+    question = _Question(net, x, y, prove)
+    eps = torch.full_like(low, threat.eps)
+    asked = (low < eps) & (high > eps)
+    rows = asked.nonzero().squeeze(1)
+    proven = torch.zeros_like(low)
+    proven[rows[question.holds(rows, eps[rows])]] = threat.eps
+    if halvings:
+        stop = high.clamp_max(_reach(x, threat))
+        stop = torch.where(asked & (proven == 0), stop.clamp_max(threat.eps), stop)
+        question = _Question(net, x, y, search or prove)
+        proven = proven.maximum(_radii(question, proven.maximum(low), stop, halvings))
+    return proven
 
-    def likely(which: Tensor, eps: Tensor) -> Tensor:
-        """Smallest margins in float32: no proof."""
-        return prove(quick, wide[which], y[which], eps)
 
-    def holds(which: Tensor, eps: Tensor) -> Tensor:
-        """Which of these inputs are certified at their eps."""
-        good = likely(which, eps) > -SCREEN
-        rows = which[good]
-        good[good.clone()] = prove(exact, vectors[rows], y[rows], eps[good]) > 0
+class _Question:
+    """Whether inputs are certified at a radius each: likely, in float32; or proven, in float64."""
+
+    def __init__(self, net: nn.Module, x: Tensor, y: Tensor, prove: Prover) -> None:
+        shape = tuple(x.shape[1:])
+        self.quick, self.exact = (read_layers(some, shape) for some in (net, in_float64(net)))
+        self.x, self.exact_x = to_vectors(self.quick, x), to_vectors(self.exact, x.double())
+        self.y, self.prove = y, prove
+
+    def likely(self, which: Tensor, eps: Tensor) -> Tensor:
+        """The smallest margins, as float32 sees them."""
+        return self.prove(self.quick, self.x[which], self.y[which], eps)
+
+    def holds(self, which: Tensor, eps: Tensor) -> Tensor:
+        """Which are certified."""
+        if not len(which):
+            return which > 0
+        good = self.likely(which, eps) > -SCREEN
+        if good.any():
+            rows = which[good]
+            margin = self.prove(self.exact, self.exact_x[rows], self.y[rows], eps[good])
+            good[good.clone()] = margin > 0
         return good
 
-    eps = torch.full_like(low, threat.eps)
-    asked = ((low < eps) & (high > eps)).nonzero().squeeze(1)
-    sure = asked[holds(asked, eps[asked])]
-    proven = torch.zeros_like(low).index_fill_(0, sure, threat.eps)
-    if not halvings:
-        return proven
-    start, stop = proven.maximum(low), high.clamp_max(_reach(x, threat))
-    refused = torch.zeros_like(low, dtype=torch.bool).index_fill_(0, asked, True) & (proven == 0)
-    stop = torch.where(refused, stop.clamp_max(threat.eps), stop)
+
+def _radii(question: _Question, start: Tensor, stop: Tensor, halvings: int) -> Tensor:
+    """Proven radii above `start`; 0 where there are none."""
+    proven = torch.zeros_like(start)
     which = (start < stop).nonzero().squeeze(1)
-    start = start[which]
-    gain = _bisected(lambda radius: likely(which, radius) > 0, start, stop[which], halvings) - start
+    if not len(which):
+        return proven
+    start, stop = start[which], stop[which]
+    found = _bisected(lambda radius: question.likely(which, radius) > 0, start, stop, halvings)
+    gain = found - start
     for share in SHARES:
         rows = (gain > 0).nonzero().squeeze(1)
         radius = start[rows] + share * gain[rows]
-        good = holds(which[rows], radius)
+        good = question.holds(which[rows], radius)
         proven[which[rows[good]]] = radius[good]
         gain[rows[good]] = 0
     return proven

@@ -21,6 +21,7 @@ from torch import Tensor
 from relu.ball import Ball, Room
 from relu.grid import at_once, groups
 from relu.layers import Conv, Layer
+from relu.projection import Projection, projected_falls
 from relu.region import first_norms, gaps, logit_rows, others
 from relu.relaxation import Lines, Relaxation, crossing, lines_of
 from relu.rounding import gamma
@@ -70,14 +71,17 @@ class Relaxed:
 
 def relax(
     layers: Sequence[Layer], ball: Ball, relaxation: Relaxation, *, every: bool = False,
-    known: Bounds | None = None,
+    known: Bounds | None = None, projection: Projection | None = None,
 ) -> Relaxed:  # fmt: skip
     """The relaxation of the network over the balls. Differentiable in the parameters.
 
     every: bounds of every unit in full, also of those that cannot switch. known: bounds of all
-    hidden layers that are taken as they are. In float64 all bounds are moved outwards by what
-    rounding may have done to them: `unit` times the sum of the absolute values of all terms that
-    lead to a unit, counted once for the reference and once for what each layer loses.
+    hidden layers, taken as they are. projection: estimates of wide layers in place of bounds, with
+    parallel lines and in float32; they prove nothing.
+
+    In float64 all bounds are moved outwards by what rounding may have done to them: `unit` times
+    the sum of the absolute values of all terms that lead to a unit, counted once for the
+    reference and once for what each hidden layer loses.
     """
     exact = ball.center.dtype == torch.float64
     unit = gamma(layers, ball.center.shape[1]) * len(layers) if exact else 0.0
@@ -85,10 +89,16 @@ def relax(
     given, size = ball.center, ball.center.abs() + ball.room.up.maximum(ball.room.down)
     for layer in layers[:-1]:
         z, size = layer.forward(given), _size(layer, size, exact)
-        if known is None:
-            low, high = _bounds(found, z, unit * size, every)
-        else:
+        if known is not None:
             low, high = known[len(found.lines)]
+        elif projection is not None and _projectable(found, layer, projection):
+            assert not exact, "estimates must not certify"
+            falls = projected_falls(
+                layers, found.lines, ball.room, len(found.lines), projection.count
+            )
+            low, high = z - falls, z + falls
+        else:
+            low, high = _bounds(found, z, unit * size, every)
         lines, given = lines_of(z, low, high, relaxation)
         size = (size + 2 * lines.above.abs()) * ~(high <= 0)
         found = replace(
@@ -111,6 +121,13 @@ def margins(relaxed: Relaxed, y: Int[Tensor, " n"]) -> Float[Tensor, "n k1"]:
         1, others(y, relaxed.rounding.shape[1])
     )
     return gaps(relaxed.reference[-1], y) - torch.cat(falls) - error
+
+
+def _projectable(below: Relaxed, layer: Layer, projection: Projection) -> bool:
+    """Whether the next layer is wide, and the theory of projections covers it."""
+    room, parallel = below.ball.room, all(lines.parallel for lines in below.lines)
+    covered = parallel and room.symmetric and room.q in (1, 2) and len(below.lines) > 0
+    return covered and layer.size > projection.wider_than
 
 
 def _size(layer: Layer, below: Tensor, exact: bool) -> Tensor:

@@ -1,0 +1,122 @@
+"""A second opinion: certificates at eps from the auto_LiRPA library [XSZWCHKLH20]."""
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import ModuleType
+from typing import ClassVar, Literal, get_args
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from evaluators._auto_lirpa import HINT, auto_lirpa
+from evaluators.interface import Evidence, Interval
+from relu.names import InputError
+from relu.region import others
+from relu.threat import Threat
+from relu.witness import in_float64
+
+Bound = Literal["IBP", "CROWN-IBP", "CROWN", "CROWN-Optimized"]
+P = {"linf": float("inf"), "l2": 2.0, "l1": 1.0}
+MARGIN = 1e-6  # a bound must exceed this part of the largest logit (or of 1), for rounding's sake
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lirpa:
+    """auto_LiRPA's lower bounds of all margins at eps, in float64, on any network it can trace.
+
+    bound: the library's name of it. box: for linf, whether the ball is cut by the box. batch:
+    inputs at a time. A bound counts only if it exceeds MARGIN times the largest logit.
+    """
+
+    label: ClassVar[str] = "LiRPA"
+    aliases: ClassVar[tuple[str, ...]] = ("auto_lirpa", "auto-lirpa")
+    resource: ClassVar[Literal["gpu", "cpu"]] = "gpu"
+    cost: ClassVar[int] = 30
+
+    bound: Bound = "CROWN"
+    box: bool = True
+    batch: int = 50
+
+    def __post_init__(self) -> None:
+        if self.bound not in get_args(Bound):
+            raise InputError(
+                f"lirpa.bound must be one of {', '.join(get_args(Bound))}, got {self.bound!r}"
+            )
+        if self.batch < 1:
+            raise InputError(f"lirpa.batch must be at least 1, got {self.batch}")
+
+    def refusal(self, net: nn.Module, threat: Threat) -> str | None:
+        try:
+            auto_lirpa()
+        except ImportError:
+            return HINT
+        return None
+
+    def judge(
+        self,
+        net: nn.Module,
+        x: Float[Tensor, "n *shape"],
+        y: Int[Tensor, " n"],
+        *,
+        threat: Threat,
+        known: Interval,
+    ) -> Evidence:
+        rows = known.straddles(threat.eps).nonzero().squeeze(1)
+        low = torch.zeros(len(x), dtype=torch.float64, device=x.device)
+        outcome = ["skipped: already decided"] * len(x)
+        exact_net = in_float64(net)
+        for part in rows.split(self.batch):
+            least, problem = self._least_margins(exact_net, x[part].double(), y[part], threat)
+            size = exact_net(x[part].double()).abs().amax(1).clamp_min(1)
+            low[part[least > MARGIN * size]] = threat.eps
+            for row in part.tolist():
+                outcome[row] = problem or ("done" if low[row] > 0 else "done: nothing new proven")
+        return Evidence(low=low, witness=torch.full_like(x, torch.nan), outcome=outcome)
+
+    def _least_margins(
+        self, exact_net: nn.Module, x: Tensor, y: Tensor, threat: Threat
+    ) -> tuple[Tensor, str]:
+        """The smallest bound of each input; or -inf, and why the network cannot be traced."""
+        library = auto_lirpa()
+        with _quiet():
+            try:
+                # A module of its own for every batch: CROWN-Optimized spoils it for later ones.
+                bounded = library.BoundedModule(exact_net, x[:1], device=x.device)
+            except Exception as error:
+                reason = str(error).partition("\n")[0]
+                return torch.full_like(x.flatten(1)[:, 0], -torch.inf), f"not traced: {reason}"
+            found, _ = bounded.compute_bounds(
+                x=(self._inputs(library, x, threat),), C=_specification(y, exact_net(x)),
+                method=self.bound, bound_upper=False,
+            )  # fmt: skip
+        return found.detach().amin(1), ""
+
+    def _inputs(self, library: ModuleType, x: Tensor, threat: Threat) -> Tensor:
+        low, high = (x - threat.eps), (x + threat.eps)
+        if self.box:
+            low, high = low.clamp_min(threat.box[0]), high.clamp_max(threat.box[1])
+        sides = {"x_L": low, "x_U": high} if threat.norm == "linf" else {}
+        ball = library.perturbations.PerturbationLpNorm(
+            norm=P[threat.norm], eps=threat.eps, **sides
+        )
+        inputs: Tensor = library.BoundedTensor(x, ball)
+        return inputs
+
+
+def _specification(y: Tensor, logits: Tensor) -> Float[Tensor, "n k1 k"]:
+    """The rows e_y - e_s, for all classes s but y in order."""
+    eye = torch.eye(logits.shape[1], dtype=logits.dtype, device=logits.device)
+    return eye[y].unsqueeze(1) - eye[others(y, logits.shape[1])]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what the library prints and warns about."""
+    logging.getLogger("auto_LiRPA").setLevel(logging.ERROR)
+    with warnings.catch_warnings(record=True), contextlib.redirect_stdout(io.StringIO()):
+        yield
