@@ -3,10 +3,10 @@
 Release 0.3, the newest on the package registry, imports or uses three names that are gone.
 """
 
-import importlib
-import importlib.metadata
 import sys
 import warnings
+from importlib import import_module
+from importlib.metadata import version
 from types import ModuleType
 from typing import Any
 
@@ -19,18 +19,18 @@ CURRENT = (0, 4)  # from here on nothing is missing
 
 def auto_lirpa() -> ModuleType:
     """The library's module. Raises ImportError."""
-    version = importlib.metadata.version("auto-LiRPA")  # a kind of ImportError where it is missing
-    if tuple(int(part) for part in version.split(".")[:2]) < CURRENT:
+    release = version("auto-LiRPA")  # raises a kind of ImportError where it is missing
+    if tuple(int(part) for part in release.split(".")[:2]) < CURRENT:
         _give_back_old_names()
     with warnings.catch_warnings(record=True):  # it uses what torch deprecates
-        importlib.import_module("auto_LiRPA.perturbations")
-        return importlib.import_module("auto_LiRPA")
+        import_module("auto_LiRPA.perturbations")
+        return import_module("auto_LiRPA")
 
 
 def _give_back_old_names() -> None:
-    numpy: Any = importlib.import_module("numpy")
-    helper: Any = importlib.import_module("torch.onnx.symbolic_helper")
-    node: Any = importlib.import_module("torch._C").Node
+    numpy: Any = import_module("numpy")
+    helper: Any = import_module("torch.onnx.symbolic_helper")
+    node: Any = import_module("torch._C").Node
     if not hasattr(numpy.lib, "arraysetops"):
         module: Any = ModuleType("numpy.lib.arraysetops")
         module.isin = numpy.isin

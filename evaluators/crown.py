@@ -6,8 +6,8 @@ from typing import ClassVar, Literal
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from evaluators._certificates import certificates
 from evaluators.interface import Evidence, Interval
-from evaluators.kw import certificates
 from relu.alpha import tightest_margins
 from relu.ball import ball_of
 from relu.certify import Prover

@@ -22,7 +22,9 @@ from relu.witness import in_float64
 
 Bound = Literal["IBP", "CROWN-IBP", "CROWN", "CROWN-Optimized"]
 P = {"linf": float("inf"), "l2": 2.0, "l1": 1.0}
-MARGIN = 1e-6  # a bound must exceed this part of the largest logit (or of 1), for rounding's sake
+# A bound must exceed this part of the largest logit (or of 1), for rounding's sake: in float64, and
+# where the library falls back to float32.
+MARGIN, FLOAT32_MARGIN = 1e-6, 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +32,7 @@ class Lirpa:
     """auto_LiRPA's lower bounds of all margins at eps, in float64, on any network it can trace.
 
     bound: the library's name of it. box: for linf, whether the ball is cut by the box. batch:
-    inputs at a time. A bound counts only if it exceeds MARGIN times the largest logit.
+    inputs at a time.
     """
 
     label: ClassVar[str] = "LiRPA"
@@ -72,8 +74,7 @@ class Lirpa:
         exact_net = in_float64(net)
         for part in rows.split(self.batch):
             least, problem = self._least_margins(exact_net, x[part].double(), y[part], threat)
-            size = exact_net(x[part].double()).abs().amax(1).clamp_min(1)
-            low[part[least > MARGIN * size]] = threat.eps
+            low[part[least > 0]] = threat.eps
             for row in part.tolist():
                 outcome[row] = problem or ("done" if low[row] > 0 else "done: nothing new proven")
         return Evidence(low=low, witness=torch.full_like(x, torch.nan), outcome=outcome)
@@ -81,7 +82,7 @@ class Lirpa:
     def _least_margins(
         self, exact_net: nn.Module, x: Tensor, y: Tensor, threat: Threat
     ) -> tuple[Tensor, str]:
-        """The smallest bound of each input; or -inf, and why the network cannot be traced."""
+        """Each input's smallest bound, less the margin; or -inf, and why nothing is traced."""
         library = auto_lirpa()
         with _quiet():
             try:
@@ -90,11 +91,14 @@ class Lirpa:
             except Exception as error:
                 reason = str(error).partition("\n")[0]
                 return torch.full_like(x.flatten(1)[:, 0], -torch.inf), f"not traced: {reason}"
+            logits = exact_net(x)
             found, _ = bounded.compute_bounds(
-                x=(self._inputs(library, x, threat),), C=_specification(y, exact_net(x)),
+                x=(self._inputs(library, x, threat),), C=_specification(y, logits),
                 method=self.bound, bound_upper=False,
             )  # fmt: skip
-        return found.detach().amin(1), ""
+        margin = MARGIN if found.dtype == torch.float64 else FLOAT32_MARGIN
+        least: Tensor = found.detach().double().amin(1) - margin * logits.abs().amax(1).clamp_min(1)
+        return least, ""
 
     def _inputs(self, library: ModuleType, x: Tensor, threat: Threat) -> Tensor:
         low, high = (x - threat.eps), (x + threat.eps)
@@ -119,4 +123,5 @@ def _quiet() -> Iterator[None]:
     """Without what the library prints and warns about."""
     logging.getLogger("auto_LiRPA").setLevel(logging.ERROR)
     with warnings.catch_warnings(record=True), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
         yield

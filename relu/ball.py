@@ -122,16 +122,17 @@ def _fall_l2(size: Tensor, room: Tensor, eps: Tensor) -> Tensor:
 def _fall_l1(size: Tensor, room: Tensor, eps: Tensor) -> Tensor:
     """Max of sum size_i d_i subject to 0 <= d_i <= room_i and sum d_i <= eps.
 
-    For any t >= 0 it is at most t eps + sum max(size_i - t, 0) room_i; t by bisection.
+    For any t >= 0 it is at most t eps + sum max(size_i - t, 0) room_i. The best t is 0 or one of
+    the sizes: bisection brings it close, and then the size next to it is taken.
     """
-
-    def bound(t: Tensor) -> Tensor:
-        return t.squeeze(-1) * eps + ((size - t).clamp_min(0) * room).sum(-1)
-
     with torch.no_grad():
         low, high = torch.zeros_like(size[..., :1]), size.amax(-1, keepdim=True)
         for _ in range(BISECTIONS):
             middle = (low + high) / 2
             too_small = (room * (size > middle)).sum(-1, keepdim=True) > eps.unsqueeze(-1)
             low, high = torch.where(too_small, middle, low), torch.where(too_small, high, middle)
-    return bound(low).minimum(bound(high))
+        below = torch.where(size <= high, size, -1.0)
+        nearest = below.argmax(-1, keepdim=True)
+        some = below.gather(-1, nearest) >= 0
+    t = torch.where(some, size.gather(-1, nearest), 0.0)
+    return t.squeeze(-1) * eps + ((size - t).clamp_min(0) * room).sum(-1)

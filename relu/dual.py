@@ -32,7 +32,7 @@ FEW = 0.25  # share of a convolution's units up to which they are computed one b
 
 
 Bounds = Sequence[tuple[Tensor, Tensor]]
-"""lower and upper bounds of each hidden layer's pre-activations, each n x size"""
+"""lower and upper bounds of the pre-activations of each hidden layer"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,11 +40,13 @@ class Relaxed:
     """Networks relaxed over balls: bounds of each hidden layer's pre-activations, and their lines.
 
     reference: pre-activations where the ball's center goes through the middles of the lines, up
-    to the logits. rounding: how far the bounds of margins may be off in float64, per logit.
+    to the logits. unit: the relative rounding error of sums (0 in float32, where nothing is
+    proven). rounding: how far logits may be off.
     """
 
     layers: Sequence[Layer]
     ball: Ball
+    unit: float
     low: tuple[Float[Tensor, "n _"], ...]
     high: tuple[Float[Tensor, "n _"], ...]
     lines: tuple[Lines, ...]
@@ -61,12 +63,15 @@ class Relaxed:
         def taken(values: Tensor) -> Tensor:
             return values[which]
 
-        room = self.ball.room.at(which)
-        return Relaxed(
-            self.layers, Ball(taken(self.ball.center), room), tuple(map(taken, self.low)),
-            tuple(map(taken, self.high)), tuple(lines.mapped(taken) for lines in self.lines),
-            tuple(map(taken, self.reference)), taken(self.rounding),
-        )  # fmt: skip
+        return replace(
+            self,
+            ball=Ball(taken(self.ball.center), self.ball.room.at(which)),
+            low=tuple(map(taken, self.low)),
+            high=tuple(map(taken, self.high)),
+            lines=tuple(lines.mapped(taken) for lines in self.lines),
+            reference=tuple(map(taken, self.reference)),
+            rounding=taken(self.rounding),
+        )
 
 
 def relax(
@@ -79,33 +84,33 @@ def relax(
     hidden layers, taken as they are. projection: estimates of wide layers in place of bounds, with
     parallel lines and in float32; they prove nothing.
 
-    In float64 all bounds are moved outwards by what rounding may have done to them: `unit` times
-    the sum of the absolute values of all terms that lead to a unit, counted once for the
-    reference and once for what each hidden layer loses.
+    In float64 all bounds are moved outwards by what rounding may have done to them. With
+    s = |W| (the most that |g| can be, plus that of the reference) + |b|, what is computed of a
+    unit's reference, or of a row times it, is off by at most gamma s per coefficient: lines are
+    that much further apart, and so are bounds. Sums of positive terms are increased by gamma.
     """
-    exact = ball.center.dtype == torch.float64
-    unit = gamma(layers, ball.center.shape[1]) * len(layers) if exact else 0.0
-    found = Relaxed(layers, ball, (), (), (), (), ball.center[:, :0])
-    given, size = ball.center, ball.center.abs() + ball.room.up.maximum(ball.room.down)
+    unit = gamma(layers, ball.center.shape[1]) if ball.center.dtype == torch.float64 else 0.0
+    found = Relaxed(layers, ball, unit, (), (), (), (), ball.center[:, :0])
+    given, most = ball.center, ball.center.abs() + ball.room.up.maximum(ball.room.down)
     for layer in layers[:-1]:
-        z, size = layer.forward(given), _size(layer, size, exact)
+        z, error = layer.forward(given), unit * _size(layer, given, most, unit)
         if known is not None:
             low, high = known[len(found.lines)]
         elif projection is not None and _projectable(found, layer, projection):
-            assert not exact, "estimates must not certify"
+            assert not unit, "estimates must not certify"
             falls = projected_falls(
                 layers, found.lines, ball.room, len(found.lines), projection.count
             )
             low, high = z - falls, z + falls
         else:
-            low, high = _bounds(found, z, unit * size, every)
-        lines, given = lines_of(z, low, high, relaxation)
-        size = (size + 2 * lines.above.abs()) * ~(high <= 0)
+            low, high = _bounds(found, z, error, every)
+        lines, given = lines_of(z, low, high, relaxation, slack=error)
+        most = high.clamp_min(0).maximum((lines.lower * low).abs())
         found = replace(
             found, low=(*found.low, low), high=(*found.high, high), lines=(*found.lines, lines),
             reference=(*found.reference, z),
         )  # fmt: skip
-    logits, size = layers[-1].forward(given), _size(layers[-1], size, exact)
+    logits, size = layers[-1].forward(given), _size(layers[-1], given, most, unit)
     return replace(found, reference=(*found.reference, logits), rounding=unit * size.detach())
 
 
@@ -120,7 +125,7 @@ def margins(relaxed: Relaxed, y: Int[Tensor, " n"]) -> Float[Tensor, "n k1"]:
     error = relaxed.rounding.gather(1, y.unsqueeze(1)) + relaxed.rounding.gather(
         1, others(y, relaxed.rounding.shape[1])
     )
-    return gaps(relaxed.reference[-1], y) - torch.cat(falls) - error
+    return gaps(relaxed.reference[-1], y) - torch.cat(falls) * (1 + relaxed.unit) - error
 
 
 def _projectable(below: Relaxed, layer: Layer, projection: Projection) -> bool:
@@ -130,17 +135,19 @@ def _projectable(below: Relaxed, layer: Layer, projection: Projection) -> bool:
     return covered and layer.size > projection.wider_than
 
 
-def _size(layer: Layer, below: Tensor, exact: bool) -> Tensor:
-    """What the absolute values of all terms that lead to a layer's units add up to."""
-    return layer.absolute().forward(below) if exact else below.new_zeros(len(below), layer.size)
+def _size(layer: Layer, given: Tensor, most: Tensor, unit: float) -> Tensor:
+    """What the absolute values of all terms of a layer's units add up to; 0 without rounding."""
+    if not unit:
+        return given.new_zeros(len(given), layer.size)
+    return layer.absolute().forward(most + given.abs())
 
 
 def _bounds(below: Relaxed, z: Tensor, error: Tensor, every: bool) -> tuple[Tensor, Tensor]:
     """Bounds of the next layer, whose reference is z; with gradients for those that may switch."""
     room, layer = below.ball.room, below.layers[len(below.lines)]
     if not below.lines and room.symmetric:
-        falls = _first_falls(layer, room)
-        return z - falls - error, z + falls + error
+        falls = _first_falls(layer, room) * (1 + below.unit) + error
+        return z - falls, z + falls
     with torch.no_grad():
         low, high = _intervals(below, z)
         low, high = low - error, high + error
@@ -149,13 +156,13 @@ def _bounds(below: Relaxed, z: Tensor, error: Tensor, every: bool) -> tuple[Tens
     many = isinstance(layer, Conv) and int(wanted.sum()) > FEW * wanted.numel()
     with torch.set_grad_enabled(with_gradients and many):
         falls, rises = (_all_units if many else _wanted_units)(below, wanted)
-        low = torch.where(wanted, z - falls - error, low)
-        high = torch.where(wanted, z + rises + error, high)
-    if with_gradients and not many:
+        low = torch.where(wanted, z - falls * (1 + below.unit) - error, low)
+        high = torch.where(wanted, z + rises * (1 + below.unit) + error, high)
+    if with_gradients and not many:  # for training, where rounding does not matter
         which, unit = crossing(low, high).nonzero().unbind(1)
         falls, rises = _some_units(below, which, unit)
-        low = low.index_put((which, unit), (z - error)[which, unit] - falls)
-        high = high.index_put((which, unit), (z + error)[which, unit] + rises)
+        low = low.index_put((which, unit), z[which, unit] - falls)
+        high = high.index_put((which, unit), z[which, unit] + rises)
     return low, high
 
 

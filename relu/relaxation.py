@@ -64,11 +64,13 @@ def crossing(low: Float[Tensor, "n size"], high: Float[Tensor, "n size"]) -> Boo
 
 def lines_of(
     z: Float[Tensor, "n size"], low: Float[Tensor, "n size"], high: Float[Tensor, "n size"],
-    relaxation: Relaxation,
+    relaxation: Relaxation, *, slack: Float[Tensor, "n size"] | float = 0.0,
 ) -> tuple[Lines, Float[Tensor, "n size"]]:  # fmt: skip
     """The lines, seen from the values z; and what the units give there, the middle of both lines.
 
-    Slopes and offsets are rounded to the safe side. Differentiable.
+    Slopes and offsets are rounded to the safe side. Lines of units that can be active are moved
+    apart by `slack`, for the rounding errors of everything that is computed from them.
+    Differentiable.
     """
     open_, safe = crossing(low, high), 1 + 8 * torch.finfo(z.dtype).eps
     width = torch.where(open_, high - low, 1.0)
@@ -76,8 +78,9 @@ def lines_of(
     upper = torch.where(open_, (high * safe / width).clamp_max(1), on)
     offset = torch.where(open_, -upper * low * safe, 0.0)
     if relaxation == "kw":
-        half = offset / 2
-        return Lines(upper, upper, half, half), upper * z + half
-    lower = torch.where(open_, (high > -low).to(z.dtype), on)
-    half = (upper * z + offset - lower * z) / 2
-    return Lines(lower, upper, half, half), lower * z + half
+        lower, half = upper, offset / 2
+    else:
+        lower = torch.where(open_, (high > -low).to(z.dtype), on)
+        half = (upper * z + offset - lower * z) / 2
+    apart = half + slack * ~(high <= 0)
+    return Lines(lower, upper, apart, apart), lower * z + half

@@ -1,0 +1,125 @@
+"""auto_LiRPA as a second opinion: it agrees, it is asked politely, and its absence is a dash."""
+
+import importlib.metadata
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench.__main__ import main
+from bench.data import DataSet
+from evaluators._auto_lirpa import HINT, auto_lirpa
+from evaluators.interface import Evidence, Interval
+from evaluators.lirpa import Lirpa
+from relu.ball import ball_of
+from relu.dual import margins, relax
+from relu.layers import read_layers, to_vectors
+from relu.names import InputError
+from relu.threat import NORMS, Norm, Threat
+
+try:
+    auto_lirpa()
+except ImportError:
+    installed = False
+else:
+    installed = True
+needs_it = pytest.mark.skipif(not installed, reason=HINT)
+
+
+def judged(evaluator: Lirpa, net: nn.Module, x: Tensor, y: Tensor, threat: Threat) -> Evidence:
+    open_ = Interval(
+        low=torch.zeros(len(x)).double(), high=torch.full((len(x),), torch.inf).double()
+    )
+    return evaluator.judge(net, x, y, threat=threat, known=open_)
+
+
+@needs_it
+@pytest.mark.oracle
+@pytest.mark.parametrize("norm", NORMS)
+def test_it_certifies_what_crown_certifies(
+    norm: Norm, digits: DataSet, digits_net: nn.Sequential
+) -> None:
+    net = digits_net.float()
+    threat = Threat(norm=norm, eps={"linf": 0.02, "l2": 0.1, "l1": 0.3}[norm])
+    x, y = digits.x_test[:120], digits.y_test[:120]
+    evidence = judged(Lirpa(), net, x, y, threat)
+    layers = read_layers(net.double(), digits.shape)
+    ball = ball_of(to_vectors(layers, x.double()), threat, box=norm == "linf")
+    expected = margins(relax(layers, ball, "crown"), y).amin(1)
+    clear = expected.abs() > 1e-4
+    assert torch.equal((evidence.low > 0)[clear], (expected > 0)[clear])
+    assert set(evidence.low.tolist()) == {0.0, threat.eps}
+    assert evidence.outcome[0].startswith("done")
+
+
+@needs_it
+@pytest.mark.oracle
+@pytest.mark.parametrize("bound", ["IBP", "CROWN-IBP", "CROWN", "CROWN-Optimized"])
+def test_its_bounds_run_batch_after_batch_and_none_certifies_a_wrong_class(
+    bound: str, digits: DataSet, digits_net: nn.Sequential
+) -> None:
+    x = digits.x_test[:6]
+    y = digits_net.float()(x).argmax(1)
+    y[2] = (y[2] + 1) % 10
+    threat = Threat(norm="linf", eps=1e-4)
+    evaluator = Lirpa(bound=bound, batch=4)  # type: ignore[arg-type]
+    low = judged(evaluator, digits_net.float(), x, y, threat).low
+    assert low[2] == 0
+    assert (low[[0, 1, 3]] == threat.eps).all()
+
+
+@needs_it
+def test_a_network_that_it_cannot_trace_is_an_outcome(digits: DataSet) -> None:
+    class Odd(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.fft.rfft(x.flatten(1)).real[:, :10].to(x.dtype)
+
+    evidence = judged(Lirpa(), Odd(), digits.x_test[:3], digits.y_test[:3],
+                      Threat(norm="linf", eps=0.1))  # fmt: skip
+    assert (evidence.low == 0).all()
+    assert all(outcome.startswith("not traced: ") for outcome in evidence.outcome)
+
+
+@needs_it
+def test_networks_that_the_other_evaluators_refuse_are_bounded(digits: DataSet) -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.Sigmoid(), nn.Linear(8, 10))
+    x = digits.x_test[:10]
+    y = net(x).argmax(1)
+    assert Lirpa().refusal(net, Threat(norm="linf", eps=0.1)) is None
+    found = judged(Lirpa(), net.requires_grad_(False), x, y, Threat(norm="linf", eps=1e-4))
+    assert (found.low > 0).all()
+
+
+def test_without_the_library_its_column_is_a_dash_with_the_way_to_install_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr("evaluators._auto_lirpa.version", missing)
+    status = main(["run", "--methods", "plain", "--epochs", "1", "--points", "20", "--eval",
+                   "pgd,lirpa", "--engine", "inline", "--out", str(tmp_path)])  # fmt: skip
+    assert status == 0
+    (row,) = json.loads((tmp_path / "leaderboard.json").read_text())
+    assert row["refusals"] == {"lirpa": HINT}
+    table = (tmp_path / "leaderboard.md").read_text()
+    assert "– [1]" in table
+    assert "pip install --no-deps auto-LiRPA" in table
+
+
+def test_old_names_are_given_back_to_old_releases_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("evaluators._auto_lirpa.version", lambda _: "0.7.0")
+    monkeypatch.setattr("evaluators._auto_lirpa.import_module", lambda _: np)
+    monkeypatch.delitem(sys.modules, "numpy.lib.arraysetops", raising=False)
+    assert auto_lirpa() is np
+    assert "numpy.lib.arraysetops" not in sys.modules
+
+
+def test_settings_out_of_range_are_refused() -> None:
+    with pytest.raises(InputError, match=r"lirpa\.batch must be at least 1, got 0"):
+        Lirpa(batch=0)
