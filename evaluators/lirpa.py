@@ -71,34 +71,45 @@ class Lirpa:
         rows = known.straddles(threat.eps).nonzero().squeeze(1)
         low = torch.zeros(len(x), dtype=torch.float64, device=x.device)
         outcome = ["skipped: already decided"] * len(x)
-        exact_net = in_float64(net)
+        both = (in_float64(net), net)
         for part in rows.split(self.batch):
-            least, problem = self._least_margins(exact_net, x[part].double(), y[part], threat)
+            least, problem = self._least_margins(both, x[part], y[part], threat)
             low[part[least > 0]] = threat.eps
             for row in part.tolist():
                 outcome[row] = problem or ("done" if low[row] > 0 else "done: nothing new proven")
         return Evidence(low=low, witness=torch.full_like(x, torch.nan), outcome=outcome)
 
     def _least_margins(
-        self, exact_net: nn.Module, x: Tensor, y: Tensor, threat: Threat
+        self, both: tuple[nn.Module, nn.Module], x: Tensor, y: Tensor, threat: Threat
     ) -> tuple[Tensor, str]:
-        """Each input's smallest bound, less the margin; or -inf, and why nothing is traced."""
+        """Each input's smallest bound, less the margin; or -inf, and why there is none.
+
+        In float64, or where the library cannot do that, in float32.
+        """
+        exact, quick = both
+        problem = ""
+        for net, inputs, margin in ((exact, x.double(), MARGIN), (quick, x, FLOAT32_MARGIN)):
+            try:
+                bound = self._bounded(net, inputs, y, threat).double()
+                return bound - margin * _size(exact, x), ""
+            except Exception as error:  # the library raises whatever it runs into
+                if "memory" in str(error):
+                    raise
+                problem = f"no bound: {type(error).__name__}: " + str(error).partition("\n")[0]
+        return torch.full_like(x.flatten(1)[:, 0], -torch.inf, dtype=torch.float64), problem
+
+    def _bounded(self, net: nn.Module, x: Tensor, y: Tensor, threat: Threat) -> Float[Tensor, " n"]:
+        """The library's smallest lower bound of each input."""
         library = auto_lirpa()
         with _quiet():
-            try:
-                # A module of its own for every batch: CROWN-Optimized spoils it for later ones.
-                bounded = library.BoundedModule(exact_net, x[:1], device=x.device)
-            except Exception as error:
-                reason = str(error).partition("\n")[0]
-                return torch.full_like(x.flatten(1)[:, 0], -torch.inf), f"not traced: {reason}"
-            logits = exact_net(x)
+            # A module of its own for every batch: CROWN-Optimized spoils it for later ones.
+            bounded = library.BoundedModule(net, x[:1], device=x.device)
             found, _ = bounded.compute_bounds(
-                x=(self._inputs(library, x, threat),), C=_specification(y, logits),
+                x=(self._inputs(library, x, threat),), C=_specification(y, net(x)),
                 method=self.bound, bound_upper=False,
             )  # fmt: skip
-        margin = MARGIN if found.dtype == torch.float64 else FLOAT32_MARGIN
-        least: Tensor = found.detach().double().amin(1) - margin * logits.abs().amax(1).clamp_min(1)
-        return least, ""
+        least: Tensor = found.detach().amin(1)
+        return least
 
     def _inputs(self, library: ModuleType, x: Tensor, threat: Threat) -> Tensor:
         low, high = (x - threat.eps), (x + threat.eps)
@@ -110,6 +121,12 @@ class Lirpa:
         )
         inputs: Tensor = library.BoundedTensor(x, ball)
         return inputs
+
+
+def _size(exact_net: nn.Module, x: Tensor) -> Float[Tensor, " n"]:
+    """The largest logit of each input, at least 1."""
+    size: Tensor = exact_net(x.double()).abs().amax(1).clamp_min(1)
+    return size
 
 
 def _specification(y: Tensor, logits: Tensor) -> Float[Tensor, "n k1 k"]:

@@ -69,7 +69,8 @@ def test_chaos_ends_with_the_undisturbed_leaderboard(
     def start(out: Path) -> "subprocess.Popen[str]":
         command = [sys.executable, "-m", "bench", "run", "--methods", "plain", "--seeds", seeds,
                    "--epochs", "4", "--points", str(10 * SHARDS), "--plugin", plugin,
-                   "--workers", "2", "--engine", engine, "--out", str(out)]  # fmt: skip
+                   "--eval", "pgd,region,slow", "--workers", "2", "--engine", engine,
+                   "--out", str(out)]  # fmt: skip
         return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     chaos, calm = tmp_path / "chaos", tmp_path / "calm"

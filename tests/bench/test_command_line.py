@@ -21,9 +21,9 @@ from tests.outputs import stored_jobs
 
 QUICK = (
     "--engine", "inline", "--epochs", "2", "--points", "60", "--set", "pgd.steps=5",
-    "--set", "pgd.restarts=1",
+    "--set", "pgd.restarts=1", "--eval", "pgd,region",
 )  # fmt: skip
-BOTH = ("run", "--methods", "plain,at", "--eval", "pgd", *QUICK, "--set", "at.steps=2")
+BOTH = ("run", "--methods", "plain,at", *QUICK, "--eval", "pgd", "--set", "at.steps=2")
 Write = Callable[[str, str], Path]
 
 
@@ -142,7 +142,7 @@ def test_help_explains_itself(command: list[str], capsys: pytest.CaptureFixture[
 
 RUN = ("run", "--methods", "plain")
 WRONG = [
-    (("run",), "--methods expects one or more of at, mmr"),
+    (("run",), "--methods expects one or more of at, kw, mmr"),
     (("run", "--methods", "plian"), "did you mean 'plain'"),
     (("run", "--methods", "plain,,at"), "between commas"),
     ((*RUN, "--eval", "pgdd"), "did you mean 'pgd'"),

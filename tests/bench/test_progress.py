@@ -106,7 +106,7 @@ def test_elsewhere_every_job_is_a_line(files: RunFiles, capsys: pytest.CaptureFi
     ]
 
 
-QUICK = ("--engine", "inline", "--epochs", "1", "--points", "40")
+QUICK = ("--engine", "inline", "--epochs", "1", "--points", "40", "--eval", "pgd,region")
 
 
 def test_a_dry_run_counts_expects_and_writes_nothing(

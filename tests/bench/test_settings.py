@@ -6,28 +6,28 @@ from bench.discovery import Catalogue, discover
 from bench.settings import Training, parse_overrides, parse_value
 from relu.names import InputError
 
-CHOSEN = {"method": ("at", "plain", "kw"), "evaluator": ("pgd", "kw")}
+CHOSEN = {"method": ("at", "plain", "twin"), "evaluator": ("pgd", "twin")}
 
 
 @pytest.fixture(scope="module")
 def twins(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
-    """A method and an evaluator that share the name kw and the field box."""
+    """A method and an evaluator that share the name twin and the field box."""
     folder = tmp_path_factory.mktemp("plugins")
-    path = folder / "kw.py"
+    path = folder / "twin.py"
     path.write_text("""
 from dataclasses import dataclass
 from typing import ClassVar
 
 @dataclass(frozen=True, kw_only=True)
-class KwTraining:
-    label: ClassVar[str] = "KW"
+class TwinTraining:
+    label: ClassVar[str] = "Twin"
     box: bool = True
     start: float | None = None
     def loss(self, net, x, y, *, threat, progress): ...
 
 @dataclass(frozen=True, kw_only=True)
-class KwBound:
-    label: ClassVar[str] = "KW bound"
+class TwinBound:
+    label: ClassVar[str] = "Twin bound"
     resource: ClassVar[str] = "gpu"
     box: bool = True
     rounds: int = 3
@@ -59,14 +59,14 @@ def test_texts_that_do_not_fit_are_refused(text: str, hint: object) -> None:
 
 def test_names_and_prefixes_find_their_field(twins: Catalogue) -> None:
     overrides = parse_overrides(
-        ["at.steps=7", "methods.kw.box=no", "evaluators.kw.box=yes", "kw.rounds=5", "kw.start=none",
+        ["at.steps=7", "methods.twin.box=no", "evaluators.twin.box=yes", "twin.rounds=5", "twin.start=none",
          "PGD.restarts=4", "train.lr=1e-4", "at.steps = 9"],
         twins, CHOSEN,
     )  # fmt: skip
     assert overrides == {
         ("method", "at"): {"steps": 9},
-        ("method", "kw"): {"box": False, "start": None},
-        ("evaluator", "kw"): {"box": True, "rounds": 5},
+        ("method", "twin"): {"box": False, "start": None},
+        ("evaluator", "twin"): {"box": True, "rounds": 5},
         ("evaluator", "pgd"): {"restarts": 4},
         ("train", ""): {"lr": 1e-4},
     }
@@ -76,7 +76,7 @@ def test_names_and_prefixes_find_their_field(twins: Catalogue) -> None:
     ("assignment", "complaint"),
     [
         ("at.stps=7", "at has no field 'stps': valid are steps, share; did you mean 'steps'"),
-        ("kw.box=no", "say methods.kw.box or evaluators.kw.box"),
+        ("twin.box=no", "say methods.twin.box or evaluators.twin.box"),
         ("mr.weight=1", "no method or evaluator is called 'mr'"),
         ("plain.x=1", "plain has no field 'x': valid are none at all"),
         ("steps=7", "expects name.field=value"),
@@ -94,6 +94,12 @@ def test_wrong_assignments_are_answered_in_one_line(
     with pytest.raises(InputError, match=complaint) as caught:
         parse_overrides([assignment], twins, CHOSEN)
     assert "\n" not in str(caught.value)
+
+
+def test_a_field_of_both_is_that_of_the_one_that_runs(twins: Catalogue) -> None:
+    for kind, other in (("method", "evaluator"), ("evaluator", "method")):
+        found = parse_overrides(["twin.box=no"], twins, {kind: ("twin",), other: ()})
+        assert found == {(kind, "twin"): {"box": False}}
 
 
 def test_settings_of_what_does_not_run_are_refused(twins: Catalogue) -> None:

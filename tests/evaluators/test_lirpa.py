@@ -81,7 +81,7 @@ def test_a_network_that_it_cannot_trace_is_an_outcome(digits: DataSet) -> None:
     evidence = judged(Lirpa(), Odd(), digits.x_test[:3], digits.y_test[:3],
                       Threat(norm="linf", eps=0.1))  # fmt: skip
     assert (evidence.low == 0).all()
-    assert all(outcome.startswith("not traced: ") for outcome in evidence.outcome)
+    assert all(outcome.startswith("no bound: ") for outcome in evidence.outcome)
 
 
 @needs_it

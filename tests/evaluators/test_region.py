@@ -122,7 +122,8 @@ def test_their_cells_are_a_dash_with_a_footnote_and_mmr_says_why_it_cannot_train
         soft = {**ARCHITECTURES, "soft": ("sigmoids", sigmoids)}
         monkeypatch.setattr(module, "ARCHITECTURES", soft)
     status = main(["run", "--methods", "plain,mmr", "--arch", "soft", "--epochs", "1", "--points",
-                   "10", "--engine", "inline", "--out", str(tmp_path)])  # fmt: skip
+                   "10", "--eval", "pgd,region", "--engine", "inline",
+                   "--out", str(tmp_path)])  # fmt: skip
     plain, mmr = json.loads((tmp_path / "leaderboard.json").read_text())
     table = (tmp_path / "leaderboard.md").read_text()
     assert status == 1
