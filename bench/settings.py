@@ -75,7 +75,8 @@ def _target(
     with_field = [p for p in found if field in field_types(p.cls)]
     with_field = [p for p in with_field if p.name in chosen[p.kind]] or with_field
     if not with_field:
-        _require_field(found[0].name, field, [f for p in found for f in field_types(p.cls)])
+        fields = dict.fromkeys(f for p in found for f in field_types(p.cls))
+        _require_field(found[0].name, field, list(fields))
     if len(with_field) > 1:
         raise InputError(
             f"{name}.{field} is a field of a method and of an evaluator: "

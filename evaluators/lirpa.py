@@ -1,4 +1,4 @@
-"""A second opinion: certificates at eps from the auto_LiRPA library [XSZWCHKLH20]."""
+"""A second opinion: certificates at eps from the auto_LiRPA library [XSZW20]."""
 
 import contextlib
 import io

@@ -18,7 +18,7 @@ from relu.threat import Threat
 
 @dataclass(frozen=True, kw_only=True)
 class Kw:
-    """Cross-entropy of the worst logits that the dual bound leaves possible [WK18, eq. 15].
+    """Cross-entropy of the worst logits that the dual bound leaves possible [WK18, Theorem 2].
 
     They are 0 for the label and minus the lower bound of f_y - f_s for every other class s, over
     the ball of a radius that rises linearly from start * eps to eps within the first `ramp` of the

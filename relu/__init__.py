@@ -18,4 +18,14 @@ Bibliography, cited in brackets throughout:
            Programming. ICLR 2019.
 [WK18]     Wong, Kolter: Provable Defenses against Adversarial Examples via the Convex Outer
            Adversarial Polytope. ICML 2018.
+[WSMK18]   Wong, Schmidt, Metzen, Kolter: Scaling Provable Adversarial Defenses. NeurIPS 2018.
+[WZCS18]   Weng, Zhang, Chen, Song, Hsieh, Boning, Dhillon, Daniel: Towards Fast Computation of
+           Certified Robustness for ReLU Networks (Fast-Lin). ICML 2018.
+[XSZW20]   Xu, Shi, Zhang, Wang, Chang, Huang, Kailkhura, Lin, Hsieh: Automatic Perturbation
+           Analysis for Scalable Certified Robustness and Beyond (auto_LiRPA). NeurIPS 2020.
+[XZWJ21]   Xu, Zhang, Wang, Wang, Jana, Lin, Hsieh: Fast and Complete: Enabling Complete Neural
+           Network Verification with Rapid and Massively Parallel Incomplete Verifiers
+           (alpha-CROWN). ICLR 2021.
+[ZWCHD18]  Zhang, Weng, Chen, Hsieh, Daniel: Efficient Neural Network Robustness Certification with
+           General Activation Functions (CROWN). NeurIPS 2018.
 """

@@ -1,7 +1,7 @@
 """CROWN, and alpha-CROWN: lower lines chosen by area, or by ascent on the bound itself.
 
 A unit that may switch can have any lower slope in [0, 1]. CROWN takes 0 or 1 [ZWCHD18];
-alpha-CROWN [XZWJLKKH21] improves them by gradient ascent, here for each rival class apart and
+alpha-CROWN [XZWJ21] improves them by gradient ascent, here for each rival class apart and
 with the bounds of hidden units as they are. Whatever slopes come out, the bound holds.
 """
 

@@ -7,7 +7,7 @@ coefficients on the outputs of hidden layer l, it falls at most by
 
     A^(l-1) = (lower A^(l) where A^(l) > 0, upper A^(l) elsewhere) W^(l),
 
-the generalisation of [WK18, eq. 7-11] to lines that are not parallel [ZWCHD18, Theorem 3.2].
+the generalisation of [WK18, Theorem 1] to lines that are not parallel [ZWCHD18, Theorem 3.2].
 Where they are, rises and falls share their coefficients.
 """
 

@@ -59,7 +59,8 @@ def test_texts_that_do_not_fit_are_refused(text: str, hint: object) -> None:
 
 def test_names_and_prefixes_find_their_field(twins: Catalogue) -> None:
     overrides = parse_overrides(
-        ["at.steps=7", "methods.twin.box=no", "evaluators.twin.box=yes", "twin.rounds=5", "twin.start=none",
+        ["at.steps=7", "methods.twin.box=no", "evaluators.twin.box=yes", "twin.rounds=5",
+         "twin.start=none",
          "PGD.restarts=4", "train.lr=1e-4", "at.steps = 9"],
         twins, CHOSEN,
     )  # fmt: skip
