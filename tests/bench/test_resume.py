@@ -63,16 +63,17 @@ def test_a_run_killed_inside_an_evaluation_goes_on_where_it_was(
     log = tmp_path / "calls"
     plugin = str(plugin_file("deadly", evaluator(DEADLY.format(log=str(log)))))
     out, undisturbed = tmp_path / "killed", tmp_path / "undisturbed"
-    killed = bench(out, "--plugin", plugin)
+    asked = ("--plugin", plugin, "--eval", "pgd,region,deadly")
+    killed = bench(out, *asked)
     assert killed.returncode == -signal.SIGKILL
     assert not (out / "leaderboard.json").exists()
     finished = {p.name for p in (out / "evidence").iterdir()}
     assert len(finished) == 2 + 3  # pgd's and region's only shards and three of deadly's six
-    resumed = bench(out, "--plugin", plugin)
+    resumed = bench(out, *asked)
     assert resumed.returncode == 0, resumed.stderr
     assert log.read_text().count("call") == 4 + 3  # the fourth again, the fifth, the sixth
     assert stored_jobs(resumed.stderr) == 2 + 5
-    whole = bench(undisturbed, "--plugin", plugin)
+    whole = bench(undisturbed, *asked)
     assert whole.returncode == 0, whole.stderr
     for name in ("leaderboard.md", "leaderboard.csv", "leaderboard.json"):
         assert (out / name).read_bytes() == (undisturbed / name).read_bytes()
@@ -157,14 +158,15 @@ def test_an_evaluator_that_failed_once_leaves_no_trace_in_later_results(
 ) -> None:
     body = "if os.environ.get('FLAKY'): raise RuntimeError; \n        witness[:5] = 1 - x[:5]"
     plugin = plugin_file("flaky", evaluator(body).replace("[int] = 50", "[int] = 1"))
+    asked = ("--eval", "pgd,region,flaky")
     monkeypatch.setenv("FLAKY", "1")
-    assert end(plugin).status == 1
+    assert end(plugin, *asked).status == 1
     monkeypatch.delenv("FLAKY")
-    assert end(plugin).status == 0
+    assert end(plugin, *asked).status == 0
     settings = [json.loads(p.read_text()) for p in (tmp_path / "out").rglob("settings.json")]
     (pgd,) = [s for s in settings if s["settings"].get("evaluator") == "pgd"]
     assert len(pgd["inputs"]["heard"]) == 6
-    assert stored_jobs(end(plugin).err) == 10
+    assert stored_jobs(end(plugin, *asked).err) == 10
 
 
 def test_evidence_about_a_network_that_was_lost_is_not_believed_of_another(
