@@ -1,6 +1,7 @@
 """A second opinion: certificates at eps from the auto_LiRPA library [XSZW20]."""
 
 import contextlib
+import copy
 import io
 import logging
 import warnings
@@ -22,8 +23,8 @@ from relu.witness import in_float64
 
 Bound = Literal["IBP", "CROWN-IBP", "CROWN", "CROWN-Optimized"]
 P = {"linf": float("inf"), "l2": 2.0, "l1": 1.0}
-# A bound must exceed this part of the largest logit (or of 1), for rounding's sake: in float64, and
-# where the library falls back to float32.
+# A bound must exceed this part of the largest sum of absolute values that the network forms at the
+# input, for rounding's sake: in float64, and where the library falls back to float32.
 MARGIN, FLOAT32_MARGIN = 1e-6, 1e-3
 
 
@@ -57,6 +58,8 @@ class Lirpa:
             auto_lirpa()
         except ImportError:
             return HINT
+        except Exception as error:
+            return f"auto_LiRPA does not import: {type(error).__name__}: {error}"
         return None
 
     def judge(
@@ -71,7 +74,8 @@ class Lirpa:
         rows = known.straddles(threat.eps).nonzero().squeeze(1)
         low = torch.zeros(len(x), dtype=torch.float64, device=x.device)
         outcome = ["skipped: already decided"] * len(x)
-        both = (in_float64(net), net)
+        exact = in_float64(net)
+        both = (exact, copy.deepcopy(exact).float())  # of its own, as the library leaves traces
         for part in rows.split(self.batch):
             least, problem = self._least_margins(both, x[part], y[part], threat)
             low[part[least > 0]] = threat.eps
@@ -124,9 +128,26 @@ class Lirpa:
 
 
 def _size(exact_net: nn.Module, x: Tensor) -> Float[Tensor, " n"]:
-    """The largest logit of each input, at least 1."""
-    size: Tensor = exact_net(x.double()).abs().amax(1).clamp_min(1)
-    return size
+    """The largest sum of absolute values that any layer forms for each input, at least 1."""
+    sizes = [torch.ones_like(x.flatten(1)[:, 0], dtype=torch.float64)]
+
+    def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        values = output.abs()
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            twin = copy.deepcopy(module)
+            for parameter in twin.parameters():
+                parameter.data.abs_()
+            values = twin.forward(inputs[0].abs())
+        sizes.append(values.flatten(1).amax(1))
+
+    hooks = [leaf.register_forward_hook(note) for leaf in exact_net.modules()
+             if not list(leaf.children())]  # fmt: skip
+    try:
+        exact_net(x.double())
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return torch.stack(sizes).amax(0)
 
 
 def _specification(y: Tensor, logits: Tensor) -> Float[Tensor, "n k1 k"]:
@@ -137,8 +158,13 @@ def _specification(y: Tensor, logits: Tensor) -> Float[Tensor, "n k1 k"]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what the library prints and warns about."""
-    logging.getLogger("auto_LiRPA").setLevel(logging.ERROR)
+    """Without what the library prints, logs and warns about."""
+    logger = logging.getLogger("auto_LiRPA")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
     with warnings.catch_warnings(record=True), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
-        yield
+        try:
+            yield
+        finally:
+            logger.setLevel(level)

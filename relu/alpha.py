@@ -82,7 +82,7 @@ def _ascended(relaxed: Relaxed, y: Tensor, iterations: int) -> Tensor:
 def _with_slopes(relaxed: Relaxed, slopes: Sequence[Tensor]) -> Relaxed:
     """The relaxation with these lower slopes of units that may switch, class by class."""
     lines = [
-        _tilted(old, slope, z, crossing(low, high))
+        _tilted(old, slope, z, crossing(low, high), relaxed.unit)
         for old, slope, z, (low, high) in zip(
             relaxed.lines, slopes, relaxed.reference, relaxed.bounds, strict=False
         )
@@ -90,9 +90,9 @@ def _with_slopes(relaxed: Relaxed, slopes: Sequence[Tensor]) -> Relaxed:
     return replace(relaxed, lines=tuple(lines))
 
 
-def _tilted(lines: Lines, slope: Tensor, z: Tensor, open_: Tensor) -> Lines:
+def _tilted(lines: Lines, slope: Tensor, z: Tensor, open_: Tensor, unit: float) -> Lines:
     """Lines with other lower slopes, seen from the same place: what the unit gives at z."""
     old = lines.lower.unsqueeze(1)
     lower = torch.where(open_.unsqueeze(1), slope, old)
     below = lines.below.unsqueeze(1) + (old - lower) * z.unsqueeze(1)
-    return replace(lines, lower=lower, below=below)
+    return replace(lines, lower=lower, below=below + unit * below.abs())

@@ -53,6 +53,8 @@ class Room:
         Never less than that; more only for l2 and l1 inside a box, by what a few steps of an
         iteration leave.
         """
+        if not rows.shape[-1]:  # a unit may see nothing but padding
+            return rows.new_zeros(rows.shape[:-1])
         if self.even:
             return dual_length(rows, self.q) * self.eps.unsqueeze(1)
         if self.q == 1:
@@ -89,6 +91,7 @@ def ball_of(
         return Ball(x, Room(threat.q, eps, up, down, even=True))
     low, high = threat.box
     down, up = (x - low).minimum(down), (high - x).minimum(up)
+    assert not ((down < 0) | (up < 0)).any(), "inputs must lie in the box"
     if threat.norm == "linf":
         x, up = x + (up - down) / 2, (up + down) / 2
         down = up
@@ -112,7 +115,8 @@ def _fall_l2(size: Tensor, room: Tensor, eps: Tensor) -> Tensor:
             left = eps.square().unsqueeze(-1) - steps.minimum(rooms).sum(-1, keepdim=True)
             tau += torch.where(slope > 0, left.clamp_min(0) / slope, 0.0)
         t = tau.sqrt()
-        clipped = ~(slope > 0)  # the corner of the rooms is inside the ball
+        clipped = ~(slope > 0) | ~t.isfinite()  # the corner of the rooms is inside the ball
+        t = torch.where(clipped, 1.0, t)
     d = torch.where(clipped, room, (size * t).minimum(room))
     spare = eps.square() - d.square().sum(-1)
     bonus = torch.where(clipped.squeeze(-1), 0.0, spare / (2 * t.squeeze(-1)))

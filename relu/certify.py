@@ -10,13 +10,16 @@ from relu.layers import Layer, read_layers, to_vectors
 from relu.threat import Threat
 from relu.witness import in_float64
 
-SCREEN = 1e-2  # an input whose smallest margin is that negative in float32 is not tried in float64
+# An input whose smallest margin in float32 is below minus this part of its largest logit (or of 1)
+# is not tried in float64.
+SCREEN = 1e-2
+LEAST = 1e-200  # a margin must exceed this: rounding is bounded, underflow is not
 SHARES = (1.0, 0.99, 0.9)  # of what float32 gained, tried in float64 one after the other
 
 
 Prover = Callable[[tuple[Layer, ...], Tensor, Tensor, Tensor], Tensor]
-"""prove(layers, x, y, eps): lower bounds, per input, of the smallest margin over its ball; x and
-eps in the layers' precision"""
+"""prove(layers, x, y, eps): lower bounds, per input, of the smallest margin over its ball; x in the
+layers' precision, eps in float64"""
 
 
 @torch.no_grad()
@@ -25,12 +28,12 @@ def certified(
     threat: Threat, low: Float[Tensor, " n"], high: Float[Tensor, " n"], halvings: int,
     search: Prover | None = None,
 ) -> Float[Tensor, " n"]:  # fmt: skip
-    """Radii at which `prove` finds a positive margin in float64; 0 where it finds none.
+    """Radii at which a margin was found to be positive in float64; 0 where there are none.
 
     First the threat's eps is asked about, then the radius: bisection in float32 between what is
     proven and `high`, so many times, whose result counts only once float64 has confirmed that
     very radius. low, high: what is known of each radius; only what is above low is looked for.
-    search: what is asked during the bisection, where `prove` would be too dear.
+    search: what is asked about the radius, where `prove` would be too dear.
     """
     question = _Question(net, x, y, prove)
     eps = torch.full_like(low, threat.eps)
@@ -54,20 +57,22 @@ class _Question:
         self.quick, self.exact = (read_layers(some, shape) for some in (net, in_float64(net)))
         self.x, self.exact_x = to_vectors(self.quick, x), to_vectors(self.exact, x.double())
         self.y, self.prove = y, prove
+        self.screen = -SCREEN * net(x).abs().amax(1).clamp_min(1)
 
     def likely(self, which: Tensor, eps: Tensor) -> Tensor:
         """The smallest margins, as float32 sees them."""
-        return self.prove(self.quick, self.x[which], self.y[which], eps)
+        margin: Tensor = self.prove(self.quick, self.x[which], self.y[which], eps)
+        return margin
 
     def holds(self, which: Tensor, eps: Tensor) -> Tensor:
         """Which are certified."""
         if not len(which):
-            return which > 0
-        good = self.likely(which, eps) > -SCREEN
+            return torch.zeros_like(which, dtype=torch.bool)
+        good: Tensor = self.likely(which, eps) > self.screen[which]
         if good.any():
             rows = which[good]
             margin = self.prove(self.exact, self.exact_x[rows], self.y[rows], eps[good])
-            good[good.clone()] = margin > 0
+            good[good.clone()] = margin > LEAST
         return good
 
 

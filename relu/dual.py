@@ -87,7 +87,8 @@ def relax(
     In float64 all bounds are moved outwards by what rounding may have done to them. With
     s = |W| (the most that |g| can be, plus that of the reference) + |b|, what is computed of a
     unit's reference, or of a row times it, is off by at most gamma s per coefficient: lines are
-    that much further apart, and so are bounds. Sums of positive terms are increased by gamma.
+    that much further apart, and so are bounds. What a sum over units loses is increased by gamma
+    term by term, and what a row loses by gamma as a whole.
     """
     unit = gamma(layers, ball.center.shape[1]) if ball.center.dtype == torch.float64 else 0.0
     found = Relaxed(layers, ball, unit, (), (), (), (), ball.center[:, :0])
@@ -104,7 +105,7 @@ def relax(
             low, high = z - falls, z + falls
         else:
             low, high = _bounds(found, z, error, every)
-        lines, given = lines_of(z, low, high, relaxation, slack=error)
+        lines, given = lines_of(z, low, high, relaxation, slack=error, unit=unit)
         most = high.clamp_min(0).maximum((lines.lower * low).abs())
         found = replace(
             found, low=(*found.low, low), high=(*found.high, high), lines=(*found.lines, lines),
@@ -118,14 +119,14 @@ def margins(relaxed: Relaxed, y: Int[Tensor, " n"]) -> Float[Tensor, "n k1"]:
     """Lower bounds of f_y - f_s over the ball, for all classes s but y in order. Differentiable."""
     rows, top = logit_rows(relaxed.layers, y), len(relaxed.layers) - 1
     widest = max(relaxed.ball.center.shape[1], *(layer.size for layer in relaxed.layers))
-    falls = []
+    falls = [rows.new_zeros(0, rows.shape[1])]
     for part in groups(len(y), at_once(y.device) // (rows.shape[1] * widest)):
         steps = steps_below(relaxed.layers, relaxed.lines, top, part)
         falls.append(fall(rows[part], steps, relaxed.ball.room.at(part)))
     error = relaxed.rounding.gather(1, y.unsqueeze(1)) + relaxed.rounding.gather(
         1, others(y, relaxed.rounding.shape[1])
     )
-    return gaps(relaxed.reference[-1], y) - torch.cat(falls) * (1 + relaxed.unit) - error
+    return gaps(relaxed.reference[-1], y) - _more(torch.cat(falls), relaxed.unit) - error
 
 
 def _projectable(below: Relaxed, layer: Layer, projection: Projection) -> bool:
@@ -146,7 +147,7 @@ def _bounds(below: Relaxed, z: Tensor, error: Tensor, every: bool) -> tuple[Tens
     """Bounds of the next layer, whose reference is z; with gradients for those that may switch."""
     room, layer = below.ball.room, below.layers[len(below.lines)]
     if not below.lines and room.symmetric:
-        falls = _first_falls(layer, room) * (1 + below.unit) + error
+        falls = _more(_first_falls(layer, room), below.unit) + error
         return z - falls, z + falls
     with torch.no_grad():
         low, high = _intervals(below, z)
@@ -156,14 +157,19 @@ def _bounds(below: Relaxed, z: Tensor, error: Tensor, every: bool) -> tuple[Tens
     many = isinstance(layer, Conv) and int(wanted.sum()) > FEW * wanted.numel()
     with torch.set_grad_enabled(with_gradients and many):
         falls, rises = (_all_units if many else _wanted_units)(below, wanted)
-        low = torch.where(wanted, z - falls * (1 + below.unit) - error, low)
-        high = torch.where(wanted, z + rises * (1 + below.unit) + error, high)
-    if with_gradients and not many:  # for training, where rounding does not matter
-        which, unit = crossing(low, high).nonzero().unbind(1)
-        falls, rises = _some_units(below, which, unit)
-        low = low.index_put((which, unit), z[which, unit] - falls)
-        high = high.index_put((which, unit), z[which, unit] + rises)
+        low = torch.where(wanted, z - _more(falls, below.unit) - error, low)
+        high = torch.where(wanted, z + _more(rises, below.unit) + error, high)
+    if with_gradients and not many:
+        places = crossing(low, high).nonzero().unbind(1)
+        falls, rises = _some_units(below, *places)
+        low = low.index_put(places, (z - error)[places] - _more(falls, below.unit))
+        high = high.index_put(places, (z + error)[places] + _more(rises, below.unit))
     return low, high
+
+
+def _more(lost: Tensor, unit: float) -> Tensor:
+    """What is lost, increased by the relative rounding error of sums."""
+    return lost + unit * lost.abs() if unit else lost
 
 
 def _first_falls(layer: Layer, room: Room) -> Tensor:

@@ -149,7 +149,7 @@ def conv_transposed(
     phased = total.transpose(2, 3)
     for i in range(shifts):
         for j in range(shifts):
-            phased[:, i : i + h, j : j + w] += parts[:, :, :, i, j]
+            phased[:, i : i + h, j : j + w].add_(parts[:, :, :, i, j])
     height, width = total.shape[1] * stride, total.shape[3] * stride
     images = total.view(m, height, width, c_in).permute(0, 3, 1, 2)
     unseen = [0, size[1] + padding - width, 0, size[0] + padding - height]

@@ -64,13 +64,13 @@ def crossing(low: Float[Tensor, "n size"], high: Float[Tensor, "n size"]) -> Boo
 
 def lines_of(
     z: Float[Tensor, "n size"], low: Float[Tensor, "n size"], high: Float[Tensor, "n size"],
-    relaxation: Relaxation, *, slack: Float[Tensor, "n size"] | float = 0.0,
+    relaxation: Relaxation, *, slack: Float[Tensor, "n size"] | float = 0.0, unit: float = 0.0,
 ) -> tuple[Lines, Float[Tensor, "n size"]]:  # fmt: skip
     """The lines, seen from the values z; and what the units give there, the middle of both lines.
 
     Slopes and offsets are rounded to the safe side. Lines of units that can be active are moved
-    apart by `slack`, for the rounding errors of everything that is computed from them.
-    Differentiable.
+    apart by `slack`, for the rounding errors of everything that is computed from them, and by
+    `unit` of their distance, for sums over units. Differentiable.
     """
     open_, safe = crossing(low, high), 1 + 8 * torch.finfo(z.dtype).eps
     width = torch.where(open_, high - low, 1.0)
@@ -82,5 +82,5 @@ def lines_of(
     else:
         lower = torch.where(open_, (high > -low).to(z.dtype), on)
         half = (upper * z + offset - lower * z) / 2
-    apart = half + slack * ~(high <= 0)
+    apart = half + unit * half.abs() + slack * ~(high <= 0)
     return Lines(lower, upper, apart, apart), lower * z + half

@@ -10,12 +10,13 @@ def gamma(layers: Sequence[Layer], d: int) -> float:
 
     It is relative to the same computation with the absolute values of all its terms: the standard
     forward error bound of sums of products, 8 u times the number of terms of each layer's longest
-    sums, u = 2^-53. The 8 leaves room for the few other operations on the way.
+    sums, u = 2^-53. The 8 leaves room for the few other operations on the way. Numbers so small
+    that they underflow are not covered.
     """
     return 8 * (d + sum(_terms(layer) for layer in layers)) * 2.0**-53
 
 
 def _terms(layer: Layer) -> int:
-    """The longest sum that a layer or its transpose forms."""
+    """The longest sum that a layer or its transpose forms, or that runs over its units."""
     weight = layer.weight
-    return max(weight[0].numel(), weight[:, 0].numel()) + 2
+    return max(weight[0].numel(), weight[:, 0].numel(), layer.size) + 2

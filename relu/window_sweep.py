@@ -23,7 +23,8 @@ def all_windows(
 
     Position by position, where the rows of many inputs are one matrix product.
     """
-    windows, found = windows_of(layers, top), []
+    windows, empty = windows_of(layers, top), room.eps.new_zeros(0, layers[top].size)
+    found = [[empty, empty]]
     for part in groups(len(room.eps), at_once(room.eps.device) // windows.kernels.numel()):
         cuts = _Cuts(windows, lines[:top], room, part)
         both = zip(*(cuts.position(p) for p in range(len(windows.pixels))), strict=True)

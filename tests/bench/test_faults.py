@@ -242,7 +242,8 @@ def test_the_main_job_on_a_dask_cluster_with_a_gpu_by_name(
     with LocalCluster(n_workers=2, processes=True, threads_per_worker=1, resources={"GPU": 1},
                       dashboard_address=None, memory_limit=None) as cluster:  # fmt: skip
         arguments = ["run", "--methods", "plain,at", "--set", "at.steps=1", "--epochs", "1",
-                     "--points", "40", "--plugin", plugin, "--eval", "pgd,region,other"]  # fmt: skip
+                     "--points", "40", "--plugin", plugin,
+                     "--eval", "pgd,region,other"]  # fmt: skip
         asked = ["--engine", "dask", "--address", cluster.scheduler_address]
         assert main([*arguments, *asked, "--out", str(tmp_path / "dask")]) == 0
         assert main([*arguments, *asked, "--out", str(tmp_path / "dask")]) == 0

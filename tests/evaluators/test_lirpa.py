@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import packaging.version
 import pytest
 import torch
 from torch import Tensor, nn
@@ -114,10 +115,27 @@ def test_without_the_library_its_column_is_a_dash_with_the_way_to_install_it(
 
 def test_old_names_are_given_back_to_old_releases_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("evaluators._auto_lirpa.version", lambda _: "0.7.0")
-    monkeypatch.setattr("evaluators._auto_lirpa.import_module", lambda _: np)
+    found = {"packaging.version": packaging.version}
+    monkeypatch.setattr("evaluators._auto_lirpa.import_module", lambda name: found.get(name, np))
     monkeypatch.delitem(sys.modules, "numpy.lib.arraysetops", raising=False)
     assert auto_lirpa() is np
     assert "numpy.lib.arraysetops" not in sys.modules
+
+
+@needs_it
+@pytest.mark.parametrize("bound", ["CROWN", "CROWN-Optimized"])
+def test_large_numbers_that_cancel_certify_nothing(bound: str) -> None:
+    # One affine map whose logits are differences of numbers a million times larger.
+    torch.manual_seed(0)
+    first, last = nn.Linear(4, 30), nn.Linear(30, 3)
+    first.bias.data += 1e6
+    last.weight.data[1:] = last.weight.data[0] + torch.randn(2, 30) * 1e-9
+    net = nn.Sequential(nn.Flatten(), first, nn.ReLU(), last).requires_grad_(False)
+    x = torch.rand(8, 4)
+    y = net.double()(x.double()).argmax(1)
+    evaluator = Lirpa(bound=bound)  # type: ignore[arg-type]
+    found = judged(evaluator, net.float(), x, y, Threat(norm="linf", eps=0.01))
+    assert not found.low.any()
 
 
 def test_settings_out_of_range_are_refused() -> None:

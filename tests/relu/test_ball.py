@@ -96,3 +96,16 @@ def test_a_pixel_at_the_edge_of_the_box_moves_inwards_only() -> None:
         most: Tensor = (rows @ ball.center.unsqueeze(2)).squeeze() + ball.room.rise(rows)
         assert torch.allclose(least, torch.tensor([[0.0, 0.8]]).double())
         assert torch.allclose(most, torch.tensor([[0.2, 1.0]]).double())
+
+
+def test_tiny_coefficients_have_gradients() -> None:
+    rows = torch.tensor([[[1.0, 1.0, 1e-21]]]).requires_grad_()
+    room = ball_of(torch.full((1, 3), 0.5), Threat(norm="l2", eps=0.8)).room
+    room.fall(rows).sum().backward()
+    assert rows.grad is not None
+    assert rows.grad.isfinite().all()
+
+
+def test_inputs_outside_the_box_are_our_own_mistake() -> None:
+    with pytest.raises(AssertionError, match="in the box"):
+        ball_of(torch.tensor([[1.5]]), Threat(norm="linf", eps=0.1))

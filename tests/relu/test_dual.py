@@ -350,3 +350,36 @@ def test_a_part_of_the_inputs_has_the_margins_of_the_whole() -> None:
     assert torch.allclose(margins(relaxed.at(slice(1, 3)), y[1:3]), margins(relaxed, y)[1:3])
     which = torch.tensor([3, 0])
     assert torch.allclose(margins(relaxed.at(which), y[which]), margins(relaxed, y)[which])
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding"), [(2, 2, 0), (3, 3, 2), (1, 1, 0), (2, 2, 3)]
+)
+def test_odd_convolutions_train_and_are_bounded(
+    kernel: int, stride: int, padding: int, norm: Norm
+) -> None:
+    # Kernel and stride may be equal, and some positions may see nothing but padding.
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv2d(1, 2, kernel, stride, padding), nn.ReLU(),
+        nn.Conv2d(2, 2, kernel, stride, padding), nn.ReLU(),
+        nn.Flatten(), nn.LazyLinear(3),
+    )  # fmt: skip
+    net(torch.rand(1, 1, 4, 4))
+    layers = read_layers(net, (1, 4, 4))
+    x, y = torch.rand(3, 1, 4, 4), torch.tensor([0, 1, 2])
+    for box in (True, False):
+        ball = ball_of(to_vectors(layers, x), Threat(norm=norm, eps=0.2), box=box)
+        for relaxation in ("kw", "crown"):
+            net.zero_grad()
+            margins(relax(layers, ball, relaxation), y).sum().backward()
+            assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
+        assert tightest_margins(layers, ball, y, iterations=2).isfinite().all()
+
+
+def test_no_inputs_have_no_margins() -> None:
+    layers, ball, y = problem(network("cnn_small", (1, 8, 8)), (1, 8, 8), "linf")
+    nobody = torch.tensor([], dtype=torch.long)
+    empty = Ball(ball.center[nobody], ball.room.at(nobody))
+    assert margins(relax(layers, empty, "kw"), y[nobody]).shape == (0, 9)
