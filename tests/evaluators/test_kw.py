@@ -50,7 +50,7 @@ def test_of_a_linear_classifier_they_find_the_radius(
 def test_radii_hold_at_eps_grow_with_halvings_and_shrink_without_the_box(
     norm: Norm, kind: type[Judge], digits: DataSet, digits_net: nn.Sequential
 ) -> None:
-    net = digits_net.float()
+    net = digits_net
     x, y = digits.x_test[:40], digits.y_test[:40]
     threat = Threat(norm=norm, eps={"linf": 0.02, "l2": 0.1, "l1": 0.3}[norm])
     at_eps = lows(kind(halvings=0), net, x, y, threat)
@@ -63,7 +63,7 @@ def test_radii_hold_at_eps_grow_with_halvings_and_shrink_without_the_box(
 
 
 def test_crown_certifies_what_kw_does_and_more(digits: DataSet, digits_net: nn.Sequential) -> None:
-    net, threat = digits_net.float(), Threat(norm="linf", eps=0.05)
+    net, threat = digits_net, Threat(norm="linf", eps=0.05)
     x, y = digits.x_test[:200], digits.y_test[:200]
     kw = lows(Kw(halvings=0), net, x, y, threat) > 0
     crown = lows(Crown(halvings=0, iterations=0), net, x, y, threat) > 0
@@ -75,7 +75,7 @@ def test_crown_certifies_what_kw_does_and_more(digits: DataSet, digits_net: nn.S
 
 
 def test_what_is_known_spares_the_work(digits: DataSet, digits_net: nn.Sequential) -> None:
-    net, threat = digits_net.float(), Threat(norm="linf", eps=0.02)
+    net, threat = digits_net, Threat(norm="linf", eps=0.02)
     x, y = digits.x_test[:4], digits.y_test[:4]
     known = Interval(
         low=torch.tensor([0.0, 0.02, 0.015, 0.0], dtype=torch.float64),

@@ -21,6 +21,7 @@ from relu.dual import margins, relax
 from relu.layers import read_layers, to_vectors
 from relu.names import InputError
 from relu.threat import NORMS, Norm, Threat
+from relu.witness import in_float64
 
 try:
     auto_lirpa()
@@ -44,11 +45,11 @@ def judged(evaluator: Lirpa, net: nn.Module, x: Tensor, y: Tensor, threat: Threa
 def test_it_certifies_what_crown_certifies(
     norm: Norm, digits: DataSet, digits_net: nn.Sequential
 ) -> None:
-    net = digits_net.float()
+    net = digits_net
     threat = Threat(norm=norm, eps={"linf": 0.02, "l2": 0.1, "l1": 0.3}[norm])
     x, y = digits.x_test[:120], digits.y_test[:120]
     evidence = judged(Lirpa(), net, x, y, threat)
-    layers = read_layers(net.double(), digits.shape)
+    layers = read_layers(in_float64(net), digits.shape)
     ball = ball_of(to_vectors(layers, x.double()), threat, box=norm == "linf")
     expected = margins(relax(layers, ball, "crown"), y).amin(1)
     clear = expected.abs() > 1e-4
@@ -64,11 +65,11 @@ def test_its_bounds_run_batch_after_batch_and_none_certifies_a_wrong_class(
     bound: str, digits: DataSet, digits_net: nn.Sequential
 ) -> None:
     x = digits.x_test[:6]
-    y = digits_net.float()(x).argmax(1)
+    y = digits_net(x).argmax(1)
     y[2] = (y[2] + 1) % 10
     threat = Threat(norm="linf", eps=1e-4)
     evaluator = Lirpa(bound=bound, batch=4)  # type: ignore[arg-type]
-    low = judged(evaluator, digits_net.float(), x, y, threat).low
+    low = judged(evaluator, digits_net, x, y, threat).low
     assert low[2] == 0
     assert (low[[0, 1, 3]] == threat.eps).all()
 

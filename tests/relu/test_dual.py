@@ -18,6 +18,7 @@ from relu.networks import build
 from relu.region import others
 from relu.relaxation import Relaxation
 from relu.threat import NORMS, Norm, Threat
+from relu.witness import in_float64
 from tests import oracles
 from tests.strategies import seeds, tiny_nets
 
@@ -239,7 +240,7 @@ def corners_and_points(ball: Ball, threat: Threat, i: int, count: int) -> Tensor
 @pytest.mark.parametrize("norm", NORMS)
 def test_points_of_certified_balls_keep_their_class(norm: Norm, digits_net: nn.Sequential) -> None:
     torch.manual_seed(0)
-    net = digits_net.double()
+    net = in_float64(digits_net)
     x = torch.rand(40, 1, 8, 8).double()
     y, layers = net(x).argmax(1), read_layers(net, (1, 8, 8))
     threat = Threat(norm=norm, eps={"linf": 0.02, "l2": 0.08, "l1": 0.3}[norm])
