@@ -1,5 +1,6 @@
 """Dual bounds beside convex_adversarial and auto_LiRPA: the same margins, how many times faster."""
 
+import copy
 import os
 import statistics
 import time
@@ -86,7 +87,8 @@ def lirpa(net: nn.Sequential, x: Tensor, y: Tensor) -> Tensor:
     rows = torch.eye(10)[y].unsqueeze(1) - torch.eye(10)[others(y, 10)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        bounded = library.BoundedModule(net, x[:1], device="cpu")
+        own = copy.deepcopy(net)  # whose parameters it asks gradients of
+        bounded = library.BoundedModule(own, x[:1], device="cpu")
         ball = library.perturbations.PerturbationLpNorm(norm=float("inf"), eps=LINF.eps)
         inputs = library.BoundedTensor(x, ball)
         found, _ = bounded.compute_bounds(x=(inputs,), C=rows, method="CROWN", bound_upper=False)
