@@ -35,60 +35,65 @@ def certified(
     very radius. low, high: what is known of each radius; only what is above low is looked for.
     search: what is asked about the radius, where `prove` would be too dear.
     """
-    question = _Question(net, x, y, prove)
+    question = _Question(net, x, y)
     eps = torch.full_like(low, threat.eps)
     asked = (low < eps) & (high > eps)
     rows = asked.nonzero().squeeze(1)
     proven = torch.zeros_like(low)
-    proven[rows[question.holds(rows, eps[rows])]] = threat.eps
+    proven[rows[question.holds(prove, rows, eps[rows])]] = threat.eps
     if halvings:
         stop = high.clamp_max(_reach(x, threat))
         stop = torch.where(asked & (proven == 0), stop.clamp_max(threat.eps), stop)
-        question = _Question(net, x, y, search or prove)
-        proven = proven.maximum(_radii(question, proven.maximum(low), stop, halvings))
+        start = proven.maximum(low)
+        proven = proven.maximum(_radii(question, search or prove, start, stop, halvings))
     return proven
 
 
 class _Question:
     """Whether inputs are certified at a radius each: likely, in float32; or proven, in float64."""
 
-    def __init__(self, net: nn.Module, x: Tensor, y: Tensor, prove: Prover) -> None:
+    def __init__(self, net: nn.Module, x: Tensor, y: Tensor) -> None:
         shape = tuple(x.shape[1:])
         self.quick, self.exact = (read_layers(some, shape) for some in (net, in_float64(net)))
         self.x, self.exact_x = to_vectors(self.quick, x), to_vectors(self.exact, x.double())
-        self.y, self.prove = y, prove
+        self.y = y
         self.screen = -SCREEN * net(x).abs().amax(1).clamp_min(1)
 
-    def likely(self, which: Tensor, eps: Tensor) -> Tensor:
+    def likely(self, prove: Prover, which: Tensor, eps: Tensor) -> Tensor:
         """The smallest margins, as float32 sees them."""
-        margin: Tensor = self.prove(self.quick, self.x[which], self.y[which], eps)
+        margin: Tensor = prove(self.quick, self.x[which], self.y[which], eps)
         return margin
 
-    def holds(self, which: Tensor, eps: Tensor) -> Tensor:
+    def holds(self, prove: Prover, which: Tensor, eps: Tensor) -> Tensor:
         """Which are certified."""
         if not len(which):
             return torch.zeros_like(which, dtype=torch.bool)
-        good: Tensor = self.likely(which, eps) > self.screen[which]
+        good: Tensor = self.likely(prove, which, eps) > self.screen[which]
         if good.any():
             rows = which[good]
-            margin = self.prove(self.exact, self.exact_x[rows], self.y[rows], eps[good])
+            margin = prove(self.exact, self.exact_x[rows], self.y[rows], eps[good])
             good[good.clone()] = margin > LEAST
         return good
 
 
-def _radii(question: _Question, start: Tensor, stop: Tensor, halvings: int) -> Tensor:
+def _radii(
+    question: _Question, prove: Prover, start: Tensor, stop: Tensor, halvings: int
+) -> Tensor:
     """Proven radii above `start`; 0 where there are none."""
     proven = torch.zeros_like(start)
     which = (start < stop).nonzero().squeeze(1)
     if not len(which):
         return proven
     start, stop = start[which], stop[which]
-    found = _bisected(lambda radius: question.likely(which, radius) > 0, start, stop, halvings)
-    gain = found - start
+
+    def likely(radius: Tensor) -> Tensor:
+        return question.likely(prove, which, radius) > 0
+
+    gain = _bisected(likely, start, stop, halvings) - start
     for share in SHARES:
         rows = (gain > 0).nonzero().squeeze(1)
         radius = start[rows] + share * gain[rows]
-        good = question.holds(which[rows], radius)
+        good = question.holds(prove, which[rows], radius)
         proven[which[rows[good]]] = radius[good]
         gain[rows[good]] = 0
     return proven
