@@ -28,11 +28,12 @@ def auto_lirpa() -> ModuleType:
     old = parse(release) < parse(CURRENT)
     if old:
         _give_back_old_names()
-    handlers = list(logging.getLogger().handlers)
+    handlers, recursion = list(logging.getLogger().handlers), sys.getrecursionlimit()
     with warnings.catch_warnings(record=True):  # it uses what torch deprecates
         import_module("auto_LiRPA.perturbations")
         library = import_module("auto_LiRPA")
     logging.getLogger().handlers[:] = handlers  # it adds one
+    sys.setrecursionlimit(recursion)  # it asks for a million
     if old:
         _take_new_arguments(library)
     return library
