@@ -168,4 +168,5 @@ class _Notes:
 @functools.lru_cache(maxsize=1)
 def _worker(spec: Spec) -> Worker:
     catalogue = discover([Path(plugin) for plugin in spec.plugins])
-    return Worker(Store(Path(spec.root)), catalogue, Path(spec.data) if spec.data else None)
+    data = Path(spec.data) if spec.data else None
+    return Worker(Store(Path(spec.root)), catalogue, data, run=spec.run)

@@ -152,6 +152,19 @@ def _add_judging(parser: Parser, *, required: bool) -> None:
         "evaluators.pgd.restarts=5, train.lr=1e-4; may be repeated (see: list)",
     )
     add(
+        "--grid",
+        metavar="NAME.FIELD=V,W",
+        action="append",
+        default=[],
+        help="as --set with several values, e.g. mmr.weight=0.1,0.5: a row for each; may be "
+        "repeated, and all are crossed",
+    )
+    add(
+        "--no-cascade",
+        action="store_true",
+        help="let every evaluator work on all inputs, as if it ran alone (for timing studies)",
+    )
+    add(
         "--data",
         metavar="DIR",
         help="a folder with data sets, as NAME.npz or in torchvision's "

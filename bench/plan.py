@@ -12,7 +12,7 @@ from bench.discovery import Catalogue, Plugin
 from bench.fields import flat
 from bench.job import Job, JobTemplate
 from bench.request import Checkpoint, Request
-from bench.settings import Training
+from bench.settings import Overrides, Training
 from bench.sources import SOURCES
 from evaluators.interface import Evaluator
 from relu.networks import skeleton
@@ -61,17 +61,18 @@ class Cell:
 
 def make_plan(request: Request, catalogue: Catalogue, data: Mapping[str, DataSet]) -> list[Cell]:
     """The cells of a request, method by method. Raises InputError for settings that are refused."""
-    cells = []
+    cells: dict[tuple[str, str], Cell] = {}  # a grid's points may agree on what a method reads
     for dataset, norm in itertools.product(request.datasets, request.norms):
         source = SOURCES[dataset]
-        for arch, eps in itertools.product(
-            request.archs or (source.arch,), request.eps or (source.eps[norm],)
+        for arch, eps, overrides in itertools.product(
+            request.archs or (source.arch,), request.eps or (source.eps[norm],), request.overrides
         ):
             case = Case(data=data[dataset], arch=arch, threat=Threat(norm=norm, eps=eps))
-            judging = _Judging(request, catalogue, case)
-            for network in _networks(request, catalogue, case):
-                cells.append(judging.cell(network))
-    return cells
+            judging = _Judging(request, catalogue, case, overrides)
+            for network in _networks(request, catalogue, case, overrides):
+                cell = judging.cell(network)
+                cells.setdefault((cell.group, network.job.key), cell)
+    return list(cells.values())
 
 
 def all_jobs(cells: Sequence[Cell]) -> list[Job]:
@@ -109,12 +110,14 @@ class Network:
     group: str
 
 
-def _networks(request: Request, catalogue: Catalogue, case: Case) -> Iterator[Network]:
+def _networks(
+    request: Request, catalogue: Catalogue, case: Case, overrides: Overrides
+) -> Iterator[Network]:
     if request.checkpoint is not None:
         yield _imported(request.checkpoint, case)
         return
     for name in request.methods:
-        yield from _trained(request, catalogue.methods[name], case)
+        yield from _trained(request, catalogue.methods[name], case, overrides)
 
 
 def _imported(checkpoint: Checkpoint, case: Case) -> Network:
@@ -124,14 +127,16 @@ def _imported(checkpoint: Checkpoint, case: Case) -> Network:
     return Network(job=job, method=name, label=name, settings={}, seed=None, group=job.key)
 
 
-def _trained(request: Request, plugin: Plugin, case: Case) -> Iterator[Network]:
+def _trained(
+    request: Request, plugin: Plugin, case: Case, overrides: Overrides
+) -> Iterator[Network]:
     """The networks of one method, seed by seed."""
     own = plugin.defaults(case.data.name, case.arch, case.threat)
-    asked = request.overrides.get(("method", plugin.name), {})
+    asked = overrides.get(("method", plugin.name), {})
     method = plugin.build({k: v for k, v in own.items() if k[:6] != "train."} | dict(asked))
     loop = {k.removeprefix("train."): v for k, v in own.items() if k[:6] == "train."}
     loop |= {"epochs": request.epochs} if request.epochs is not None else {}
-    training = flat(Training(**loop | dict(request.overrides.get(("train", ""), {}))))
+    training = flat(Training(**loop | dict(overrides.get(("train", ""), {}))))
     common = case.about() | {
         "dataset": case.data.name,
         "data": case.data.fingerprint("train"),
@@ -152,8 +157,10 @@ def _trained(request: Request, plugin: Plugin, case: Case) -> Iterator[Network]:
 class _Judging:
     """How the networks of a case are judged: built once, then a cell for each network."""
 
-    def __init__(self, request: Request, catalogue: Catalogue, case: Case) -> None:
-        self.case = case
+    def __init__(
+        self, request: Request, catalogue: Catalogue, case: Case, overrides: Overrides
+    ) -> None:
+        self.case, self.cascade = case, request.cascade
         available = len(case.data.y_test)
         self.points = min(1000, available) if request.points is None else request.points
         self.about = case.about() | {
@@ -167,7 +174,7 @@ class _Judging:
         self.settings: dict[str, Any] = {}
         self.steps: dict[str, tuple[JobTemplate, int]] = {}  # evaluator -> its jobs, their size
         for plugin in sorted((catalogue.evaluators[e] for e in request.evaluators), key=_cost):
-            self._add(plugin, request.overrides.get(("evaluator", plugin.name), {}))
+            self._add(plugin, overrides.get(("evaluator", plugin.name), {}))
         judging = [[template.make({}).key, step] for template, step in self.steps.values()]
         self.group = JobTemplate(
             "judge", {"judging": judging, "points": self.points}, resource="cpu"
@@ -198,7 +205,7 @@ class _Judging:
         for name, (template, step) in self.steps.items():
             judges[name] = tuple(
                 _judge(template, own | {"start": start, "stop": min(start + step, self.points)},
-                       (network.job.key, clean.key), judges)
+                       (network.job.key, clean.key), judges if self.cascade else {})
                 for start in range(0, self.points, step)
             )  # fmt: skip
         case = self.case

@@ -1,9 +1,9 @@
 """What one command asks for: options and suites turned into a checked Request."""
 
 import argparse
-import dataclasses
+import itertools
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ MOST = 2**31 - 1  # of whole numbers: what every library takes
 SUITES = Path(__file__).parent / "suites"
 SUITE_KEYS = (
     "methods", "eval", "dataset", "arch", "norm", "eps", "seeds", "points", "epochs", "set",
+    "grid", "cascade",
 )  # fmt: skip
 
 
@@ -36,6 +37,7 @@ class Request:
     """What one command asks for: everything listed is crossed with everything else listed.
 
     An empty `archs` or `eps` means each data set's own. `points`: None for the first 1000.
+    overrides: one for each point of the grid. cascade: whether evaluators hear of earlier ones.
     """
 
     datasets: tuple[str, ...]
@@ -47,7 +49,8 @@ class Request:
     seeds: tuple[int, ...] = (0,)
     points: int | None = None
     epochs: int | None = None
-    overrides: Overrides = dataclasses.field(default_factory=dict)
+    overrides: tuple[Overrides, ...] = ({},)
+    cascade: bool = True
     checkpoint: Checkpoint | None = None
 
 
@@ -71,8 +74,11 @@ def read_suite(name: str) -> dict[str, Any]:
             raise InputError(
                 f"suite {path} has unknown key {key!r}: valid are {', '.join(SUITE_KEYS)}{near}"
             )
-    if not isinstance(suite.get("set", {}), dict):
-        raise InputError(f'suite {path}: set must be a table such as [set] with "at.steps" = 7')
+    for key, example in (("set", '"at.steps" = 7'), ("grid", '"at.steps" = [7, 40]')):
+        if not isinstance(suite.get(key, {}), dict):
+            raise InputError(f"suite {path}: {key} must be a table such as [{key}] with {example}")
+    if not isinstance(suite.get("cascade", True), bool):
+        raise InputError(f"suite {path}: cascade must be true or false, got {suite['cascade']!r}")
     return suite
 
 
@@ -95,9 +101,12 @@ def make_request(options: argparse.Namespace, catalogue: Catalogue) -> Request:
     evaluators = [catalogue.find("evaluator", name).name for name in evaluators]
     chosen = {"method": _unique(methods), "evaluator": _unique(evaluators)}
     assignments = [f"{k}={v}" for k, v in _flat(suite.get("set", {}))] + options.set
-    overrides = parse_overrides(assignments, catalogue, chosen)
+    overrides = tuple(
+        parse_overrides([*assignments, *point], catalogue, chosen)
+        for point in _grid(suite.get("grid", {}), options.grid)
+    )
     epochs = _single(given("epochs"), "epochs")
-    if epochs is not None and "epochs" in overrides.get(("train", ""), {}):
+    if epochs is not None and any("epochs" in some.get(("train", ""), {}) for some in overrides):
         raise InputError("--epochs and --set train.epochs say the same thing: give one of them")
     return Request(
         datasets=_resolved(given("dataset", "digits"), {n: s.aliases for n, s in SOURCES.items()},
@@ -111,6 +120,7 @@ def make_request(options: argparse.Namespace, catalogue: Catalogue) -> Request:
         points=_single(given("points"), "points"),
         epochs=epochs,
         overrides=overrides,
+        cascade=suite.get("cascade", True) and not options.no_cascade,
     )  # fmt: skip
 
 
@@ -132,6 +142,21 @@ def _flat(table: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
         inner = isinstance(value, dict)
         pairs += _flat(value, f"{prefix}{key}.") if inner else [(prefix + key, value)]
     return pairs
+
+
+def _grid(suite: dict[str, Any], asked: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """The assignments of each point of the grid: all values of all fields crossed."""
+    axes: dict[str, list[str]] = {}
+    for field, values in _flat(suite):
+        axes[field] = _texts(values, "grid", empty=False)
+    for text in asked:
+        field, equals, values = text.partition("=")
+        if not equals:
+            raise InputError(f"--grid expects name.field=value,value, got {text!r}")
+        axes[field.strip()] = _texts(values, "grid", empty=False)
+    return itertools.product(
+        *([f"{field}={value}" for value in dict.fromkeys(axes[field])] for field in axes)
+    )
 
 
 def _unique(names: Sequence[str]) -> tuple[str, ...]:

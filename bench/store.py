@@ -11,8 +11,8 @@ KEY is the digest of everything the result depends on (bench/plan.py). An entry 
 complete: it is built under drafts/ and appears by one rename, so a killed run leaves no torn
 entry and two runs on one store cannot mix. settings.json repeats the settings behind KEY beside
 the provenance (commit, versions, device, seed) and the digest of every other file: an entry that
-is damaged later is recognised, and the next run makes it anew. Training checkpoints wait under
-drafts/ too.
+is damaged later is recognised, and the next run makes it anew. Checkpoints of trainings, and of
+judging in pieces, wait under drafts/ too.
 """
 
 import contextlib
@@ -57,7 +57,7 @@ class Store:
                 f"cannot write to the output folder {str(self.root)!r}: {error.strerror}"
             ) from error
         for draft in (self.root / "drafts").iterdir():  # what killed runs left behind
-            if draft.name.startswith("training-") or draft.suffix == ".lock":
+            if draft.name.startswith("checkpoint-") or draft.suffix == ".lock":
                 continue  # checkpoints to go on from; locks that may be held
             with contextlib.suppress(OSError):  # a run beside this one may have finished it
                 if draft.stat().st_mtime < time.time() - DRAFTS_KEPT:
@@ -107,7 +107,7 @@ class Store:
         with self._entry("networks", key, settings) as draft:
             (draft / "network.safetensors").write_bytes(save(tensors))
             write_json(draft / "history.json", history)
-        shutil.rmtree(self._checkpoint(key).parent, ignore_errors=True)
+        self.forget_checkpoint(key)
 
     def load_network(self, key: str) -> dict[str, Tensor]:
         """The state dict of a stored network."""
@@ -153,14 +153,18 @@ class Store:
         draft.replace(path)
 
     def load_checkpoint(self, key: str) -> dict[str, Any] | None:
-        """The last checkpoint of an unfinished training, None where there is none to trust."""
+        """The last checkpoint of an unfinished job, None where there is none to trust."""
         try:
             return dict(torch.load(self._checkpoint(key), weights_only=True, map_location="cpu"))
         except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
             return None
 
+    def forget_checkpoint(self, key: str) -> None:
+        """Of a job that is finished."""
+        shutil.rmtree(self._checkpoint(key).parent, ignore_errors=True)
+
     def _checkpoint(self, key: str) -> Path:
-        return self.root / "drafts" / f"training-{key}" / "checkpoint.pt"
+        return self.root / "drafts" / f"checkpoint-{key}" / "checkpoint.pt"
 
     def _read(self, kind: Kind, key: str, name: str) -> bytes:
         """A file of an entry, as it was made. Raises InputError where it is damaged or gone."""

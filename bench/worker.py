@@ -20,6 +20,7 @@ from bench.halving import in_parts
 from bench.job import Job
 from bench.machine import DEVICE
 from bench.memory import keep_freed_memory
+from bench.pieces import Pieces
 from bench.provenance import provenance
 from bench.resume import Checkpoints, Notes
 from bench.settings import Training
@@ -40,10 +41,14 @@ class Worker:
     """Runs jobs in this process, reading from and writing to one store.
 
     Jobs whose resource is a GPU run on the first card that the process sees, if there is one.
+    run: a name that tells the run from others.
     """
 
-    def __init__(self, store: Store, catalogue: Catalogue, data_folder: Path | None) -> None:
+    def __init__(
+        self, store: Store, catalogue: Catalogue, data_folder: Path | None, *, run: str = ""
+    ) -> None:
         self.store, self.catalogue, self.data_folder = store, catalogue, data_folder
+        self.run = run
         self._data: dict[str, DataSet] = {}
         self.device = torch.device("cpu")
         self._inputs: dict[str, Any] = {}
@@ -146,13 +151,26 @@ class Worker:
             )
             return found
 
-        evidence = joined(in_parts(judge, len(x), note=notes.note))
+        def piece(start: int, stop: int) -> Evidence:
+            parts = in_parts(
+                lambda first, last: judge(start + first, start + last), stop - start,
+                note=notes.note,
+            )  # fmt: skip
+            return joined(parts)
+
+        step = getattr(evaluator, "step", None)
+        if step is None:
+            evidence = piece(0, len(x))
+        else:
+            pieces = Pieces(self.store, job.key, inputs=self._inputs, run=self.run)
+            evidence = pieces.judge(piece, x, step=step, progress=notes.progress)
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         seconds = time.perf_counter() - started
         checked = replay(exact_net, x, y, evidence, threat=threat)
         table = _table(s["start"], checked, seconds, evidence.seconds)
         self.store.save_evidence(job.key, table, checked.witness, self._about(job, seconds))
+        self.store.forget_checkpoint(job.key)
 
     def _net(self, job: Job) -> nn.Sequential:
         s = job.settings

@@ -56,8 +56,10 @@ class Evaluator(Protocol):
     - `aliases: ClassVar[tuple[str, ...]]`: other names people type.
     - `cost: ClassVar[int] = 100`: cheap evaluators (small numbers) run first, so that dear ones
       see only what those left open.
-    - `shard: ClassVar[int] = 500`: inputs per call of `judge`, which is what a kill may cost;
-      small where an input takes long.
+    - `shard: ClassVar[int] = 500`: inputs per job, which is what a kill may cost; small where an
+      input takes long.
+    - `step: ClassVar[int]`: where an input takes long, how many `judge` is given at once; what is
+      finished outlives a kill, and inputs that end the process are passed over. Default: a shard.
     - `defaults(dataset, arch, threat) -> dict[str, object]` (classmethod): as for methods.
     """
 

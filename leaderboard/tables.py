@@ -59,14 +59,14 @@ def seconds_to_csv(rows: Sequence[Row]) -> str:
 
 
 def seconds_to_markdown(rows: Sequence[Row]) -> str:
-    """The cost of each line of `to_markdown`, in the same order."""
+    """The cost of each line of `to_markdown`, in the same order; per input in brackets."""
     evaluators = _evaluators(rows)
     labels = _labels(rows)
     lines = [
         [
             *_about(group, labels[group[0]["group"]]),
             _mean([row["train_seconds"] for row in group], 1, 1),
-            *(_mean([row["seconds"].get(name) for row in group], 1, 1) for name in evaluators),
+            *(_cost(group, name) for name in evaluators),
         ]
         for group in _groups(rows)
     ]
@@ -128,11 +128,27 @@ def _line(
     return line
 
 
+def _cost(rows: Sequence[Row], evaluator: str) -> str:
+    """Seconds, and how many of them an input took that the evaluator worked on."""
+    total = _mean([row["seconds"].get(evaluator) for row in rows], 1, 1)
+    worked = sum(_worked(row, evaluator) or 0 for row in rows)
+    if total == DASH or not worked:
+        return total
+    return f"{total} ({sum(row['seconds'][evaluator] for row in rows) / worked:.4f})"
+
+
 def _judged(rows: Sequence[Row], evaluator: str) -> str:
     """How many inputs the evaluator worked on, a dash where it did not run."""
-    counts = [row["outcomes"].get(evaluator) for row in rows]
-    worked = [sum(n for o, n in c.items() if not o.startswith("skipped")) for c in counts if c]
+    worked = [count for row in rows if (count := _worked(row, evaluator)) is not None]
     return str(round(statistics.fmean(worked))) if len(worked) == len(rows) else DASH
+
+
+def _worked(row: Row, evaluator: str) -> int | None:
+    """How many inputs the evaluator worked on, None where it did not run."""
+    counts = row["outcomes"].get(evaluator)
+    if counts is None:
+        return None
+    return sum(int(n) for o, n in counts.items() if not o.startswith("skipped"))
 
 
 def _plain(text: str) -> str:

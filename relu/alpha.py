@@ -31,18 +31,24 @@ def tightest_margins(
     of inputs that are not certified by then, the last of these with slopes improved by so many
     iterations.
     """
+    found = relaxations(layers, ball)
+    best = torch.stack([margins(relaxed, y) for relaxed in found]).amax(0)
+    left = (~(best.amin(1) > 0)).nonzero().squeeze(1)
+    if iterations and len(left):
+        improved = improved_margins(found[-1].at(left), y[left], iterations=iterations)
+        best[left] = best[left].maximum(improved)
+    return best
+
+
+def relaxations(layers: Sequence[Layer], ball: Ball) -> list[Relaxed]:
+    """KW's relaxation and CROWN's; and both again, with the better of their bounds of each unit."""
     kw, crown = relax(layers, ball, "kw"), relax(layers, ball, "crown")
     known = [
         (a_low.maximum(b_low), a_high.minimum(b_high))
         for (a_low, a_high), (b_low, b_high) in zip(kw.bounds, crown.bounds, strict=True)
     ]
     again = [relax(layers, ball, relaxation, known=known) for relaxation in ("kw", "crown")]
-    best = torch.stack([margins(relaxed, y) for relaxed in (kw, crown, *again)]).amax(0)
-    left = (~(best.amin(1) > 0)).nonzero().squeeze(1)
-    if iterations and len(left):
-        improved = improved_margins(again[1].at(left), y[left], iterations=iterations)
-        best[left] = best[left].maximum(improved)
-    return best
+    return [kw, crown, *again]
 
 
 @torch.no_grad()

@@ -40,7 +40,7 @@ def test_the_example_of_a_suite_is_one(tmp_path: Path, catalogue: Catalogue) -> 
     request = make_request(options, catalogue)
     assert request.datasets == ("mnist", "gts")
     assert request.norms == ("linf", "l2")
-    assert request.overrides == {("method", "at"): {"steps": 10}}
+    assert request.overrides == ({("method", "at"): {"steps": 10}},)
 
 
 def test_the_tables_have_the_columns_of_today() -> None:

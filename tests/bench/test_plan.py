@@ -55,9 +55,9 @@ def test_everything_is_crossed_and_shared_jobs_appear_once(plan: Any, catalogue:
         ({"epochs": 7}, True, True),
         ({"seeds": (1,)}, None, None),
         ({"archs": ("fc1",)}, True, True),
-        ({"overrides": {("method", "at"): {"steps": 3}}}, False, True),
-        ({"overrides": {("train", ""): {"lr": 0.1}}}, True, True),
-        ({"overrides": {("evaluator", "pgd"): {"steps": 3}}}, False, False),
+        ({"overrides": ({("method", "at"): {"steps": 3}},)}, False, True),
+        ({"overrides": ({("train", ""): {"lr": 0.1}},)}, True, True),
+        ({"overrides": ({("evaluator", "pgd"): {"steps": 3}},)}, False, False),
         ({"points": 50}, False, False),
     ],
 )
@@ -86,11 +86,11 @@ def test_more_points_keep_the_finished_shards(plan: Any, catalogue: Catalogue) -
 
 def test_a_setting_that_a_method_refuses_stops_the_plan(plan: Any) -> None:
     with pytest.raises(InputError, match=r"at\.steps must be at least 1, got 0"):
-        plan(overrides={("method", "at"): {"steps": 0}})
+        plan(overrides=({("method", "at"): {"steps": 0}},))
 
 
 def test_a_cell_tells_its_settings(plan: Any) -> None:
-    cell = plan(epochs=3, overrides={("method", "at"): {"steps": 5}})["at0"]
+    cell = plan(epochs=3, overrides=({("method", "at"): {"steps": 5}},))["at0"]
     assert cell.settings == {
         "steps": 5, "share": 0.5, "train.epochs": 3, "train.batch": 128, "train.lr": 1e-3,
         "pgd.steps": 40, "pgd.restarts": 2, "pgd.loss": "margin", "pgd.growth": 1.5,

@@ -1,0 +1,66 @@
+"""Judging piece by piece: what is finished is kept, and what ends its process is passed over.
+
+An evaluator that takes long per input says by `step` how many it wants at once. A job that is
+killed then goes on with the piece it was at; one that a piece has killed twice in the same run,
+with the one after it.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.store import Store
+from bench.verdict import joined
+from evaluators.interface import Evidence
+
+DEADLY = 2  # deaths at one piece, all in one run, after which it is passed over
+
+
+class Pieces:
+    """The finished pieces of a judging job, on disk as its checkpoint.
+
+    inputs: what the evidence rests on; pieces that rest on other inputs are forgotten. run: whose
+    deaths count: a run that was killed as a whole says nothing of the piece it was at.
+    """
+
+    def __init__(self, store: Store, key: str, *, inputs: dict[str, Any], run: str) -> None:
+        self.store, self.key, self.run = store, key, run
+        self.state: dict[str, Any] = {"inputs": inputs, "done": {}, "at": None}
+        kept = store.load_checkpoint(key)
+        if kept is not None and kept.get("inputs") == inputs:
+            self.state = kept
+
+    def judge(
+        self, judge: Callable[[int, int], Evidence], x: Tensor, *, step: int,
+        progress: Callable[[int, int], None],
+    ) -> Evidence:  # fmt: skip
+        """Calls judge(start, stop) over all of x, piece by piece; all their evidence."""
+        size, parts = len(x), []
+        for start in range(0, size, step):
+            stop = min(start + step, size)
+            if str(start) not in self.state["done"]:
+                found = nothing(x[start:stop]) if self._deadly(start) else judge(start, stop)
+                self.state["done"][str(start)] = vars(found)
+            parts.append(Evidence(**self.state["done"][str(start)]))
+            progress(stop, size)
+        return joined(parts)
+
+    def _deadly(self, start: int) -> bool:
+        """Notes that a piece is begun; whether it has ended this run's workers before."""
+        at = self.state["at"] or {}
+        same = at.get("start") == start and at.get("run") == self.run
+        deaths = at["deaths"] + 1 if same else 0
+        self.state["at"] = {"start": start, "run": self.run, "deaths": deaths}
+        self.store.save_checkpoint(self.key, self.state)
+        return deaths >= DEADLY
+
+
+def nothing(x: Tensor) -> Evidence:
+    """Of inputs that cannot be judged without losing the process."""
+    return Evidence(
+        low=torch.zeros(len(x), dtype=torch.float64), witness=torch.full_like(x, torch.nan),
+        outcome=[f"crashed: ended its process {DEADLY} times"] * len(x),
+        seconds=torch.zeros(len(x), dtype=torch.float64),
+    )  # fmt: skip

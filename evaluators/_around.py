@@ -1,0 +1,189 @@
+"""What is known of a network around one input, as far as a radius: bounds, and a program."""
+
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from evaluators._highs import HighsRelaxed
+from evaluators._solver import SolverError
+from relu import dual
+from relu.alpha import relaxations
+from relu.ball import Ball, ball_of
+from relu.certify import LEAST
+from relu.layers import Layer, to_images
+from relu.mip import SLACK, Encoding, encoding
+from relu.networks import Shape, margins
+from relu.region import others
+from relu.relaxation import crossing
+from relu.threat import Threat
+
+ROUNDING = 1e-12  # of a network's logits in float64
+AGREEING = 1e-9  # up to which program and network must agree about the input itself
+Bounds = list[tuple[Tensor, Tensor]]
+"""lower and upper bounds of the units of each hidden layer, of one input"""
+
+
+@dataclass(frozen=True, eq=False)
+class Input:
+    """One input and its network, in float64."""
+
+    net: nn.Module
+    layers: tuple[Layer, ...]
+    x: Tensor
+    y: int
+    shape: Shape
+    threat: Threat
+
+    def images(self, z: Tensor) -> Tensor:
+        """Points as the network takes them."""
+        return to_images(self.layers, z, self.shape)
+
+    def ball(self, radius: float) -> Ball:
+        """The ball around it, in the box."""
+        eps = torch.tensor([radius], dtype=torch.float64)
+        return ball_of(self.x.unsqueeze(0), self.threat, eps=eps)
+
+    @property
+    def label(self) -> Tensor:
+        return torch.tensor([self.y])
+
+    def rivals(self, classes: int) -> list[int]:
+        """All classes but the label."""
+        return [int(s) for s in others(self.label, classes)[0]]
+
+    @property
+    def reach(self) -> float:
+        """How far any two points of the box can be from each other."""
+        low, high = self.threat.box
+        return float(self.threat.length(torch.full_like(self.x, high - low).unsqueeze(0)))
+
+    def distance(self, z: Tensor) -> float:
+        """Of a point from the input."""
+        return float(self.threat.length((z - self.x).unsqueeze(0)))
+
+    def rival(self, z: Tensor) -> int:
+        """The likeliest class at a point but the label."""
+        logits = self.logits(z)
+        logits[self.y] = -torch.inf
+        return int(logits.argmax())
+
+    def descent(self, z: Tensor, rival: int) -> Tensor:
+        """The step of length 1 (in the threat's norm) on which the margin falls fastest."""
+        with torch.enable_grad():
+            free = z.clone().requires_grad_()
+            logits = self.net(self.images(free.unsqueeze(0)))[0]
+            slope: Tensor
+            (slope,) = torch.autograd.grad(logits[self.y] - logits[rival], free)
+        if self.threat.norm == "linf":
+            return -slope.sign()
+        if self.threat.norm == "l2":
+            return -slope / slope.norm().clamp_min(LEAST)
+        low, high = self.threat.box
+        free_to = torch.where(slope > 0, z > low, z < high)
+        most = (slope.abs() * free_to).argmax()
+        return torch.zeros_like(z).index_put((most,), -slope[most].sign())
+
+    def logits(self, z: Tensor) -> Tensor:
+        """Of one point."""
+        logits: Tensor = self.net(self.images(z.unsqueeze(0)))[0]
+        return logits
+
+    def adversarial(self, z: Tensor) -> Tensor:
+        """Which points are adversarial inputs, by more than a batch of another size rounds away."""
+        logits = self.net(self.images(z))
+        return margins(logits, self.label.expand(len(z))) < -ROUNDING * logits.abs().amax(1)
+
+
+@dataclass(frozen=True, eq=False)
+class Around:
+    """The ball of one radius: bounds of all hidden units, and of the margins to the `rivals`."""
+
+    about: Input
+    radius: float
+    bounds: Bounds
+    margins: Tensor
+    rivals: list[int]
+
+    def open(self) -> list[int]:
+        """The classes that may win somewhere in the ball, the most likely one first."""
+        order = self.margins.argsort().tolist()
+        return [self.rivals[i] for i in order if not self.margins[i] > LEAST]
+
+    def encoding(self, slack: float = SLACK) -> Encoding:
+        """The network on the ball. Raises SolverError where it is wrong about the input itself."""
+        about = self.about
+        found = encoding(about.layers, about.x, about.threat, self.radius, slack=slack)
+        for low, high in self.bounds:
+            found = found.beyond(low, high)
+        if slack:
+            _require_agreement(found, about)
+        return found
+
+
+def around(about: Input, radius: float, *, tighten: float, end: float) -> Around:
+    """Dual bounds, and tighter ones by LPs of at most `tighten` seconds each (0: none)."""
+    ball = about.ball(radius)
+    found = relaxations(about.layers, ball)
+    best = torch.stack([dual.margins(relaxed, about.label) for relaxed in found]).amax(0)[0]
+    bounds = [(low[0], high[0]) for low, high in found[-1].bounds]
+    if tighten and not (best > LEAST).all():
+        bounds = tightened(about, radius, bounds, seconds=tighten, end=end)
+        known = [(low.unsqueeze(0), high.unsqueeze(0)) for low, high in bounds]
+        for kind in ("kw", "crown"):
+            again = dual.relax(about.layers, ball, kind, known=known)
+            best = best.maximum(dual.margins(again, about.label)[0])
+    return Around(about, radius, bounds, best, about.rivals(len(best) + 1))
+
+
+def tightened(
+    about: Input, radius: float, bounds: Bounds, *, seconds: float, end: float
+) -> Bounds:  # fmt: skip
+    """Bounds of units that may switch, improved by two LPs each, layer after layer [TXT19].
+
+    The LP is the program of the layers below without whole numbers. Its multipliers prove the
+    bound, whatever the solver says of it. The first layer's bounds are as good as they get.
+    """
+    better: Bounds = []
+    found = encoding(about.layers, about.x, about.threat, radius)
+    for k, (low, high) in enumerate(bounds):
+        which = crossing(low, high).nonzero().squeeze(1)
+        if k and len(which) and time.monotonic() < end:
+            low, high = _tighter(found, which, low, high, seconds, end)
+        better.append((low, high))
+        found = found.beyond(low, high)
+    return better
+
+
+def _tighter(
+    below: Encoding, which: Tensor, low: Tensor, high: Tensor, seconds: float, end: float
+) -> tuple[Tensor, Tensor]:
+    forms, program = below.forms(which), below.program()
+    low, high = low.clone(), high.clone()
+    error = below.unit * forms.size
+    for sign, ends in ((1, low), (-1, high)):
+        costs = [sign * row for row in forms.rows.numpy()]
+        solved = HighsRelaxed(program).multipliers(costs, seconds)
+        for unit, cost, i in zip(which, costs, range(len(costs)), strict=True):
+            if time.monotonic() > end or (multipliers := next(solved)) is None:
+                continue
+            least = program.asking(cost, offset=sign * float(forms.offset[i])).least(multipliers)
+            proven = least - float(error[i])
+            ends[unit] = (
+                max(float(ends[unit]), proven) if sign > 0 else min(float(ends[unit]), -proven)
+            )
+    return low, high
+
+
+def _require_agreement(found: Encoding, about: Input) -> None:
+    """The input is a point of the program: there is one, so "infeasible" speaks of a cut-off."""
+    v, logits = found.variables(about.x), about.logits(about.x)
+    missed = found.program().violation(v)
+    for s in about.rivals(len(logits)):
+        cost, offset, scale = found.margin(about.y, s)
+        missed = max(
+            missed, abs(cost @ v + offset - float(logits[about.y] - logits[s]) / scale) - AGREEING
+        )
+    if missed > 0:
+        raise SolverError(f"the program is wrong about the input by {missed:.1e}")

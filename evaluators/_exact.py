@@ -1,0 +1,189 @@
+"""Whether a ball holds an adversarial input, and how large the largest one without is: exactly."""
+
+import math
+import time
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from evaluators._around import Around, Input, around
+from evaluators._solver import Answer, Solver, SolverError
+from evaluators.interface import EXACT
+from relu.certify import LEAST
+from relu.mip import SLACK, Encoding
+from relu.program import Program
+
+# Of what a margin can vary by: certified beyond the first; a witness lies beyond the second.
+POSITIVE, NEGATIVE = 2 * SLACK, -100 * SLACK
+PUSHES = (0.0, *(10.0**k for k in range(-13, -2)))  # beyond a solver's point, in radii
+ROUNDS = 20  # of a descent from linear region to linear region, at most
+GROWTH = 2.0  # of the radius, while no adversarial input is known
+NARROW = 1.05  # high / low from which what takes too long is left alone
+REGION_SECONDS = 10.0  # for the nearest adversarial input of one linear region
+WIDE = 1.5  # high / low from which a radius between them is asked about first
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What was found out about a ball. "open": a margin is 0 within tolerances."""
+
+    status: Literal["certified", "witness", "timeout", "open"]
+    point: Tensor | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is proven of one input: none nearer than low, an adversarial input at `point`."""
+
+    low: float
+    point: Tensor | None
+    outcome: str
+
+
+def decide(about: Input, solver: Solver, *, tighten: float, seconds: float) -> Found:
+    """Whether there is an adversarial input within the threat's eps."""
+    end = time.monotonic() + seconds
+    eps = about.threat.eps
+    reply = ask(around(about, eps, tighten=tighten, end=end), solver, end)
+    low = eps if reply.status == "certified" else 0.0
+    return Found(low, reply.point, outcome(reply))
+
+
+def outcome(reply: Reply) -> str:
+    """In words."""
+    words = {
+        "certified": "done: certified", "witness": "done: adversarial", "timeout": "timeout",
+        "open": "undecided: a margin is 0 within the solver's tolerance",
+    }  # fmt: skip
+    return words[reply.status] + (f", {reply.note}" if reply.note else "")
+
+
+def ask(here: Around, solver: Solver, end: float) -> Reply:
+    """Whether a ball holds an adversarial input, found out until `end`.
+
+    Rivals are asked about in the order of their dual margins. Each may take half of the time that
+    is left while others wait, and is asked about again with what they leave.
+    """
+    rivals, note, unclear = here.open(), "", False
+    if not rivals:
+        return Reply("certified")
+    network = here.encoding()
+    while rivals and (left := end - time.monotonic()) > 0:
+        rival = rivals.pop(0)
+        program, limits = question(network, here.about.y, rival)
+        answer = solver.solve(program, seconds=left / 2 if rivals else left, **limits)
+        note = note or answer.note
+        if (point := _witness(here, network, answer, rival)) is not None:
+            return Reply("witness", point, note)
+        if answer.bound >= limits["above"]:
+            continue
+        if answer.status == "timeout":
+            rivals.append(rival)
+        else:
+            unclear = True
+    return Reply("timeout" if rivals else "open" if unclear else "certified", None, note)
+
+
+def question(network: Encoding, y: int, rival: int) -> tuple[Program, dict[str, float]]:
+    """A program whose minimum tells whether the rival ties or wins, and where it is decided.
+
+    The smallest margin; for l2, whose balls no linear program describes, the smallest norm.
+    """
+    if network.threat.norm == "l2":
+        return network.nearest(y, rival), {"above": 1.0, "below": 1.0}
+    cost, offset, _ = network.margin(y, rival)
+    program = network.program().asking(cost, offset=offset)
+    return program, {"above": POSITIVE, "below": NEGATIVE}
+
+
+def _witness(here: Around, network: Encoding, answer: Answer, rival: int) -> Tensor | None:
+    """The solver's point, or one just beyond it, if it is an adversarial input in the very ball."""
+    if answer.point is None:
+        return None
+    about, threat = here.about, replace(here.about.threat, eps=here.radius)
+    z = threat.inside(about.x.unsqueeze(0), network.point(answer.point).unsqueeze(0))[0]
+    found, length = _pushed(about, z, rival)
+    return found if length <= here.radius else None
+
+
+def smallest(
+    about: Input, solver: Solver, *, tighten: float, seconds: float, low: float, high: float
+) -> Found:
+    """The radius, between what is known of it: balls are asked about until the two meet.
+
+    One without an adversarial input raises low. One with gives a point, from which a descent
+    through linear regions leads to a nearest one; then the ball just below that is asked about.
+    Where that takes too long, smaller balls raise low at least.
+    """
+    end = time.monotonic() + seconds
+    point, note, below, ceiling = None, "", EXACT / 2, math.inf
+    while high - low > EXACT and (left := end - time.monotonic()) > 0:
+        top = min(high, ceiling)
+        if math.isinf(top):
+            radius = max(GROWTH * low, about.threat.eps)
+        elif ceiling <= high or (point is None and top > WIDE * low):
+            radius = math.sqrt(low * top) if low else top / 2
+        else:
+            radius = high - below
+        if radius <= low or ceiling < NARROW * low:
+            break
+        here = around(about, radius, tighten=tighten, end=end)
+        reply = ask(here, solver, end - left / 2)
+        note = note or reply.note
+        if reply.status == "certified":
+            low = math.inf if radius >= about.reach else radius
+        elif reply.point is not None:
+            point, high = nearer(here, reply.point, solver)
+        elif reply.status == "timeout":
+            ceiling = radius
+        else:
+            below *= 2
+    late = high - low > EXACT and (ceiling < math.inf or time.monotonic() >= end)
+    status = "timeout" if late else "done: exact" if not high - low > EXACT else "done"
+    return Found(low, point, status + (f", {note}" if note else ""))
+
+
+def nearer(here: Around, z: Tensor, solver: Solver) -> tuple[Tensor, float]:
+    """An adversarial input that no other of its linear region is nearer than, and its distance.
+
+    In one region the nearest is a linear (l2: quadratic) program. Its solution lies on a boundary;
+    from the region behind it, the descent goes on while it gains something.
+    """
+    about = here.about
+    network, best, high = here.encoding(slack=0.0), z, about.distance(z)
+    for _ in range(ROUNDS):
+        rival = about.rival(best)
+        program = network.nearest(about.y, rival)
+        v = network.variables(best)
+        pinned = program.pinned(np.pad(v, (0, len(program.low) - len(v))))
+        try:
+            answer = solver.solve(pinned, seconds=REGION_SECONDS)
+        except SolverError:
+            break
+        if answer.point is None:
+            break
+        found, length = _pushed(about, network.point(answer.point), rival)
+        if not length < high:
+            break
+        gain, best, high = high - length, found, length
+        if gain < EXACT / 10:
+            break
+    return best, high
+
+
+def _pushed(about: Input, z: Tensor, rival: int) -> tuple[Tensor, float]:
+    """The nearest adversarial input a little beyond z, away from x or down the margin; inf: none.
+
+    A solver's point lies on the class boundary, on the one side or on the other.
+    """
+    steps = about.distance(z) * torch.tensor(PUSHES, dtype=z.dtype).unsqueeze(1)
+    away = (z - about.x) / max(about.distance(z), LEAST)
+    points = torch.cat([z + steps * move for move in (away, about.descent(z, rival))])
+    points = points.clamp(*about.threat.box)
+    lengths = about.threat.length(points - about.x)
+    lengths[~about.adversarial(points)] = math.inf
+    return points[lengths.argmin()], float(lengths.min())

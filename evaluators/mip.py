@@ -1,0 +1,112 @@
+"""Exact answers by mixed-integer programming [TXT19], with HiGHS or Gurobi."""
+
+import time
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from evaluators._around import Input
+from evaluators._exact import Found, decide, smallest
+from evaluators._gurobi import HINT, Gurobi, library
+from evaluators._highs import Highs
+from evaluators._solver import Solver, SolverError, WithinLicence
+from evaluators.interface import EXACT, Evidence, Interval
+from relu.layers import read_layers, refusal, to_images, to_vectors
+from relu.names import InputError
+from relu.threat import Norm, Threat
+from relu.witness import in_float64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mip:
+    """The network around each input as a mixed-integer program, solved input by input.
+
+    mode: "decide" whether there is an adversarial input within eps, or find the "radius". solver:
+    "auto" is HiGHS, but Gurobi for l2, which HiGHS cannot do; a program that exceeds Gurobi's
+    licence goes to HiGHS. tighten: whether bounds of hidden units are improved by LPs, each of at
+    most `tighten_seconds`. seconds: what an input may take ("timeout").
+    """
+
+    label: ClassVar[str] = "MIP"
+    aliases: ClassVar[tuple[str, ...]] = ("milp", "exact")
+    resource: ClassVar[Literal["gpu", "cpu"]] = "cpu"
+    cost: ClassVar[int] = 40
+    shard: ClassVar[int] = 20
+    step: ClassVar[int] = 1
+
+    mode: Literal["decide", "radius"] = "decide"
+    solver: Literal["auto", "highs", "gurobi"] = "auto"
+    tighten: Literal["none", "lp"] = "none"
+    tighten_seconds: float = 5.0
+    seconds: float = 120.0
+
+    def __post_init__(self) -> None:
+        for name in ("tighten_seconds", "seconds"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"mip.{name} must be a positive number, got {getattr(self, name)}")
+
+    def refusal(self, net: nn.Module, threat: Threat) -> str | None:
+        if threat.norm == "l2" and self.solver == "highs":
+            return "l2 needs a quadratic solver: mip.solver=gurobi"
+        if self._asks_gurobi(threat.norm):
+            try:
+                library()
+            except SolverError:
+                return HINT
+        return refusal(net)
+
+    @torch.no_grad()
+    def judge(
+        self,
+        net: nn.Module,
+        x: Float[Tensor, "n *shape"],
+        y: Int[Tensor, " n"],
+        *,
+        threat: Threat,
+        known: Interval,
+    ) -> Evidence:
+        radius = self.mode == "radius"
+        wanted = known.high - known.low > EXACT if radius else known.straddles(threat.eps)
+        low = torch.zeros(len(x), dtype=torch.float64, device=x.device)
+        seconds, witness = torch.zeros_like(low), torch.full_like(x, torch.nan).double()
+        outcome = ["skipped: already decided"] * len(x)
+        rows = wanted.nonzero().squeeze(1).tolist()
+        if rows:
+            exact_net, shape = in_float64(net), tuple(x.shape[1:])
+            layers = read_layers(exact_net, shape)
+            inputs = to_vectors(layers, x.double())
+        for i in rows:
+            started = time.perf_counter()
+            about = Input(exact_net, layers, inputs[i], int(y[i]), shape, threat)
+            found = self._found(about, float(known.low[i]), float(known.high[i]))
+            low[i], outcome[i] = found.low, found.outcome
+            if found.point is not None:
+                witness[i] = to_images(layers, found.point.unsqueeze(0), shape)[0]
+            seconds[i] = time.perf_counter() - started
+        return Evidence(low=low, witness=witness, outcome=outcome, seconds=seconds)
+
+    def _found(self, about: Input, low: float, high: float) -> Found:
+        solver, tighten = self._solver(about.threat.norm), self._tighten
+        try:
+            if self.mode == "decide":
+                return decide(about, solver, tighten=tighten, seconds=self.seconds)
+            return smallest(
+                about, solver, tighten=tighten, seconds=self.seconds, low=low, high=high
+            )
+        except SolverError as error:
+            return Found(0.0, None, f"solver error: {error}")
+
+    @property
+    def _tighten(self) -> float:
+        return self.tighten_seconds if self.tighten == "lp" else 0.0
+
+    def _asks_gurobi(self, norm: Norm) -> bool:
+        return self.solver == "gurobi" or (self.solver == "auto" and norm == "l2")
+
+    def _solver(self, norm: Norm) -> Solver:
+        if not self._asks_gurobi(norm):
+            return Highs()
+        return Gurobi() if norm == "l2" else WithinLicence(Gurobi(), Highs())
