@@ -139,6 +139,12 @@ def _add_judging(parser: Parser, *, required: bool) -> None:
         help="its radius in pixel units, e.g. 0.1 or 4/255 (default: the data set's)",
     )
     add(
+        "--box",
+        metavar="LOW,HIGH",
+        help="what pixels may be changed to; some published numbers allow anything: -1,2 "
+        "(default: 0,1)",
+    )
+    add(
         "--points",
         metavar="N",
         help="judge the first N test inputs (default: 1000, or all of a smaller test set)",

@@ -36,13 +36,13 @@ class Pieces:
         self, judge: Callable[[int, int], Evidence], x: Tensor, *, step: int,
         progress: Callable[[int, int], None],
     ) -> Evidence:  # fmt: skip
-        """Calls judge(start, stop) over all of x, piece by piece; all their evidence."""
+        """All evidence about x: what was kept, and what `judge` says of all other pieces."""
         size, parts = len(x), []
         for start in range(0, size, step):
             stop = min(start + step, size)
             if str(start) not in self.state["done"]:
                 found = nothing(x[start:stop]) if self._deadly(start) else judge(start, stop)
-                self.state["done"][str(start)] = vars(found)
+                self.state["done"][str(start)] = _plain(found)
             parts.append(Evidence(**self.state["done"][str(start)]))
             progress(stop, size)
         return joined(parts)
@@ -57,10 +57,19 @@ class Pieces:
         return deaths >= DEADLY
 
 
+def _plain(found: Evidence) -> dict[str, Any]:
+    """On the CPU, where it will be read."""
+    return {
+        name: value.cpu() if isinstance(value, Tensor) else value
+        for name, value in vars(found).items()
+    }
+
+
 def nothing(x: Tensor) -> Evidence:
     """Of inputs that cannot be judged without losing the process."""
     return Evidence(
-        low=torch.zeros(len(x), dtype=torch.float64), witness=torch.full_like(x, torch.nan),
+        low=torch.zeros(len(x), dtype=torch.float64),
+        witness=torch.full_like(x, torch.nan, dtype=torch.float64),
         outcome=[f"crashed: ended its process {DEADLY} times"] * len(x),
         seconds=torch.zeros(len(x), dtype=torch.float64),
     )  # fmt: skip

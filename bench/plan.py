@@ -34,6 +34,7 @@ class Cell:
     arch: str
     norm: Norm
     eps: float
+    box: tuple[float, float]
     method: str
     label: str
     settings: Mapping[str, Any]
@@ -67,7 +68,8 @@ def make_plan(request: Request, catalogue: Catalogue, data: Mapping[str, DataSet
         for arch, eps, overrides in itertools.product(
             request.archs or (source.arch,), request.eps or (source.eps[norm],), request.overrides
         ):
-            case = Case(data=data[dataset], arch=arch, threat=Threat(norm=norm, eps=eps))
+            threat = Threat(norm=norm, eps=eps, box=request.box)
+            case = Case(data=data[dataset], arch=arch, threat=threat)
             judging = _Judging(request, catalogue, case, overrides)
             for network in _networks(request, catalogue, case, overrides):
                 cell = judging.cell(network)
@@ -211,6 +213,7 @@ class _Judging:
         case = self.case
         return Cell(
             dataset=case.data.name, arch=case.arch, norm=case.threat.norm, eps=case.threat.eps,
+            box=case.threat.box,
             points=self.points, network=network.job, clean=clean, judges=judges,
             evaluator_labels=self.labels, refusals=self.refusals, method=network.method,
             label=network.label, seed=network.seed, settings={**network.settings, **self.settings},

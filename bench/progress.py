@@ -10,7 +10,7 @@ from typing import Any
 from bench.engines.interface import Engine
 from bench.job import Job
 from bench.outcome import Outcome
-from relu.threat import format_eps
+from relu.threat import Threat
 
 STATES = ("done", "running", "waiting", "failed")
 ALIVE = 20.0  # seconds after its last word in which a run counts as alive
@@ -134,5 +134,5 @@ def describe(job: Job) -> str:
     network = f"{s['arch']}, network {s['network'][:6]}"
     if job.kind == "clean":
         return f"predict the test set of {s['dataset']} ({network})"
-    threat = f"{s['threat']['norm']} {format_eps(s['threat']['eps'])}"
+    threat = Threat(**s["threat"] | {"box": tuple(s["threat"]["box"])})
     return f"{s['evaluator']} on {s['dataset']} {s['start']}-{s['stop']} ({threat}, {network})"

@@ -13,12 +13,12 @@ from bench.settings import Overrides, parse_overrides
 from bench.sources import SOURCES
 from relu.names import InputError, resolve, suggestion
 from relu.networks import ARCHITECTURES
-from relu.threat import Norm, parse_eps, parse_norm
+from relu.threat import Norm, parse_box, parse_eps, parse_norm
 
 MOST = 2**31 - 1  # of whole numbers: what every library takes
 SUITES = Path(__file__).parent / "suites"
 SUITE_KEYS = (
-    "methods", "eval", "dataset", "arch", "norm", "eps", "seeds", "points", "epochs", "set",
+    "methods", "eval", "dataset", "arch", "norm", "eps", "box", "seeds", "points", "epochs", "set",
     "grid", "cascade",
 )  # fmt: skip
 
@@ -46,6 +46,7 @@ class Request:
     archs: tuple[str, ...] = ()
     norms: tuple[Norm, ...] = ("linf",)
     eps: tuple[float, ...] = ()
+    box: tuple[float, float] = (0.0, 1.0)
     seeds: tuple[int, ...] = (0,)
     points: int | None = None
     epochs: int | None = None
@@ -116,6 +117,7 @@ def make_request(options: argparse.Namespace, catalogue: Catalogue) -> Request:
         evaluators=chosen["evaluator"],
         norms=tuple(dict.fromkeys(parse_norm(text) for text in given("norm", "linf"))),
         eps=tuple(dict.fromkeys(parse_eps(text) for text in given("eps"))),
+        box=parse_box(",".join(given("box", "0,1"))),
         seeds=tuple(dict.fromkeys(_whole(text, "seeds", 0) for text in given("seeds", "0"))),
         points=_single(given("points"), "points"),
         epochs=epochs,

@@ -74,12 +74,11 @@ class Input:
         with torch.enable_grad():
             free = z.clone().requires_grad_()
             logits = self.net(self.images(free.unsqueeze(0)))[0]
-            slope: Tensor
-            (slope,) = torch.autograd.grad(logits[self.y] - logits[rival], free)
+            slope: Tensor = torch.autograd.grad(logits[self.y] - logits[rival], free)[0]
         if self.threat.norm == "linf":
-            return -slope.sign()
+            return slope.sign().neg()
         if self.threat.norm == "l2":
-            return -slope / slope.norm().clamp_min(LEAST)
+            return slope.div(-float(slope.norm().clamp_min(LEAST)))
         low, high = self.threat.box
         free_to = torch.where(slope > 0, z > low, z < high)
         most = (slope.abs() * free_to).argmax()
@@ -92,8 +91,11 @@ class Input:
 
     def adversarial(self, z: Tensor) -> Tensor:
         """Which points are adversarial inputs, by more than a batch of another size rounds away."""
-        logits = self.net(self.images(z))
-        return margins(logits, self.label.expand(len(z))) < -ROUNDING * logits.abs().amax(1)
+        logits: Tensor = self.net(self.images(z))
+        beyond: Tensor = margins(logits, self.label.expand(len(z))) < -ROUNDING * logits.abs().amax(
+            1
+        )
+        return beyond
 
 
 @dataclass(frozen=True, eq=False)

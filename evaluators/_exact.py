@@ -21,6 +21,7 @@ POSITIVE, NEGATIVE = 2 * SLACK, -100 * SLACK
 PUSHES = (0.0, *(10.0**k for k in range(-13, -2)))  # beyond a solver's point, in radii
 ROUNDS = 20  # of a descent from linear region to linear region, at most
 GROWTH = 2.0  # of the radius, while no adversarial input is known
+BESIDE = 1.1  # by what factor a radius is moved at which a margin is just 0
 NARROW = 1.05  # high / low from which what takes too long is left alone
 REGION_SECONDS = 10.0  # for the nearest adversarial input of one linear region
 WIDE = 1.5  # high / low from which a radius between them is asked about first
@@ -120,13 +121,14 @@ def smallest(
     Where that takes too long, smaller balls raise low at least.
     """
     end = time.monotonic() + seconds
-    point, note, below, ceiling = None, "", EXACT / 2, math.inf
+    point, note, ceiling = None, "", math.inf
+    beside, below = 1.0, EXACT / 2  # how far a radius is moved where a margin is just 0 there
     while high - low > EXACT and (left := end - time.monotonic()) > 0:
         top = min(high, ceiling)
         if math.isinf(top):
-            radius = max(GROWTH * low, about.threat.eps)
-        elif ceiling <= high or (point is None and top > WIDE * low):
-            radius = math.sqrt(low * top) if low else top / 2
+            radius = max(GROWTH * low, about.threat.eps) * beside
+        elif ceiling < high or (point is None and top > WIDE * low):
+            radius = min((math.sqrt(low * top) if low else top / 2) * beside, high - below)
         else:
             radius = high - below
         if radius <= low or ceiling < NARROW * low:
@@ -135,13 +137,15 @@ def smallest(
         reply = ask(here, solver, end - left / 2)
         note = note or reply.note
         if reply.status == "certified":
-            low = math.inf if radius >= about.reach else radius
+            low, beside = math.inf if radius >= about.reach else radius, 1.0
         elif reply.point is not None:
             point, high = nearer(here, reply.point, solver)
         elif reply.status == "timeout":
             ceiling = radius
-        else:
+        elif radius == high - below:
             below *= 2
+        else:
+            beside *= BESIDE
     late = high - low > EXACT and (ceiling < math.inf or time.monotonic() >= end)
     status = "timeout" if late else "done: exact" if not high - low > EXACT else "done"
     return Found(low, point, status + (f", {note}" if note else ""))

@@ -35,7 +35,7 @@ class Highs:
         return _answer(model, whole, above)
 
 
-def _answer(model: highspy.Highs, whole: bool, above: float) -> Answer:
+def _answer(model: Any, whole: bool, above: float) -> Answer:
     status, info = model.getModelStatus(), model.getInfo()
     bound = info.mip_dual_bound if whole else info.objective_function_value
     found = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible

@@ -1,7 +1,7 @@
 """What the evaluator `mip` asks of a solver of mixed-integer programs, and what comes back."""
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -33,6 +33,7 @@ class Answer:
     note: str = ""
 
 
+@runtime_checkable
 class Solver(Protocol):
     """Solves programs with one thread, and is sure to come back after about `seconds`."""
 
@@ -46,6 +47,25 @@ class Solver(Protocol):
         Raises SolverError where there is no answer at all.
         """
         ...
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """A solver whose every exception is a SolverError."""
+
+    solver: Solver
+    name: ClassVar[str] = "guarded"
+
+    def solve(
+        self, program: Program, *, seconds: float, above: float = np.inf, below: float = -np.inf
+    ) -> Answer:
+        """As `Solver.solve`."""
+        try:
+            return self.solver.solve(program, seconds=seconds, above=above, below=below)
+        except SolverError:
+            raise
+        except Exception as error:
+            raise SolverError(f"{type(error).__name__}: {error}".partition("\n")[0]) from error
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,11 @@ from evaluators._around import Input
 from evaluators._exact import Found, decide, smallest
 from evaluators._gurobi import HINT, Gurobi, library
 from evaluators._highs import Highs
-from evaluators._solver import Solver, SolverError, WithinLicence
+from evaluators._solver import Guarded, Solver, SolverError, WithinLicence
 from evaluators.interface import EXACT, Evidence, Interval
 from relu.layers import read_layers, refusal, to_images, to_vectors
 from relu.names import InputError
+from relu.networks import margins
 from relu.threat import Norm, Threat
 from relu.witness import in_float64
 
@@ -90,6 +91,8 @@ class Mip:
 
     def _found(self, about: Input, low: float, high: float) -> Found:
         solver, tighten = self._solver(about.threat.norm), self._tighten
+        if bool(margins(about.logits(about.x).unsqueeze(0), about.label) <= 0):
+            return Found(0.0, about.x, "done: misclassified")
         try:
             if self.mode == "decide":
                 return decide(about, solver, tighten=tighten, seconds=self.seconds)
@@ -108,5 +111,5 @@ class Mip:
 
     def _solver(self, norm: Norm) -> Solver:
         if not self._asks_gurobi(norm):
-            return Highs()
-        return Gurobi() if norm == "l2" else WithinLicence(Gurobi(), Highs())
+            return Guarded(Highs())
+        return Guarded(Gurobi() if norm == "l2" else WithinLicence(Gurobi(), Highs()))

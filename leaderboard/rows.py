@@ -18,8 +18,8 @@ NUMBERS = (
 )  # fmt: skip
 
 Row = dict[str, Any]
-"""One network under one threat: dataset, arch, norm, eps, method, label, settings, group, seed,
-points, the NUMBERS (shares in [0, 1]; radii in pixel units; None where unknown or infinite),
+"""One network under one threat: dataset, arch, norm, eps, box, method, label, settings, group,
+seed, points, the NUMBERS (shares in [0, 1]; radii in pixel units; None where unknown or infinite),
 train_seconds, seconds (evaluator -> seconds), outcomes (evaluator -> outcome -> inputs),
 evaluator_labels, and what went wrong: refusals and failures (by evaluator), contradictions."""
 

@@ -10,7 +10,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from leaderboard.rows import Row
-from relu.threat import format_eps
+from relu.threat import Threat
 
 DASH = "–"
 ABOUT = ("data set", "arch", "threat", "method", "points")
@@ -109,8 +109,14 @@ def _about(rows: Sequence[Row], label: str) -> list[str]:
     """The cells under ABOUT."""
     first = rows[0]
     seeds = f" ({len(rows)} seeds)" if len(rows) > 1 else ""
-    threat = f"{first['norm']} {format_eps(first['eps'])}"
-    return [first["dataset"], first["arch"], threat, _plain(label) + seeds, str(first["points"])]
+    threat = Threat(norm=first["norm"], eps=first["eps"], box=tuple(first["box"]))
+    return [
+        first["dataset"],
+        first["arch"],
+        str(threat),
+        _plain(label) + seeds,
+        str(first["points"]),
+    ]
 
 
 def _line(
@@ -205,7 +211,7 @@ def _labels(rows: Sequence[Row]) -> dict[str, str]:
     """Each group's label, with the settings that tell it from others of the same name."""
     named: dict[Any, dict[str, Row]] = {}
     for row in rows:
-        about = tuple(row[k] for k in ("dataset", "arch", "norm", "eps", "label", "points"))
+        about = tuple(row[k] for k in ("dataset", "arch", "norm", "eps", "label", "points", "box"))
         named.setdefault(about, {}).setdefault(row["group"], row)
     labels = {}
     for groups in named.values():

@@ -57,7 +57,9 @@ class Lines:
         return [self.mapped(partial(part, i)) for i in range(len(self.upper))]
 
 
-def crossing(low: Float[Tensor, "n size"], high: Float[Tensor, "n size"]) -> Bool[Tensor, "n size"]:
+def crossing(
+    low: Float[Tensor, "*n size"], high: Float[Tensor, "*n size"]
+) -> Bool[Tensor, "*n size"]:
     """Which units may switch. A bound that is NaN decides nothing."""
     return ~((low >= 0) | (high <= 0))
 

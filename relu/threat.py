@@ -47,6 +47,17 @@ def format_eps(eps: float) -> str:
     return plain if len(plain) <= 6 or numerator / 255 != eps else f"{numerator}/255"
 
 
+def parse_box(text: str) -> tuple[float, float]:
+    """The box that "0,1" names. Raises InputError where images, in [0, 1], need not lie in it."""
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        low, high = math.nan, math.nan
+    if not -math.inf < low <= 0 < 1 <= high < math.inf:
+        raise InputError(f"box must be LOW,HIGH around 0 and 1, such as 0,1 or -1,2, got {text!r}")
+    return low, high
+
+
 @dataclass(frozen=True, kw_only=True)
 class Threat:
     """All z with ||z - x|| <= eps and box[0] <= z <= box[1].
@@ -58,6 +69,10 @@ class Threat:
     norm: Norm
     eps: float
     box: tuple[float, float] = (0.0, 1.0)
+
+    def __str__(self) -> str:
+        box = f" in [{self.box[0]:g}, {self.box[1]:g}]" if self.box != (0, 1) else ""
+        return f"{self.norm} {format_eps(self.eps)}{box}"
 
     def __post_init__(self) -> None:
         if self.norm not in get_args(Norm):

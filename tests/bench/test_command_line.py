@@ -231,9 +231,60 @@ def test_a_suite_gives_options_that_the_command_line_overrides(
     assert row["settings"]["steps"] == 2
 
 
+def test_a_grid_gives_a_row_for_each_value(run: Any, out: Path, tmp_path: Path) -> None:
+    suite = tmp_path / "mine.toml"
+    suite.write_text(
+        'methods = ["plain", "at"]\npoints = 20\nepochs = 1\neval = "pgd"\n'
+        '[grid]\n"at.steps" = [1, 2]'
+    )
+    status, printed, _ = run("run", "--suite", str(suite), "--grid", "pgd.restarts=1,2")
+    assert status == 0
+    found = [(r["method"], r["settings"].get("steps"), r["settings"]["pgd.restarts"])
+             for r in rows(out)]  # fmt: skip
+    assert found == [
+        ("plain", None, 1), ("at", 1, 1), ("plain", None, 2), ("at", 1, 2), ("at", 2, 1),
+        ("at", 2, 2),
+    ]  # fmt: skip
+    assert "AT (pgd.restarts=2, steps=1)" in printed
+
+
+@pytest.mark.parametrize(
+    ("grid", "complaint"),
+    [
+        ("at.steps", "--grid expects name.field=value,value, got 'at.steps'"),
+        ("at.stps=1,2", "did you mean 'steps'"),
+        ("at.steps=1,,2", "--grid expects names or numbers between commas"),
+        ("at.steps=1,x", "at.steps must be of type int, got 'x'"),
+    ],
+)
+def test_a_wrong_grid_is_named(run: Any, out: Path, grid: str, complaint: str) -> None:
+    status, _, err = run("run", "--methods", "at", "--grid", grid)
+    assert status == 2
+    assert complaint in err
+    assert not out.exists()
+
+
+def test_without_the_cascade_nobody_hears_of_others(run: Any, out: Path) -> None:
+    asked = ("run", "--methods", "plain", *QUICK, "--eval", "pgd,mip", "--eps", "0.05")
+    worked = {}
+    for more in ((), ("--no-cascade",)):
+        assert run(*asked, *more)[0] == 0
+        (row,) = rows(out)
+        worked[more] = sum(n for o, n in row["outcomes"]["mip"].items() if "skipped" not in o)
+        assert row["undecided"] == 0
+    right = 1 - row["outcomes"]["mip"].get("skipped: already decided", 0) / row["points"]
+    assert worked[()] < worked["--no-cascade",] == round(right * row["points"])
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
-    [("methds = 1", "did you mean 'methods'"), ("a = [", "not valid TOML"), ("set = 3", "table")],
+    [
+        ("methds = 1", "did you mean 'methods'"),
+        ("a = [", "not valid TOML"),
+        ("set = 3", "table"),
+        ("grid = 3", "table"),
+        ("cascade = 1", "true or false"),
+    ],
 )
 def test_a_wrong_suite_is_named(out: Path, tmp_path: Path, text: str, complaint: str,
                                 capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
