@@ -1,7 +1,7 @@
 """What is known of a network around one input, as far as a radius: bounds, and a program."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -16,11 +16,12 @@ from relu.layers import Layer, to_images
 from relu.mip import SLACK, Encoding, encoding
 from relu.networks import Shape, margins
 from relu.region import others
-from relu.relaxation import crossing
+from relu.relaxation import Relaxation, crossing
 from relu.threat import Threat
 
 ROUNDING = 1e-12  # of a network's logits in float64
 AGREEING = 1e-9  # up to which program and network must agree about the input itself
+KINDS: tuple[Relaxation, ...] = ("kw", "crown")
 Bounds = list[tuple[Tensor, Tensor]]
 """lower and upper bounds of the units of each hidden layer, of one input"""
 
@@ -124,58 +125,52 @@ class Around:
         return found
 
 
-def around(about: Input, radius: float, *, tighten: float, end: float) -> Around:
-    """Dual bounds, and tighter ones by LPs of at most `tighten` seconds each (0: none)."""
-    ball = about.ball(radius)
-    found = relaxations(about.layers, ball)
+def around(about: Input, radius: float) -> Around:
+    """The ball of this radius, with dual bounds."""
+    found = relaxations(about.layers, about.ball(radius))
     best = torch.stack([dual.margins(relaxed, about.label) for relaxed in found]).amax(0)[0]
     bounds = [(low[0], high[0]) for low, high in found[-1].bounds]
-    if tighten and not (best > LEAST).all():
-        bounds = tightened(about, radius, bounds, seconds=tighten, end=end)
-        known = [(low.unsqueeze(0), high.unsqueeze(0)) for low, high in bounds]
-        for kind in ("kw", "crown"):
-            again = dual.relax(about.layers, ball, kind, known=known)
-            best = best.maximum(dual.margins(again, about.label)[0])
     return Around(about, radius, bounds, best, about.rivals(len(best) + 1))
 
 
-def tightened(
-    about: Input, radius: float, bounds: Bounds, *, seconds: float, end: float
-) -> Bounds:  # fmt: skip
-    """Bounds of units that may switch, improved by two LPs each, layer after layer [TXT19].
+def tightened(here: Around, *, seconds: float, end: float) -> Around:
+    """With bounds of units that may switch improved by two LPs each, layer after layer [TXT19].
 
-    The LP is the program of the layers below without whole numbers. Its multipliers prove the
+    An LP is the program of the layers below without whole numbers. Its multipliers prove the
     bound, whatever the solver says of it. The first layer's bounds are as good as they get.
+    seconds: for each LP; none begins after `end`.
     """
-    better: Bounds = []
-    found = encoding(about.layers, about.x, about.threat, radius)
-    for k, (low, high) in enumerate(bounds):
+    about, bounds = here.about, list[tuple[Tensor, Tensor]]()
+    below = encoding(about.layers, about.x, about.threat, here.radius)
+    for k, (low, high) in enumerate(here.bounds):
         which = crossing(low, high).nonzero().squeeze(1)
-        if k and len(which) and time.monotonic() < end:
-            low, high = _tighter(found, which, low, high, seconds, end)
-        better.append((low, high))
-        found = found.beyond(low, high)
-    return better
+        if k and len(which):
+            low, high = _tighter(below, which, low, high, seconds, end)
+        bounds.append((low, high))
+        below = below.beyond(low, high)
+    known, best = [(low.unsqueeze(0), high.unsqueeze(0)) for low, high in bounds], here.margins
+    for kind in KINDS:
+        again = dual.relax(about.layers, about.ball(here.radius), kind, known=known)
+        best = best.maximum(dual.margins(again, about.label)[0])
+    return replace(here, bounds=bounds, margins=best)
 
 
 def _tighter(
     below: Encoding, which: Tensor, low: Tensor, high: Tensor, seconds: float, end: float
 ) -> tuple[Tensor, Tensor]:
     forms, program = below.forms(which), below.program()
-    low, high = low.clone(), high.clone()
-    error = below.unit * forms.size
-    for sign, ends in ((1, low), (-1, high)):
-        costs = [sign * row for row in forms.rows.numpy()]
+    errors = (below.unit * forms.size).tolist()
+    found = {1: low.clone(), -1: high.clone()}
+    for sign, ends in found.items():
+        costs, offsets = sign * forms.rows.numpy(), (sign * forms.offset).tolist()
         solved = HighsRelaxed(program).multipliers(costs, seconds)
-        for unit, cost, i in zip(which, costs, range(len(costs)), strict=True):
-            if time.monotonic() > end or (multipliers := next(solved)) is None:
-                continue
-            least = program.asking(cost, offset=sign * float(forms.offset[i])).least(multipliers)
-            proven = least - float(error[i])
-            ends[unit] = (
-                max(float(ends[unit]), proven) if sign > 0 else min(float(ends[unit]), -proven)
-            )
-    return low, high
+        for unit, cost, offset, error in zip(which.tolist(), costs, offsets, errors, strict=True):
+            if time.monotonic() > end:
+                break
+            if (multipliers := next(solved)) is not None:
+                least = program.asking(cost, offset=offset).least(multipliers) - error
+                ends[unit] = sign * max(sign * float(ends[unit]), least)
+    return found[1], found[-1]
 
 
 def _require_agreement(found: Encoding, about: Input) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evaluators._around import Around, Input, around
+from evaluators._around import Around, Input, around, tightened
 from evaluators._solver import Answer, Solver, SolverError
 from evaluators.interface import EXACT
 from relu.certify import LEAST
@@ -18,6 +18,7 @@ from relu.program import Program
 
 # Of what a margin can vary by: certified beyond the first; a witness lies beyond the second.
 POSITIVE, NEGATIVE = 2 * SLACK, -100 * SLACK
+FIRST, TIGHTENING = 0.1, 0.3  # shares of the time: before any LP, and for LPs
 PUSHES = (0.0, *(10.0**k for k in range(-13, -2)))  # beyond a solver's point, in radii
 ROUNDS = 20  # of a descent from linear region to linear region, at most
 GROWTH = 2.0  # of the radius, while no adversarial input is known
@@ -49,9 +50,24 @@ def decide(about: Input, solver: Solver, *, tighten: float, seconds: float) -> F
     """Whether there is an adversarial input within the threat's eps."""
     end = time.monotonic() + seconds
     eps = about.threat.eps
-    reply = ask(around(about, eps, tighten=tighten, end=end), solver, end)
+    _, reply = explore(about, eps, solver, tighten=tighten, end=end)
     low = eps if reply.status == "certified" else 0.0
     return Found(low, reply.point, outcome(reply))
+
+
+def explore(
+    about: Input, radius: float, solver: Solver, *, tighten: float, end: float
+) -> tuple[Around, Reply]:
+    """What `ask` finds out about a ball; where that takes long, once more with tighter bounds.
+
+    tighten: seconds for each LP (0: none). Most inputs are done before it would pay.
+    """
+    here, left = around(about, radius), end - time.monotonic()
+    reply = ask(here, solver, end - (1 - FIRST) * left if tighten else end)
+    if tighten and reply.status == "timeout":
+        here = tightened(here, seconds=tighten, end=end - (1 - FIRST - TIGHTENING) * left)
+        reply = ask(here, solver, end)
+    return here, reply
 
 
 def outcome(reply: Reply) -> str:
@@ -133,8 +149,7 @@ def smallest(
             radius = high - below
         if radius <= low or ceiling < NARROW * low:
             break
-        here = around(about, radius, tighten=tighten, end=end)
-        reply = ask(here, solver, end - left / 2)
+        here, reply = explore(about, radius, solver, tighten=tighten, end=end - left / 2)
         note = note or reply.note
         if reply.status == "certified":
             low, beside = math.inf if radius >= about.reach else radius, 1.0

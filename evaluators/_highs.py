@@ -1,6 +1,6 @@
 """The open solver HiGHS behind the interface of `_solver`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 
 import highspy
@@ -60,7 +60,7 @@ class HighsRelaxed:
         _set(self._model, solver="simplex")
 
     def multipliers(
-        self, costs: Sequence[np.ndarray], seconds: float
+        self, costs: Iterable[np.ndarray], seconds: float
     ) -> Iterator[np.ndarray | None]:
         """Multipliers of the rows at each minimum; None where it took more than `seconds`."""
         model = self._model

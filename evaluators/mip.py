@@ -28,7 +28,7 @@ class Mip:
     mode: "decide" whether there is an adversarial input within eps, or find the "radius". solver:
     "auto" is HiGHS, but Gurobi for l2, which HiGHS cannot do; a program that exceeds Gurobi's
     licence goes to HiGHS. tighten: whether bounds of hidden units are improved by LPs, each of at
-    most `tighten_seconds`. seconds: what an input may take ("timeout").
+    most `tighten_seconds`, for inputs that take long. seconds: what each may take ("timeout").
     """
 
     label: ClassVar[str] = "MIP"
@@ -40,7 +40,7 @@ class Mip:
 
     mode: Literal["decide", "radius"] = "decide"
     solver: Literal["auto", "highs", "gurobi"] = "auto"
-    tighten: Literal["none", "lp"] = "none"
+    tighten: Literal["none", "lp"] = "lp"
     tighten_seconds: float = 5.0
     seconds: float = 120.0
 

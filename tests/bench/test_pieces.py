@@ -27,7 +27,7 @@ ONE_BY_ONE = """name = hashlib.sha256(x.numpy().tobytes()).hexdigest()[:12]
 
 def bench(out: Path, plugin: Path, engine: str) -> subprocess.CompletedProcess[str]:
     command = [
-        sys.executable, "-m", "bench", "run", "--methods", "plain", "--epochs", "2", "--points",
+        sys.executable, "-m", "bench", "run", "--methods", "plain", "--epochs", "1", "--points",
         "30", "--eval", "pieces", "--plugin", str(plugin), "--engine", engine, "--out", str(out),
     ]  # fmt: skip
     return subprocess.run(command, capture_output=True, text=True, check=False)
