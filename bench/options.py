@@ -141,8 +141,8 @@ def _add_judging(parser: Parser, *, required: bool) -> None:
     add(
         "--box",
         metavar="LOW,HIGH",
-        help="what pixels may be changed to; some published numbers allow anything: -1,2 "
-        "(default: 0,1)",
+        help="what pixels may be changed to (default: 0,1); some published numbers allow "
+        "anything, which is --box=-1,2",
     )
     add(
         "--points",

@@ -41,11 +41,21 @@ class Pieces:
         for start in range(0, size, step):
             stop = min(start + step, size)
             if str(start) not in self.state["done"]:
-                found = nothing(x[start:stop]) if self._deadly(start) else judge(start, stop)
+                deadly = self._deadly(start)
+                found = nothing(x[start:stop]) if deadly else self._survived(judge, start, stop)
                 self.state["done"][str(start)] = _plain(found)
             parts.append(Evidence(**self.state["done"][str(start)]))
             progress(stop, size)
         return joined(parts)
+
+    def _survived(self, judge: Callable[[int, int], Evidence], start: int, stop: int) -> Evidence:
+        """A piece's evidence; its exceptions are none of those that end the process."""
+        try:
+            return judge(start, stop)
+        except Exception:
+            self.state["at"] = None
+            self.store.save_checkpoint(self.key, self.state)
+            raise
 
     def _deadly(self, start: int) -> bool:
         """Notes that a piece is begun; whether it has ended this run's workers before."""

@@ -102,13 +102,14 @@ def make_request(options: argparse.Namespace, catalogue: Catalogue) -> Request:
     evaluators = [catalogue.find("evaluator", name).name for name in evaluators]
     chosen = {"method": _unique(methods), "evaluator": _unique(evaluators)}
     assignments = [f"{k}={v}" for k, v in _flat(suite.get("set", {}))] + options.set
+    points = list(_grid(suite.get("grid", {}), options.grid))
     overrides = tuple(
-        parse_overrides([*assignments, *point], catalogue, chosen)
-        for point in _grid(suite.get("grid", {}), options.grid)
+        parse_overrides([*assignments, *point], catalogue, chosen) for point in points
     )
+    _require_once(points[0], assignments, catalogue, chosen)
     epochs = _single(given("epochs"), "epochs")
     if epochs is not None and any("epochs" in some.get(("train", ""), {}) for some in overrides):
-        raise InputError("--epochs and --set train.epochs say the same thing: give one of them")
+        raise InputError("--epochs and train.epochs say the same thing: give one of them")
     return Request(
         datasets=_resolved(given("dataset", "digits"), {n: s.aliases for n, s in SOURCES.items()},
                            "data set"),
@@ -148,17 +149,37 @@ def _flat(table: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 
 def _grid(suite: dict[str, Any], asked: Sequence[str]) -> Iterator[tuple[str, ...]]:
     """The assignments of each point of the grid: all values of all fields crossed."""
-    axes: dict[str, list[str]] = {}
-    for field, values in _flat(suite):
-        axes[field] = _texts(values, "grid", empty=False)
+    axes = {field: _texts(values, "grid", empty=False) for field, values in _flat(suite)}
+    given: set[str] = set()
     for text in asked:
-        field, equals, values = text.partition("=")
-        if not equals:
+        field, equals, values = (part.strip() for part in text.partition("="))
+        if not equals or "." not in field:
             raise InputError(f"--grid expects name.field=value,value, got {text!r}")
-        axes[field.strip()] = _texts(values, "grid", empty=False)
+        if field in given:
+            raise InputError(f"--grid {field} is given twice: put all its values into one")
+        given.add(field)
+        axes[field] = _texts(values, "grid", empty=False)
     return itertools.product(
         *([f"{field}={value}" for value in dict.fromkeys(axes[field])] for field in axes)
     )
+
+
+def _require_once(
+    point: Sequence[str], assignments: Sequence[str], catalogue: Catalogue,
+    chosen: dict[str, tuple[str, ...]],
+) -> None:  # fmt: skip
+    """No field of the grid is given by another name, or by --set, too."""
+    seen = {
+        (plugin, field)
+        for plugin, fields in parse_overrides(assignments, catalogue, chosen).items()
+        for field in fields
+    }
+    for text in point:
+        ((plugin, fields),) = parse_overrides([text], catalogue, chosen).items()
+        (field,) = fields
+        if (plugin, field) in seen:
+            raise InputError(f"--grid {text.partition('=')[0]}: this field is given twice")
+        seen.add((plugin, field))
 
 
 def _unique(names: Sequence[str]) -> tuple[str, ...]:

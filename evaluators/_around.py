@@ -20,7 +20,9 @@ from relu.relaxation import Relaxation, crossing
 from relu.threat import Threat
 
 ROUNDING = 1e-12  # of a network's logits in float64
-AGREEING = 1e-9  # up to which program and network must agree about the input itself
+# Of what a margin can vary by: the program's margin at the input is no more than this above the
+# network's, and no more than this below.
+AGREEING, LESS = 1e-9, 1e-6
 KINDS: tuple[Relaxation, ...] = ("kw", "crown")
 Bounds = list[tuple[Tensor, Tensor]]
 """lower and upper bounds of the units of each hidden layer, of one input"""
@@ -90,13 +92,12 @@ class Input:
         logits: Tensor = self.net(self.images(z.unsqueeze(0)))[0]
         return logits
 
-    def adversarial(self, z: Tensor) -> Tensor:
-        """Which points are adversarial inputs, by more than a batch of another size rounds away."""
+    def margin(self, z: Tensor) -> Tensor:
+        """The smallest margin of each point; 0 where it is within what logits are rounded by."""
         logits: Tensor = self.net(self.images(z))
-        beyond: Tensor = margins(logits, self.label.expand(len(z))) < -ROUNDING * logits.abs().amax(
-            1
-        )
-        return beyond
+        least = margins(logits, self.label.expand(len(z)))
+        size = logits.abs().amax(1)
+        return torch.where((least < 0) & (least > -ROUNDING * size), torch.zeros_like(least), least)
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,8 +180,7 @@ def _require_agreement(found: Encoding, about: Input) -> None:
     missed = found.program().violation(v)
     for s in about.rivals(len(logits)):
         cost, offset, scale = found.margin(about.y, s)
-        missed = max(
-            missed, abs(cost @ v + offset - float(logits[about.y] - logits[s]) / scale) - AGREEING
-        )
+        said, true = cost @ v + offset, float(logits[about.y] - logits[s]) / scale
+        missed = max(missed, said - true - AGREEING, true - said - LESS)
     if missed > 0:
         raise SolverError(f"the program is wrong about the input by {missed:.1e}")

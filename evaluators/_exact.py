@@ -10,15 +10,15 @@ import torch
 from torch import Tensor
 
 from evaluators._around import Around, Input, around, tightened
-from evaluators._solver import Answer, Solver, SolverError
+from evaluators._solver import TOLERANCE, Answer, Solver, SolverError
 from evaluators.interface import EXACT
-from relu.certify import LEAST
 from relu.mip import SLACK, Encoding
 from relu.program import Program
 
-# Of what a margin can vary by: certified beyond the first; a witness lies beyond the second.
-POSITIVE, NEGATIVE = 2 * SLACK, -100 * SLACK
+# Of what a margin can vary by: a solver that finds one below this has found a witness.
+NEGATIVE = -100 * SLACK
 FIRST, TIGHTENING = 0.1, 0.3  # shares of the time: before any LP, and for LPs
+UNDECIDED = "undecided, as a margin is 0 within tolerances"
 PUSHES = (0.0, *(10.0**k for k in range(-13, -2)))  # beyond a solver's point, in radii
 ROUNDS = 20  # of a descent from linear region to linear region, at most
 GROWTH = 2.0  # of the radius, while no adversarial input is known
@@ -30,9 +30,9 @@ WIDE = 1.5  # high / low from which a radius between them is asked about first
 
 @dataclass(frozen=True)
 class Reply:
-    """What was found out about a ball. "open": a margin is 0 within tolerances."""
+    """What was found out about a ball. "open": a margin is 0 within tolerances; "failed": note."""
 
-    status: Literal["certified", "witness", "timeout", "open"]
+    status: Literal["certified", "witness", "timeout", "open", "failed"]
     point: Tensor | None = None
     note: str = ""
 
@@ -62,7 +62,9 @@ def explore(
 
     tighten: seconds for each LP (0: none). Most inputs are done before it would pay.
     """
-    here, left = around(about, radius), end - time.monotonic()
+    here, left = around(about, min(radius, about.reach)), end - time.monotonic()
+    if not here.open():
+        return here, Reply("certified")
     reply = ask(here, solver, end - (1 - FIRST) * left if tighten else end)
     if tighten and reply.status == "timeout":
         here = tightened(here, seconds=tighten, end=end - (1 - FIRST - TIGHTENING) * left)
@@ -74,27 +76,35 @@ def outcome(reply: Reply) -> str:
     """In words."""
     words = {
         "certified": "done: certified", "witness": "done: adversarial", "timeout": "timeout",
-        "open": "undecided: a margin is 0 within the solver's tolerance",
+        "open": UNDECIDED, "failed": "solver error",
     }  # fmt: skip
-    return words[reply.status] + (f", {reply.note}" if reply.note else "")
+    return said(words[reply.status], reply.note)
+
+
+def said(status: str, note: str) -> str:
+    """An outcome with what is to be said about it."""
+    return f"{status}: {note}" if note else status
 
 
 def ask(here: Around, solver: Solver, end: float) -> Reply:
     """Whether a ball holds an adversarial input, found out until `end`.
 
     Rivals are asked about in the order of their dual margins. Each may take half of the time that
-    is left while others wait, and is asked about again with what they leave.
+    is left while others wait, and is asked about again with what they leave. An error about one
+    leaves the others alone.
     """
-    rivals, note, unclear = here.open(), "", False
-    if not rivals:
-        return Reply("certified")
+    rivals, unclear, error, note = here.open(), False, "", ""
     network = here.encoding()
     while rivals and (left := end - time.monotonic()) > 0:
         rival = rivals.pop(0)
         program, limits = question(network, here.about.y, rival)
-        answer = solver.solve(program, seconds=left / 2 if rivals else left, **limits)
+        try:
+            answer = solver.solve(program, seconds=left / 2 if rivals else left, **limits)
+        except SolverError as found:
+            error = error or str(found)
+            continue
         note = note or answer.note
-        if (point := _witness(here, network, answer, rival)) is not None:
+        if (point := _witness(here, network, answer, rival, solver)) is not None:
             return Reply("witness", point, note)
         if answer.bound >= limits["above"]:
             continue
@@ -102,29 +112,55 @@ def ask(here: Around, solver: Solver, end: float) -> Reply:
             rivals.append(rival)
         else:
             unclear = True
+    if error:
+        return Reply("failed", None, error)
     return Reply("timeout" if rivals else "open" if unclear else "certified", None, note)
 
 
 def question(network: Encoding, y: int, rival: int) -> tuple[Program, dict[str, float]]:
     """A program whose minimum tells whether the rival ties or wins, and where it is decided.
 
-    The smallest margin; for l2, whose balls no linear program describes, the smallest norm.
+    The smallest margin; for l2, whose balls no linear program describes, the smallest norm. What
+    is certified lies beyond what a solver's bound may be off by, with that tolerance in each of
+    the multipliers' slopes, and variables in [-1, 1].
     """
+    beyond = 2 * SLACK + 2 * TOLERANCE * len(network.low)
     if network.threat.norm == "l2":
-        return network.nearest(y, rival), {"above": 1.0, "below": 1.0}
+        return network.nearest(y, rival), {"above": 1 + beyond, "below": 1.0}
     cost, offset, _ = network.margin(y, rival)
     program = network.program().asking(cost, offset=offset)
-    return program, {"above": POSITIVE, "below": NEGATIVE}
+    return program, {"above": beyond, "below": min(NEGATIVE, -beyond)}
 
 
-def _witness(here: Around, network: Encoding, answer: Answer, rival: int) -> Tensor | None:
-    """The solver's point, or one just beyond it, if it is an adversarial input in the very ball."""
+def _witness(
+    here: Around, network: Encoding, answer: Answer, rival: int, solver: Solver
+) -> Tensor | None:
+    """The solver's point, or one near it, if it is an adversarial input in the very ball."""
     if answer.point is None:
         return None
     about, threat = here.about, replace(here.about.threat, eps=here.radius)
     z = threat.inside(about.x.unsqueeze(0), network.point(answer.point).unsqueeze(0))[0]
-    found, length = _pushed(about, z, rival)
-    return found if length <= here.radius else None
+    found, length = _pushed(about, z, rival, z)
+    if length > here.radius:  # it may lie on the class boundary, or on the ball's very edge
+        found, length = _pushed(about, z, rival, _deepest(network, answer, about.y, rival, solver))
+        if here.radius < length < math.inf:
+            found, length = nearer(here, found, solver)
+    if length <= here.radius:
+        return found
+    return z if float(about.margin(z.unsqueeze(0))) <= 0 else None  # classes may only ever tie
+
+
+def _deepest(network: Encoding, answer: Answer, y: int, rival: int, solver: Solver) -> Tensor:
+    """Where the margin is smallest in the linear region of a solver's point."""
+    assert answer.point is not None
+    cost, offset, _ = network.margin(y, rival)
+    point = answer.point[: len(cost)]
+    program = network.program().pinned(point).asking(cost, offset=offset)
+    try:
+        deepest = solver.solve(program, seconds=REGION_SECONDS).point
+    except SolverError:
+        deepest = None
+    return network.point(point if deepest is None else deepest)
 
 
 def smallest(
@@ -136,13 +172,13 @@ def smallest(
     through linear regions leads to a nearest one; then the ball just below that is asked about.
     Where that takes too long, smaller balls raise low at least.
     """
-    end = time.monotonic() + seconds
-    point, note, ceiling = None, "", math.inf
+    end, reach = time.monotonic() + seconds, about.reach
+    point, note, ceiling, status = None, "", math.inf, ""
     beside, below = 1.0, EXACT / 2  # how far a radius is moved where a margin is just 0 there
-    while high - low > EXACT and (left := end - time.monotonic()) > 0:
+    while high - low > EXACT and not status and (left := end - time.monotonic()) > 0:
         top = min(high, ceiling)
         if math.isinf(top):
-            radius = max(GROWTH * low, about.threat.eps) * beside
+            radius = min(max(GROWTH * low, about.threat.eps) * beside, reach)
         elif ceiling < high or (point is None and top > WIDE * low):
             radius = min((math.sqrt(low * top) if low else top / 2) * beside, high - below)
         else:
@@ -152,18 +188,24 @@ def smallest(
         here, reply = explore(about, radius, solver, tighten=tighten, end=end - left / 2)
         note = note or reply.note
         if reply.status == "certified":
-            low, beside = math.inf if radius >= about.reach else radius, 1.0
+            low, beside = math.inf if radius >= reach else radius, 1.0
         elif reply.point is not None:
             point, high = nearer(here, reply.point, solver)
         elif reply.status == "timeout":
             ceiling = radius
+        elif reply.status == "failed":
+            status = "solver error"
+        elif radius >= reach:
+            break
         elif radius == high - below:
             below *= 2
         else:
             beside *= BESIDE
-    late = high - low > EXACT and (ceiling < math.inf or time.monotonic() >= end)
-    status = "timeout" if late else "done: exact" if not high - low > EXACT else "done"
-    return Found(low, point, status + (f", {note}" if note else ""))
+    if not high - low > EXACT:
+        status = "done: exact"
+    elif ceiling < math.inf or time.monotonic() >= end:
+        status = "timeout"
+    return Found(low, point, said(status or UNDECIDED, note))
 
 
 def nearer(here: Around, z: Tensor, solver: Solver) -> tuple[Tensor, float]:
@@ -185,7 +227,7 @@ def nearer(here: Around, z: Tensor, solver: Solver) -> tuple[Tensor, float]:
             break
         if answer.point is None:
             break
-        found, length = _pushed(about, network.point(answer.point), rival)
+        found, length = _pushed(about, network.point(answer.point), rival, best)
         if not length < high:
             break
         gain, best, high = high - length, found, length
@@ -194,15 +236,16 @@ def nearer(here: Around, z: Tensor, solver: Solver) -> tuple[Tensor, float]:
     return best, high
 
 
-def _pushed(about: Input, z: Tensor, rival: int) -> tuple[Tensor, float]:
-    """The nearest adversarial input a little beyond z, away from x or down the margin; inf: none.
+def _pushed(about: Input, z: Tensor, rival: int, inside: Tensor) -> tuple[Tensor, float]:
+    """The nearest adversarial input a little beyond z, by more than rounding; inf: none.
 
-    A solver's point lies on the class boundary, on the one side or on the other.
+    A solver's point lies on the class boundary, on the one side or on the other. Beyond it is away
+    from x, down the margin, or towards a point inside the other class's part of the region.
     """
-    steps = about.distance(z) * torch.tensor(PUSHES, dtype=z.dtype).unsqueeze(1)
-    away = (z - about.x) / max(about.distance(z), LEAST)
-    points = torch.cat([z + steps * move for move in (away, about.descent(z, rival))])
-    points = points.clamp(*about.threat.box)
+    steps = torch.tensor(PUSHES, dtype=z.dtype).unsqueeze(1)
+    length = about.distance(z)
+    moves = (z - about.x, length * about.descent(z, rival), inside - z)
+    points = torch.cat([z + steps * move for move in moves]).clamp(*about.threat.box)
     lengths = about.threat.length(points - about.x)
-    lengths[~about.adversarial(points)] = math.inf
+    lengths[~(about.margin(points) < 0)] = math.inf
     return points[lengths.argmin()], float(lengths.min())

@@ -7,6 +7,7 @@ import highspy
 import numpy as np
 
 from evaluators._solver import TOLERANCE, Answer, SolverError
+from relu.mip import SMALL
 from relu.program import Program
 
 STATUS = highspy.HighsModelStatus
@@ -32,22 +33,24 @@ class Highs:
         if whole:  # cut-offs of a linear program mean something else
             _set(model, objective_bound=above, objective_target=below)
         model.run()
-        return _answer(model, whole, above)
+        return _answer(model, program, above)
 
 
-def _answer(model: Any, whole: bool, above: float) -> Answer:
-    status, info = model.getModelStatus(), model.getInfo()
-    bound = info.mip_dual_bound if whole else info.objective_function_value
+def _answer(model: Any, program: Program, above: float) -> Answer:
+    status, info, whole = model.getModelStatus(), model.getInfo(), bool(program.whole.any())
+    bound = info.mip_dual_bound if whole else -np.inf
     found = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
     point = np.array(model.getSolution().col_value) if found else None
     if status in ABOVE:
         return Answer("above", above)
     if status == STATUS.kOptimal and point is not None:
+        if not whole:
+            bound = program.least(np.array(model.getSolution().row_dual))
         return Answer("optimal", min(bound, above), point)
     if status == STATUS.kObjectiveTarget and point is not None:
         return Answer("below", min(bound, above), point)
     if status == STATUS.kTimeLimit:
-        return Answer("timeout", min(bound, above) if whole else -np.inf, point)
+        return Answer("timeout", min(bound, above), point)
     raise SolverError(f"HiGHS says {model.modelStatusToString(status)!r}")
 
 
@@ -93,7 +96,7 @@ def _model(program: Program, *, whole: bool = True) -> highspy.Highs:
         lp.integrality_ = [kinds.kInteger if w else kinds.kContinuous for w in program.whole]
     model = highspy.Highs()
     _set(
-        model, output_flag=False, threads=1, random_seed=0,
+        model, output_flag=False, threads=1, random_seed=0, small_matrix_value=SMALL / 10,
         mip_feasibility_tolerance=TOLERANCE, primal_feasibility_tolerance=TOLERANCE,
         dual_feasibility_tolerance=TOLERANCE,
     )  # fmt: skip

@@ -10,10 +10,11 @@ are substituted away: they are affine, or 0.
 
 Perturbations are measured in radii and every unit in max(high, -low), so that all variables lie
 in [-1, 1]. In these units every constraint has a slack of SLACK, which is ten times what solvers
-are told to allow themselves, and more where the rounding of the substitution may be larger. So
-the point of the program that belongs to an input of the ball is never on the edge of what is
-allowed, and what a solver cuts off within its tolerance is not the network's. The price is that a
-point of the program is not quite one of the network: witnesses are replayed.
+are told to allow themselves, and more where the rounding of the substitution may be larger, or
+where small coefficients are left out. So the point of the program that belongs to an input of the
+ball is never on the edge of what is allowed, and what a solver cuts off within its tolerance is
+not the network's. The price is that a point of the program is not quite one of the network:
+witnesses are replayed. Radii are at most the size of the box, or all variables would be tiny.
 """
 
 from collections.abc import Sequence
@@ -32,6 +33,7 @@ from relu.rounding import gamma
 from relu.threat import Threat
 
 SLACK = 1e-8
+SMALL = 1e-11  # coefficients below this are left out, as solvers would do without telling
 LEAST = 1e-300  # a margin that varies by less is a constant
 
 
@@ -135,12 +137,16 @@ class Encoding:
         return program.with_rows(total, np.array([-np.inf]), np.array([1 + self.slack]))
 
     def margin(self, y: int, s: int) -> tuple[np.ndarray, float, float]:
-        """f_y - f_s in units of all that it can vary by: coefficients, constant, and that unit."""
+        """f_y - f_s, or a little less, as coefficients and a constant; and what both are in.
+
+        That unit is all that the margin can vary by.
+        """
         logits = self.forms(torch.tensor([y, s]))
         row, offset = logits.rows[0] - logits.rows[1], logits.offset[0] - logits.offset[1]
         reach = row.abs() @ (self.high - self.low) + self.unit / SLACK * logits.size.sum()
         scale = max(float(reach), LEAST)
-        return (row / scale).numpy(), float(offset) / scale, scale
+        kept, lost = _without_small(row.unsqueeze(0) / scale)
+        return kept[0].numpy(), float(offset) / scale - float(lost), scale
 
     def nearest(self, y: int, s: int) -> Program:
         """The smallest norm (l2: its square), in radii, at which class s ties with y or wins."""
@@ -182,8 +188,9 @@ class Encoding:
         m = len(top)
         one, none = sparse.eye_array(m), sparse.csr_array((m, m))
         before, free = sparse.csr_array((m, units.start)), torch.full_like(top, -torch.inf)
-        scaled = sparse.csr_array((forms.rows / -units.scale.unsqueeze(1)).numpy())
-        z, lost = forms.offset / units.scale, self.unit * forms.size / units.scale
+        kept, lost = _without_small(forms.rows / -units.scale.unsqueeze(1))
+        scaled, z = sparse.csr_array(kept.numpy()), forms.offset / units.scale
+        lost += self.unit * forms.size / units.scale
         slack = self.slack + (lost if self.slack else 0.0)
         up, down = (sparse.diags_array(part.numpy()) for part in (-top, bottom))
         return [
@@ -229,6 +236,12 @@ def _rectified(forms: Forms, open_: Tensor, units: Units, high: Tensor) -> Forms
     rows[open_, units.start + torch.arange(m)] = units.scale
     offset = forms.offset.index_fill(0, open_, 0.0)
     return Forms(rows, offset, forms.size.index_copy(0, open_, high))
+
+
+def _without_small(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows without their small coefficients, and how much those can add up to; |v| is about 1."""
+    small = rows.abs() < SMALL
+    return rows.masked_fill(small, 0.0), 2 * (rows.abs() * small).sum(1)
 
 
 def _with_largest(program: Program, d: int, slack: float) -> Program:

@@ -54,7 +54,7 @@ def parse_box(text: str) -> tuple[float, float]:
     except ValueError:
         low, high = math.nan, math.nan
     if not -math.inf < low <= 0 < 1 <= high < math.inf:
-        raise InputError(f"box must be LOW,HIGH around 0 and 1, such as 0,1 or -1,2, got {text!r}")
+        raise InputError(f"box must be LOW,HIGH around 0 and 1, such as --box=-1,2, got {text!r}")
     return low, high
 
 

@@ -71,16 +71,21 @@ def judged(
 
 
 def check_against_the_oracle(norm: Norm, solver: Any, nets: range) -> None:
-    exact_radii = 0
+    clear = 0
     for seed in nets:
         net, x, y, layers = tiny(seed)
-        exact = exact_radius(layers, x[0].double().numpy(), int(y), norm)
+        point = x[0].double().numpy()
+        exact, beyond = (
+            exact_radius(layers, point, int(y), norm, lead=lead) for lead in (0.0, 1e-6)
+        )
         found = judged(Mip(mode="radius", solver=solver), net, x, y, Threat(norm=norm, eps=0.1))
         low, high = float(found.low), float(found.high)
         assert low <= exact + 1e-9, (seed, found)
         assert exact <= high + 1e-9 or math.isinf(exact), (seed, found)
-        exact_radii += low == high or high - low <= EXACT
-        assert low == high or high - low < 1e-4, (seed, exact, found)
+        if not (exact == beyond or beyond - exact < 1e-4):
+            continue  # rivals hardly more than tie: nobody finds such points
+        clear += 1
+        assert low == high or high - low < 1e-5, (seed, exact, found)
         if not math.isfinite(exact):
             continue
         for eps in (0.999 * exact, 1.001 * exact):
@@ -90,7 +95,7 @@ def check_against_the_oracle(norm: Norm, solver: Any, nets: range) -> None:
             else:
                 assert float(found.high) <= eps, seed
                 assert found.outcome == ["done: adversarial"], seed
-    assert exact_radii >= 0.98 * len(nets)
+    assert clear >= 0.98 * len(nets)
 
 
 @pytest.mark.parametrize(("norm", "solver"), SOLVERS)
@@ -267,13 +272,13 @@ class Stub:
 
 
 def test_infeasible_or_unbounded_is_never_robust() -> None:
-    status = highspy.HighsModelStatus
+    status, model = highspy.HighsModelStatus, wide(3)
     for odd in (status.kUnboundedOrInfeasible, status.kUnbounded, status.kSolveError,
                 status.kMemoryLimit, status.kUnknown, status.kInterrupt):  # fmt: skip
         with pytest.raises(SolverError, match="HiGHS says"):
-            _highs._answer(Stub(odd), True, 1.0)
+            _highs._answer(Stub(odd), model, 1.0)
     infeasible: Any = Stub(status.kInfeasible)
-    assert _highs._answer(infeasible, True, 1.0) == Answer("above", 1.0)
+    assert _highs._answer(infeasible, model, 1.0) == Answer("above", 1.0)
 
 
 def test_a_solver_that_fails_on_one_input_leaves_the_others_alone(
@@ -369,6 +374,41 @@ def test_misclassified_inputs_have_radius_zero_by_their_own_witness(
         found = judged(evaluator, digits_net, x, y, Threat(norm="linf", eps=0.05))
         assert not found.low.any()
         assert (found.high <= 0.05).all()
+
+
+@pytest.mark.parametrize("solver", ["highs", "gurobi"])
+def test_a_region_where_classes_only_tie_has_an_exact_radius(solver: Any) -> None:
+    # f = (relu(x - 1/4), 0) at x = 3/4: a tie from 1/4 down
+    net = nn.Sequential(nn.Linear(1, 1), nn.ReLU(), nn.Linear(1, 2)).requires_grad_(False)
+    for name, value in (("0.weight", [[1.0]]), ("0.bias", [-0.25]), ("2.weight", [[1.0], [0.0]])):
+        net.get_parameter(name).copy_(torch.tensor(value))
+    net.get_parameter("2.bias").zero_()
+    x, y = torch.tensor([[0.75]]), torch.tensor([0])
+    for eps in (0.01, 5.0, 1e12):
+        evaluator = Mip(mode="radius", solver=solver)
+        found = judged(evaluator, net, x, y, Threat(norm="linf", eps=eps))
+        assert 0.5 - 1e-5 < float(found.low) <= 0.5
+        assert float(found.high) == pytest.approx(0.5, abs=1e-5)
+        found = judged(Mip(solver=solver), net, x, y, Threat(norm="linf", eps=max(eps, 0.6)))
+        assert found.outcome == ["done: adversarial"]
+
+
+@pytest.mark.parametrize("solver", ["highs", "gurobi"])
+def test_many_tiny_weights_add_up(solver: Any) -> None:
+    # h1 = relu(x0 - 1/2 + 9e-10 sum (xi - 1/2)), h2 = relu(x0 - 1/2), f = (5e-8 - h1 + h2, 0)
+    net = nn.Sequential(nn.Linear(784, 2), nn.ReLU(), nn.Linear(2, 2)).double()
+    net.requires_grad_(False)
+    weight = torch.full((2, 784), 9e-10).double()
+    weight[1] = 0
+    weight[:, 0] = 1
+    net.load_state_dict({
+        "0.weight": weight, "0.bias": -weight.sum(1) / 2, "2.bias": torch.tensor([5e-8, 0]),
+        "2.weight": torch.tensor([[-1.0, 1.0], [0.0, 0.0]]),
+    })  # fmt: skip
+    x, y = torch.full((1, 784), 0.5), torch.tensor([0])
+    assert float(margins(net(x.double() + 0.1), y)) < 0 < float(margins(net(x.double()), y))
+    found = judged(Mip(solver=solver), net, x, y, Threat(norm="linf", eps=0.1))
+    assert float(found.low) == 0
 
 
 def test_settings_out_of_range_are_refused() -> None:
