@@ -104,10 +104,10 @@ def ask(here: Around, solver: Solver, end: float) -> Reply:
             error = error or str(found)
             continue
         note = note or answer.note
-        if (point := _witness(here, network, answer, rival, solver)) is not None:
-            return Reply("witness", point, note)
         if answer.bound >= limits["above"]:
             continue
+        if (point := _witness(here, network, answer, rival, solver)) is not None:
+            return Reply("witness", point, note)
         if answer.status == "timeout":
             rivals.append(rival)
         else:
@@ -240,12 +240,14 @@ def _pushed(about: Input, z: Tensor, rival: int, inside: Tensor) -> tuple[Tensor
     """The nearest adversarial input a little beyond z, by more than rounding; inf: none.
 
     A solver's point lies on the class boundary, on the one side or on the other. Beyond it is away
-    from x, down the margin, or towards a point inside the other class's part of the region.
+    from x, down the margin, or towards a point inside the other class's part of the region. Where
+    that point is a tie, ties count.
     """
     steps = torch.tensor(PUSHES, dtype=z.dtype).unsqueeze(1)
     length = about.distance(z)
     moves = (z - about.x, length * about.descent(z, rival), inside - z)
     points = torch.cat([z + steps * move for move in moves]).clamp(*about.threat.box)
     lengths = about.threat.length(points - about.x)
-    lengths[~(about.margin(points) < 0)] = math.inf
+    margin, tie = about.margin(points), bool(about.margin(inside.unsqueeze(0)) == 0)
+    lengths[~((margin <= 0) if tie else (margin < 0))] = math.inf
     return points[lengths.argmin()], float(lengths.min())
