@@ -34,7 +34,7 @@ class Cell:
     arch: str
     norm: Norm
     eps: float
-    box: tuple[float, float]
+    box: str
     method: str
     label: str
     settings: Mapping[str, Any]
@@ -213,7 +213,7 @@ class _Judging:
         case = self.case
         return Cell(
             dataset=case.data.name, arch=case.arch, norm=case.threat.norm, eps=case.threat.eps,
-            box=case.threat.box,
+            box=",".join(map(repr, case.threat.box)),
             points=self.points, network=network.job, clean=clean, judges=judges,
             evaluator_labels=self.labels, refusals=self.refusals, method=network.method,
             label=network.label, seed=network.seed, settings={**network.settings, **self.settings},

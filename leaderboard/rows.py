@@ -38,7 +38,8 @@ def read_rows(folders: Iterable[Path]) -> list[Row]:
 
 def make_row(stores: Sequence[Store], cell: Mapping[str, Any], failures: Mapping[str, str]) -> Row:
     """The row of one cell: its evidence intersected, its unfinished parts named."""
-    row = {k: v for k, v in cell.items() if k not in ("network", "clean", "evidence")}
+    row: Row = {"box": "0.0,1.0"}  # where a run does not say
+    row |= {k: v for k, v in cell.items() if k not in ("network", "clean", "evidence")}
     row |= dict.fromkeys(NUMBERS)
     row |= {"train_seconds": None, "seconds": {}, "outcomes": {}, "contradictions": []}
     held = _held(stores, cell)

@@ -10,7 +10,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from leaderboard.rows import Row
-from relu.threat import Threat
+from relu.threat import Threat, parse_box
 
 DASH = "–"
 ABOUT = ("data set", "arch", "threat", "method", "points")
@@ -109,7 +109,7 @@ def _about(rows: Sequence[Row], label: str) -> list[str]:
     """The cells under ABOUT."""
     first = rows[0]
     seeds = f" ({len(rows)} seeds)" if len(rows) > 1 else ""
-    threat = Threat(norm=first["norm"], eps=first["eps"], box=tuple(first["box"]))
+    threat = Threat(norm=first["norm"], eps=first["eps"], box=parse_box(first["box"]))
     return [
         first["dataset"],
         first["arch"],

@@ -17,7 +17,7 @@ from leaderboard.tables import (
 
 def row(**changes: Any) -> Row:
     return {
-        "dataset": "digits", "arch": "fc_small", "norm": "linf", "eps": 4 / 255, "box": [0.0, 1.0],
+        "dataset": "digits", "arch": "fc_small", "norm": "linf", "eps": 4 / 255, "box": "0.0,1.0",
          "method": "at",
         "label": "AT", "settings": {"steps": 40}, "seed": 0, "points": 100,
         "evaluator_labels": {"pgd": "PGD", "kw": "KW"}, "group": "g", "refusals": {},
