@@ -110,7 +110,7 @@ class Around:
     margins: Tensor
     rivals: list[int]
 
-    def open(self) -> list[int]:
+    def in_doubt(self) -> list[int]:
         """The classes that may win somewhere in the ball, the most likely one first."""
         order = self.margins.argsort().tolist()
         return [self.rivals[i] for i in order if not self.margins[i] > LEAST]

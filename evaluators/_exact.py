@@ -63,7 +63,7 @@ def explore(
     tighten: seconds for each LP (0: none). Most inputs are done before it would pay.
     """
     here, left = around(about, min(radius, about.reach)), end - time.monotonic()
-    if not here.open():
+    if not here.in_doubt():
         return here, Reply("certified")
     reply = ask(here, solver, end - (1 - FIRST) * left if tighten else end)
     if tighten and reply.status == "timeout":
@@ -93,7 +93,7 @@ def ask(here: Around, solver: Solver, end: float) -> Reply:
     is left while others wait, and is asked about again with what they leave. An error about one
     leaves the others alone.
     """
-    rivals, unclear, error, note = here.open(), False, "", ""
+    rivals, unclear, error, note = here.in_doubt(), False, "", ""
     network = here.encoding()
     while rivals and (left := end - time.monotonic()) > 0:
         rival = rivals.pop(0)

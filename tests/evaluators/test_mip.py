@@ -211,13 +211,13 @@ def test_only_classes_in_doubt_are_asked_about_the_likeliest_first(
     trained: tuple[nn.Sequential, Tensor, Tensor],
 ) -> None:
     here, spy = near(trained, 0.06), Spy()
-    doubtful = here.open()
+    doubtful = here.in_doubt()
     assert 0 < len(doubtful) < 9
     smallest = here.rivals[int(here.margins.argmin())]
     assert doubtful[0] == smallest
     reply = ask(here, spy, time.monotonic() + 60)
     assert spy.asked == (1 if reply.status == "witness" else len(doubtful))
-    assert near(trained, 1e-4).open() == []
+    assert near(trained, 1e-4).in_doubt() == []
 
 
 @pytest.mark.parametrize("status", ["optimal", "below", "timeout"])
