@@ -12,6 +12,8 @@ Bibliography, cited in brackets throughout:
 [LH74]     Lawson, Hanson: Solving Least Squares Problems. Prentice-Hall 1974.
 [MMSTV18]  Madry, Makelov, Schmidt, Tsipras, Vladu: Towards Deep Learning Models Resistant to
            Adversarial Attacks. ICLR 2018.
+[NS04]     Neumaier, Shcherbina: Safe bounds in linear and mixed-integer linear programming.
+           Mathematical Programming 99, 2004.
 [TB19]     Tramer, Boneh: Adversarial Training and Robustness for Multiple Perturbations.
            NeurIPS 2019.
 [TXT19]    Tjeng, Xiao, Tedrake: Evaluating Robustness of Neural Networks with Mixed Integer
