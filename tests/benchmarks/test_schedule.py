@@ -32,7 +32,8 @@ PLANNED, PER_PLAN = 100_000, 5.0  # seconds
 GROWTH = 20e6  # bytes by which this process may grow from the 2000th to the last job
 SPEEDUP = 1.8
 ABOUT = {
-    "arch": "fc1", "dataset": "mnist", "evaluator": "pgd", "threat": {"norm": "linf", "eps": 0.1},
+    "arch": "fc1", "dataset": "mnist", "evaluator": "pgd",
+    "threat": {"norm": "linf", "eps": 0.1, "box": [0.0, 1.0]},
     "network": "0" * 24, "start": 0, "stop": 500, "fields": {"steps": 40},
 }  # fmt: skip
 
