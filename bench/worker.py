@@ -138,16 +138,15 @@ class Worker:
         net, threat = self._net(job), _threat(s["threat"])
         exact_net = in_float64(net)  # before the evaluator has its hands on the network
         evaluator = self.catalogue.evaluators[s["evaluator"]].build(s["fields"])
-        known = self._known(job)
+        known = self._known(job, x)
         started = time.perf_counter()
 
         def judge(start: int, stop: int) -> Evidence:
             # Copies, as what an evaluator does in place must not reach the data or the replay.
             torch.manual_seed(int(job.key[:15], 16) + start)
             some = slice(start, stop)
-            heard = Interval(low=known.low[some].clone(), high=known.high[some].clone())
             found: Evidence = evaluator.judge(
-                net, x[some].clone(), y[some].clone(), threat=threat, known=heard
+                net, x[some].clone(), y[some].clone(), threat=threat, known=known.part(some)
             )
             return found
 
@@ -178,7 +177,7 @@ class Worker:
         net.load_state_dict(self.store.load_network(s["network"]))
         return net.to(self.device).requires_grad_(False).eval()
 
-    def _known(self, job: Job) -> Interval:
+    def _known(self, job: Job, x: Tensor) -> Interval:
         """What the clean inputs and the evaluators before this one prove."""
         part = slice(job.settings["start"], job.settings["stop"])
         _, clean_key = job.after
@@ -190,7 +189,23 @@ class Worker:
         }
         table = combine(clean, evidence).table
         low, high = torch.tensor(table["low"].to_numpy()), torch.tensor(table["high"].to_numpy())
-        return Interval(low=low.to(self.device), high=high.to(self.device))
+        witness = self._nearest_witnesses(evidence, x, part.start).to(self.device)
+        return Interval(low=low.to(self.device), high=high.to(self.device), witness=witness)
+
+    def _nearest_witnesses(
+        self, evidence: Mapping[str, pd.DataFrame], x: Tensor, start: int
+    ) -> Tensor:
+        """The nearest witness of each x, whose first one is test input `start`; NaN: none."""
+        best = torch.full_like(x, torch.nan, dtype=torch.float64, device="cpu")
+        nearest = torch.full((len(x),), torch.inf, dtype=torch.float64)
+        for key, table in evidence.items():
+            index, witness = self.store.load_witnesses(key)
+            high = torch.tensor(table.set_index("index")["high"].loc[index.numpy()].to_numpy())
+            rows = index - start
+            some = ((rows >= 0) & (rows < len(x))).nonzero().squeeze(1)
+            some = some[high[some] < nearest[rows[some]]]
+            nearest[rows[some]], best[rows[some]] = high[some], witness[some].double()
+        return best
 
     def _about(self, job: Job, seconds: float) -> dict[str, Any]:
         """What settings.json says: the settings behind the key, where and how it was made."""

@@ -18,11 +18,23 @@ class Interval:
     """What is proven of r(x), the norm of the smallest perturbation that changes the class.
 
     low: no adversarial input in the closed ball of this radius (0: nothing proven). high: the
-    norm of a replayed witness (inf: none known; 0: x itself is misclassified). float64.
+    norm of a replayed witness (inf: none known; 0: x itself is misclassified). witness: that
+    witness, where an evaluator found it; NaN elsewhere (None: nowhere). float64.
     """
 
     low: Float[Tensor, " n"]
     high: Float[Tensor, " n"]
+    witness: Float[Tensor, "n *shape"] | None = None
+
+    def part(self, some: slice) -> "Interval":
+        """What is known of some of the inputs, as a copy."""
+        witness = None if self.witness is None else self.witness[some].clone()
+        return Interval(low=self.low[some].clone(), high=self.high[some].clone(), witness=witness)
+
+    @property
+    def inexact(self) -> Bool[Tensor, " n"]:
+        """Inputs without a witness at the radius that is proven (as at inf): attacks' work."""
+        return ~(self.high - self.low <= EXACT)
 
     def straddles(self, eps: float) -> Bool[Tensor, " n"]:
         """Inputs for which it is still open whether they are robust at eps."""

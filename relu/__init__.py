@@ -4,10 +4,14 @@ Bibliography, cited in brackets throughout:
 
 [CAH19]    Croce, Andriushchenko, Hein: Provable Robustness of ReLU networks via Maximization of
            Linear Regions. AISTATS 2019.
+[CH18]     Croce, Hein: A randomized gradient-free attack on ReLU networks. GCPR 2018.
 [CH20]     Croce, Hein: Provable Robustness against all Adversarial l_p-Perturbations for p >= 1.
            ICLR 2020.
 [CH21]     Croce, Hein: Mind the box: l1-APGD for sparse adversarial attacks on image classifiers.
            ICML 2021.
+[CW17]     Carlini, Wagner: Towards Evaluating the Robustness of Neural Networks. S&P 2017.
+[HA17]     Hein, Andriushchenko: Formal Guarantees on the Robustness of a Classifier against
+           Adversarial Manipulation. NeurIPS 2017.
 [HZRS15]   He, Zhang, Ren, Sun: Delving Deep into Rectifiers. ICCV 2015.
 [LH74]     Lawson, Hanson: Solving Least Squares Problems. Prentice-Hall 1974.
 [MMSTV18]  Madry, Makelov, Schmidt, Tsipras, Vladu: Towards Deep Learning Models Resistant to

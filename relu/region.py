@@ -181,7 +181,7 @@ def _dense_norms(region: Region, start: int, q: float) -> Tensor:
         for i in range(start, len(layers) - 1):
             weight = layers[i].weight.expand(len(part.x), -1, -1)
             if rows is None:
-                rows = _pulled(part, weight, i)
+                rows = pulled(part, weight, i)
             else:
                 rows = (weight * part.active[i - 1].unsqueeze(1)) @ rows
             lengths.append(dual_length(rows, q))
@@ -208,12 +208,13 @@ def pull(region: Region, r: Float[Tensor, "n k size"], layer: int) -> Float[Tens
     widest = max(region.x.shape[1], *(below.size for below in region.layers[:layer]))
     rows, start = [], 0
     for part in region.parts(r.shape[1] * widest):
-        rows.append(_pulled(part, r[start : start + len(part.x)], layer))
+        rows.append(pulled(part, r[start : start + len(part.x)], layer))
         start += len(part.x)
     return torch.cat(rows) if rows else r.new_empty(*r.shape[:2], region.x.shape[1])
 
 
-def _pulled(region: Region, r: Tensor, layer: int) -> Tensor:
+def pulled(region: Region, r: Float[Tensor, "n k size"], layer: int) -> Float[Tensor, "n k d"]:
+    """As `pull`, all inputs at once; differentiable."""
     n, k = r.shape[:2]
     for i in range(layer - 1, -1, -1):
         gate = region.active[i].unsqueeze(1)

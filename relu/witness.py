@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from relu.networks import margins
 
+FIRST, LAST = 2.0**-22, 2.0**-7  # of the way from x: what float32 may err by, and far more
+
 
 def in_float64(net: nn.Module) -> nn.Module:
     """A copy of the network that computes in float64, its parameters without gradients."""
@@ -21,6 +23,31 @@ def adversarial(
     """Whether a float64 network fails to give z the class y; a tie counts [CAH19, eq. 2]."""
     parts = zip(z.split(batch), y.split(batch), strict=True)
     return torch.cat([~(margins(exact_net(a.double()), b) > 0) for a, b in parts])
+
+
+@torch.no_grad()
+def outward(
+    exact_net: nn.Module,
+    x: Float[Tensor, "n *shape"],
+    y: Int[Tensor, " n"],
+    z: Float[Tensor, "n *shape"],
+    box: tuple[float, float],
+) -> Float[Tensor, "n *shape"]:
+    """z, moved away from x just so far that it fools in float64; NaN where that is too far.
+
+    For points that fool a network in float32: its rounding may have placed them before the
+    boundary. The moves double from FIRST to LAST of the way from x.
+    """
+    z = z.clone()
+    left = (~adversarial(exact_net, z, y)).nonzero().squeeze(1)
+    share = FIRST
+    while len(left) and share <= LAST:
+        moved = (z[left] + share * (z[left] - x[left])).clamp(*box)
+        good = adversarial(exact_net, moved, y[left])
+        z[left[good]] = moved[good]
+        left, share = left[~good], 2 * share
+    z[left] = torch.nan
+    return z
 
 
 def closer(

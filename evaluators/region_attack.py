@@ -1,0 +1,115 @@
+"""Region attack [CH18]: from linear region to linear region towards the smallest perturbation."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from evaluators.interface import Evidence, Interval
+from relu.grid import at_once, groups
+from relu.names import InputError
+from relu.threat import Threat
+from relu.walk import SHARES, approach, walk
+from relu.witness import in_float64, outward
+
+POLISHING = 3  # rounds in float64 at the end, from the point itself
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegionAttack:
+    """The nearest adversarial point that walks through linear regions find; for every norm.
+
+    They start from the nearest witness of other attacks (or else the nearest image that the
+    network takes for another class), and from approaches of x to the boundaries of its `rivals`
+    nearest classes, in `steps` steps each. walks: from so many of these starts, the nearest ones;
+    rounds: of each walk; neighbours: regions that a round looks from, drawn at random around it.
+    """
+
+    label: ClassVar[str] = "region attack"
+    aliases: ClassVar[tuple[str, ...]] = ("regions attack", "croce-hein", "linear region attack")
+    resource: ClassVar[Literal["gpu", "cpu"]] = "gpu"
+    cost: ClassVar[int] = 34
+    shard: ClassVar[int] = 250
+
+    rivals: int = 5
+    steps: int = 15
+    walks: int = 3
+    rounds: int = 15
+    neighbours: int = 7
+
+    def __post_init__(self) -> None:
+        for name, least in {
+            "rivals": 1, "steps": 1, "walks": 1, "rounds": 0, "neighbours": 0,
+        }.items():  # fmt: skip
+            if getattr(self, name) < least:
+                raise InputError(
+                    f"region_attack.{name} must be at least {least}, got {getattr(self, name)}"
+                )
+
+    def refusal(self, net: nn.Module, threat: Threat) -> str | None:
+        return None
+
+    def judge(
+        self,
+        net: nn.Module,
+        x: Float[Tensor, "n *shape"],
+        y: Int[Tensor, " n"],
+        *,
+        threat: Threat,
+        known: Interval,
+    ) -> Evidence:
+        witness = torch.full_like(x, torch.nan, dtype=torch.float64)
+        rows, exact_net = known.inexact.nonzero().squeeze(1), in_float64(net)
+        start = _others(exact_net, x, y)
+        if known.witness is not None:
+            start = torch.where(known.witness.isnan(), start, known.witness)
+        numbers = x[0].numel() * self.walks * (self.neighbours + 1) * len(SHARES)
+        for some in groups(len(rows), at_once(x.device) // numbers):
+            which = rows[some]
+            witness[which] = self._found(net, exact_net, x[which], y[which], start[which], threat)
+        return Evidence(
+            low=torch.zeros(len(x), dtype=torch.float64, device=x.device),
+            witness=witness,
+            outcome=["done" if i else "skipped: already decided" for i in known.inexact.tolist()],
+        )
+
+    def _found(
+        self, net: nn.Module, exact_net: nn.Module, x: Tensor, y: Tensor, start: Tensor,
+        threat: Threat,
+    ) -> Tensor:  # fmt: skip
+        """The nearest point of all walks, or the start where it is nearer; NaN where none is."""
+        shape, flat, exact = x.shape[1:], x.flatten(1), x.flatten(1).double()
+        met = approach(net, flat, y, shape=shape, threat=threat, rivals=self.rivals,
+                       steps=self.steps)  # fmt: skip
+        z = torch.cat([met.double(), start.flatten(1).unsqueeze(1)], dim=1)
+        z = _nearest(exact, z, threat, self.walks)
+        walks = z.shape[1]
+        which = torch.arange(len(x), device=x.device).repeat_interleave(walks)
+        z = walk(net, flat[which], y[which], z.flatten(0, 1).to(x.dtype), shape=shape,
+                 threat=threat, rounds=self.rounds, neighbours=self.neighbours)  # fmt: skip
+        images, points = (t.view(-1, *shape) for t in (exact[which], z.double()))
+        z = outward(exact_net, images, y[which], points, threat.box).flatten(1)
+        z = walk(exact_net, exact[which], y[which], z, shape=shape, threat=threat,
+                 rounds=POLISHING, neighbours=0)  # fmt: skip
+        z = torch.cat([z.unflatten(0, (len(x), walks)), start.flatten(1).unsqueeze(1)], dim=1)
+        return _nearest(exact, z, threat, 1).view_as(x)
+
+
+def _nearest(x: Tensor, z: Tensor, threat: Threat, count: int) -> Tensor:
+    """The `count` points of z (n, k, d) nearest to each x; NaN is farthest."""
+    n, k, d = z.shape
+    far = threat.length((z - x.unsqueeze(1)).flatten(0, 1)).nan_to_num(torch.inf).view(n, k)
+    order = far.argsort(1)[:, :count]
+    return z.gather(1, order.unsqueeze(2).expand(-1, -1, d))
+
+
+def _others(exact_net: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    """For each x, the nearest of all x that the network does not give y; NaN: there is none."""
+    predicted = exact_net(x.double()).argmax(1)
+    far = torch.cdist(x.flatten(1), x.flatten(1))
+    far = far.masked_fill(predicted.unsqueeze(0) == y.unsqueeze(1), torch.inf)
+    found = x[far.argmin(1)].double()
+    found[far.isinf().all(1)] = torch.nan
+    return found

@@ -1,0 +1,53 @@
+"""Cross-Lipschitz regularisation [HA17]: small differences between the classes' gradients."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from methods.mmr import region_at
+from relu.names import InputError
+from relu.region import pulled
+from relu.threat import Threat
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossLipschitz:
+    """Cross-entropy + weight * mean over all pairs of classes of ||grad f_l - grad f_k||_2^2.
+
+    [HA17]: the sum over l, k = 1..K divided by K^2, averaged over the batch. The norm is
+    l2 whatever the threat's; a comparison method of [CAH19, Appendix C].
+    """
+
+    label: ClassVar[str] = "Cross-Lipschitz"
+    aliases: ClassVar[tuple[str, ...]] = ("cl", "cross lip")
+    uses_threat: ClassVar[bool] = False
+
+    weight: float = 0.01
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.weight < math.inf:
+            raise InputError(f"cross_lipschitz.weight must be at least 0, got {self.weight}")
+
+    def loss(
+        self,
+        net: nn.Module,
+        x: Float[Tensor, "n *shape"],
+        y: Int[Tensor, " n"],
+        *,
+        threat: Threat,
+        progress: float,
+    ) -> Float[Tensor, ""]:
+        region = region_at(net, x)
+        last = region.layers[-1].weight.expand(len(x), -1, -1)
+        rows = pulled(region, last, len(region.layers) - 1)  # of V: the gradients of all logits
+        return F.cross_entropy(region.logits, y) + self.weight * cross_lipschitz(rows)
+
+
+def cross_lipschitz(rows: Float[Tensor, "n k d"]) -> Float[Tensor, ""]:
+    """The mean over inputs and all k^2 pairs of ||rows_l - rows_m||_2^2: twice their variance."""
+    centred = rows - rows.mean(1, keepdim=True)
+    return 2 * centred.square().sum(2).mean()
