@@ -110,9 +110,8 @@ def list_command(options: argparse.Namespace) -> int:
 
 
 def _about_suite(name: str) -> tuple[str, str]:
-    said, tables = describe(name)
-    beside = f" [beside the published {', '.join(tables)}]" if tables else ""
-    return name, f"{said}{beside}"
+    said, published = describe(name)
+    return name, f"{said} [beside the published {', '.join(published)}]" if published else said
 
 
 def _about(plugin: Plugin) -> tuple[str, ...]:
@@ -197,8 +196,8 @@ def _write(files: RunFiles, rows: Sequence[Row]) -> None:
 
 
 def _print(rows: Sequence[Row]) -> None:
-    tables = [to_markdown(rows), beside_to_markdown(rows), seconds_to_markdown(rows)]
-    print(*filter(None, tables), sep="\n", end="")
+    drawn = [to_markdown(rows), beside_to_markdown(rows), seconds_to_markdown(rows)]
+    print(*filter(None, drawn), sep="\n", end="")
 
 
 def _complain(rows: Sequence[Row]) -> int:

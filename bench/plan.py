@@ -175,6 +175,7 @@ class _Judging:
         self, request: Request, catalogue: Catalogue, case: Case, overrides: Overrides
     ) -> None:
         self.case, self.cascade = case, request.cascade
+        self.published = (request.published,) if request.published else ()
         self.points = request.count(len(case.data.y_test))
         self.about = case.about() | {
             "dataset": case.data.name, "data": case.data.fingerprint("test"),
@@ -228,7 +229,7 @@ class _Judging:
             points=self.points, network=network.job, clean=clean, judges=judges,
             evaluator_labels=self.labels, refusals=self.refusals, method=network.method,
             label=network.label, seed=network.seed, settings={**network.settings, **self.settings},
-            group=self.group.make({"network": network.group}).key,
+            group=self.group.make({"network": network.group}).key, published=self.published,
         )  # fmt: skip
 
 
