@@ -15,14 +15,18 @@ from bench import checkpoint
 from bench.data import DataSet, load
 from bench.discovery import Catalogue, Plugin, discover
 from bench.launch import Launcher, data_folder
-from bench.plan import Cell, all_jobs, make_plan
+from bench.only import keep
+from bench.plan import Cell, all_jobs, make_plan, once
 from bench.provenance import provenance
 from bench.report import forecast, standing
-from bench.request import Checkpoint, Request, make_request
+from bench.request import Checkpoint, Request, make_request, make_requests
 from bench.runfiles import RunFiles
 from bench.settings import Training
 from bench.sources import SOURCES
 from bench.store import Store
+from bench.suite import describe, suites
+from leaderboard.beside import beside_to_csv, beside_to_markdown
+from leaderboard.published import tables
 from leaderboard.rows import Row, make_row, read_rows
 from leaderboard.tables import (
     seconds_to_csv,
@@ -31,7 +35,7 @@ from leaderboard.tables import (
     to_json,
     to_markdown,
 )
-from relu.names import InputError
+from relu.names import InputError, resolve
 from relu.networks import ARCHITECTURES
 from relu.threat import format_eps
 
@@ -41,10 +45,10 @@ NAMED = 10  # contradictions of a row that are printed
 def run_command(options: argparse.Namespace) -> int:
     """Trains, judges, prints the leaderboard; 0, or 1 where a job failed or evidence conflicts."""
     catalogue = _catalogue(options)
-    request = make_request(options, catalogue)
-    if not request.methods:
+    requests = make_requests(options, catalogue)
+    if not all(request.methods for request in requests):
         raise InputError(f"--methods expects one or more of {', '.join(catalogue.methods)}")
-    return _compute(request, catalogue, options)
+    return _compute([_with_table(request) for request in requests], catalogue, options)
 
 
 def eval_command(options: argparse.Namespace) -> int:
@@ -59,7 +63,7 @@ def eval_command(options: argparse.Namespace) -> int:
         raise InputError("eval expects one --dataset and one --arch: those of the checkpoint")
     source = SOURCES[request.datasets[0]]
     checkpoint.read_checkpoint(path, request.archs[0], source.shape, source.classes)
-    return _compute(request, catalogue, options)
+    return _compute([request], catalogue, options)
 
 
 def leaderboard_command(options: argparse.Namespace) -> int:
@@ -85,7 +89,7 @@ def status_command(options: argparse.Namespace) -> int:
 
 
 def list_command(options: argparse.Namespace) -> int:
-    """Shows what --methods, --eval, --dataset, --arch and --set accept."""
+    """Shows what --methods, --eval, --dataset, --arch, --set and --suite accept."""
     catalogue = _catalogue(options)
     for title, plugins in (("METHODS", catalogue.methods), ("EVALUATORS", catalogue.evaluators)):
         print(f"{title} (settings with defaults; change one with --set NAME.FIELD=VALUE)")
@@ -100,7 +104,14 @@ def list_command(options: argparse.Namespace) -> int:
     ]))  # fmt: skip
     print("ARCHITECTURES")
     print(_lines([(name, summary) for name, (summary, _) in ARCHITECTURES.items()]))
+    print("SUITES (run one with --suite NAME)")
+    print(_lines([_about_suite(name) for name in suites()]))
     return 0
+
+
+def _about_suite(name: str) -> tuple[str, str]:
+    said, published = describe(name)
+    return name, f"{said} [beside the published {', '.join(published)}]" if published else said
 
 
 def _about(plugin: Plugin) -> tuple[str, ...]:
@@ -118,8 +129,18 @@ def _catalogue(options: argparse.Namespace) -> Catalogue:
     return discover([Path(file) for file in options.plugin])
 
 
-def _compute(request: Request, catalogue: Catalogue, options: argparse.Namespace) -> int:
-    cells = make_plan(request, catalogue, _load(request, options))
+def _with_table(request: Request) -> Request:
+    """With the published table by its name. Raises InputError where there is none."""
+    if request.published is None:
+        return request
+    table = resolve(request.published, dict.fromkeys(tables(), ()), "published table")
+    return dataclasses.replace(request, published=table)
+
+
+def _compute(asked: Sequence[Request], catalogue: Catalogue, options: argparse.Namespace) -> int:
+    requests = keep(asked, options.only, catalogue)
+    data = _load(requests, options)
+    cells = once(cell for request in requests for cell in make_plan(request, catalogue, data))
     launcher = Launcher(options, all_jobs(cells))
     if options.dry_run:
         print(forecast(launcher, len(cells)), end="")
@@ -142,14 +163,15 @@ def _compute(request: Request, catalogue: Catalogue, options: argparse.Namespace
     return max(_complain(rows), 1 if failures else 0)
 
 
-def _load(request: Request, options: argparse.Namespace) -> dict[str, DataSet]:
-    place = data_folder(options)
-    data = {name: load(name, Path(place) if place else None) for name in request.datasets}
-    for name, dataset in data.items():
-        if request.points is not None and request.points > len(dataset.y_test):
-            raise InputError(
-                f"--points {request.points}: {name} has {len(dataset.y_test)} test inputs"
-            )
+def _load(requests: Sequence[Request], options: argparse.Namespace) -> dict[str, DataSet]:
+    """The data sets of all requests, and no others."""
+    folder = Path(place) if (place := data_folder(options)) else None
+    data: dict[str, DataSet] = {}
+    for request in requests:
+        for name in request.datasets:
+            data[name] = data.get(name) or load(name, folder)
+            if request.count(there := len(data[name].y_test)) > there:
+                raise InputError(f"--points {request.points}: {name} has {there} test inputs")
     return data
 
 
@@ -167,12 +189,15 @@ def _write(files: RunFiles, rows: Sequence[Row]) -> None:
         "leaderboard.json": to_json(rows), "seconds.md": seconds_to_markdown(rows),
         "seconds.csv": seconds_to_csv(rows),
     }  # fmt: skip
+    beside = beside_to_markdown(rows)  # "" where no row has published values
+    texts |= {"published.md": beside, "published.csv": beside_to_csv(rows) if beside else ""}
     for name, text in texts.items():
         files.save_text(name, text)
 
 
 def _print(rows: Sequence[Row]) -> None:
-    print(to_markdown(rows), seconds_to_markdown(rows), sep="\n", end="")
+    drawn = [to_markdown(rows), beside_to_markdown(rows), seconds_to_markdown(rows)]
+    print(*filter(None, drawn), sep="\n", end="")
 
 
 def _complain(rows: Sequence[Row]) -> int:

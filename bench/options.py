@@ -3,8 +3,8 @@
 import argparse
 from typing import Any, NoReturn
 
-from bench.request import suites
 from bench.sources import SOURCES
+from bench.suite import suites
 from relu.names import InputError, suggestion
 from relu.networks import ARCHITECTURES
 
@@ -147,7 +147,15 @@ def _add_judging(parser: Parser, *, required: bool) -> None:
     add(
         "--points",
         metavar="N",
-        help="judge the first N test inputs (default: 1000, or all of a smaller test set)",
+        help="judge the first N test inputs, or all (default: 1000, or all of a smaller test set)",
+    )
+    add(
+        "--only",
+        metavar="KEY=NAME",
+        action="append",
+        default=[],
+        help="keep these cells of what is crossed, e.g. dataset=mnist,arch=fc1; keys are dataset, "
+        "arch, norm and method; may be repeated: names of one key add up",
     )
     add(
         "--set",

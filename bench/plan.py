@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,7 @@ class Cell:
 
     settings: everything that was chosen, by dotted name ("steps", "train.lr", "pgd.restarts").
     group: what cells share that differ in nothing but their seed. judges: evaluator -> shards.
-    refusals: evaluator -> why the cell is outside its theory.
+    refusals: evaluator -> why the cell is outside its theory. published: tables of a paper.
     """
 
     dataset: str
@@ -46,6 +46,7 @@ class Cell:
     judges: Mapping[str, tuple[Job, ...]]
     evaluator_labels: Mapping[str, str]
     refusals: Mapping[str, str]
+    published: tuple[str, ...] = ()
 
     def jobs(self) -> Iterator[Job]:
         """Each after the jobs it reads from."""
@@ -62,7 +63,20 @@ class Cell:
 
 def make_plan(request: Request, catalogue: Catalogue, data: Mapping[str, DataSet]) -> list[Cell]:
     """The cells of a request, method by method. Raises InputError for settings that are refused."""
-    cells: dict[tuple[str, str], Cell] = {}  # a grid's points may agree on what a method reads
+    return once(_cells(request, catalogue, data))
+
+
+def once(cells: Iterable[Cell]) -> list[Cell]:
+    """Each cell once: parts of a suite may agree, and a grid's points on what a method reads."""
+    found: dict[tuple[str, str], Cell] = {}
+    for cell in cells:
+        key = cell.group, cell.network.key
+        tables = (*found[key].published, *cell.published) if key in found else cell.published
+        found[key] = dataclasses.replace(cell, published=tuple(dict.fromkeys(tables)))
+    return list(found.values())
+
+
+def _cells(request: Request, catalogue: Catalogue, data: Mapping[str, DataSet]) -> Iterator[Cell]:
     for dataset, norm in itertools.product(request.datasets, request.norms):
         source = SOURCES[dataset]
         for arch, eps, overrides in itertools.product(
@@ -72,9 +86,7 @@ def make_plan(request: Request, catalogue: Catalogue, data: Mapping[str, DataSet
             case = Case(data=data[dataset], arch=arch, threat=threat)
             judging = _Judging(request, catalogue, case, overrides)
             for network in _networks(request, catalogue, case, overrides):
-                cell = judging.cell(network)
-                cells.setdefault((cell.group, network.job.key), cell)
-    return list(cells.values())
+                yield judging.cell(network)
 
 
 def all_jobs(cells: Sequence[Cell]) -> list[Job]:
@@ -163,8 +175,8 @@ class _Judging:
         self, request: Request, catalogue: Catalogue, case: Case, overrides: Overrides
     ) -> None:
         self.case, self.cascade = case, request.cascade
-        available = len(case.data.y_test)
-        self.points = min(1000, available) if request.points is None else request.points
+        self.published = (request.published,) if request.published else ()
+        self.points = request.count(len(case.data.y_test))
         self.about = case.about() | {
             "dataset": case.data.name, "data": case.data.fingerprint("test"),
         }  # fmt: skip
@@ -178,9 +190,9 @@ class _Judging:
         for plugin in sorted((catalogue.evaluators[e] for e in request.evaluators), key=_cost):
             self._add(plugin, overrides.get(("evaluator", plugin.name), {}))
         judging = [[template.make({}).key, step] for template, step in self.steps.values()]
-        self.group = JobTemplate(
-            "judge", {"judging": judging, "points": self.points}, resource="cpu"
-        )
+        alike: dict[str, Any] = {"judging": judging, "points": self.points}
+        alike |= {} if self.cascade else {"cascade": False}
+        self.group = JobTemplate("judge", alike, resource="cpu")
 
     def _add(self, plugin: Plugin, asked: Mapping[str, Any]) -> None:
         case = self.case
@@ -217,7 +229,7 @@ class _Judging:
             points=self.points, network=network.job, clean=clean, judges=judges,
             evaluator_labels=self.labels, refusals=self.refusals, method=network.method,
             label=network.label, seed=network.seed, settings={**network.settings, **self.settings},
-            group=self.group.make({"network": network.group}).key,
+            group=self.group.make({"network": network.group}).key, published=self.published,
         )  # fmt: skip
 
 

@@ -1,26 +1,22 @@
-"""What one command asks for: options and suites turned into a checked Request."""
+"""What one command asks for: options and suites turned into checked Requests."""
 
 import argparse
 import itertools
-import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from bench.discovery import Catalogue
 from bench.settings import Overrides, parse_overrides
 from bench.sources import SOURCES
-from relu.names import InputError, resolve, suggestion
+from bench.suite import read_suite
+from relu.names import InputError, resolve
 from relu.networks import ARCHITECTURES
 from relu.threat import Norm, parse_box, parse_eps, parse_norm
 
+FIRST = 1000  # test inputs that are judged, where nothing is said
 MOST = 2**31 - 1  # of whole numbers: what every library takes
-SUITES = Path(__file__).parent / "suites"
-SUITE_KEYS = (
-    "methods", "eval", "dataset", "arch", "norm", "eps", "box", "seeds", "points", "epochs", "set",
-    "grid", "cascade",
-)  # fmt: skip
+TRAIN = ("train", "")  # the training loop, among overrides
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,10 +30,11 @@ class Checkpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What one command asks for: everything listed is crossed with everything else listed.
+    """What one command asks for, or a part of it: everything listed is crossed with all the rest.
 
     An empty `archs` or `eps` means each data set's own. `points`: None for the first 1000.
     overrides: one for each point of the grid. cascade: whether evaluators hear of earlier ones.
+    published: the table of a paper that the rows are set beside.
     """
 
     datasets: tuple[str, ...]
@@ -48,83 +45,96 @@ class Request:
     eps: tuple[float, ...] = ()
     box: tuple[float, float] = (0.0, 1.0)
     seeds: tuple[int, ...] = (0,)
-    points: int | None = None
+    points: int | Literal["all"] | None = None
     epochs: int | None = None
     overrides: tuple[Overrides, ...] = ({},)
     cascade: bool = True
     checkpoint: Checkpoint | None = None
+    published: str | None = None
+
+    def count(self, available: int) -> int:
+        """How many of so many test inputs are judged."""
+        if self.points is None:
+            return min(FIRST, available)
+        return available if self.points == "all" else self.points
 
 
-def suites() -> list[str]:
-    """Names of the suites that come with the bench."""
-    return sorted(path.stem for path in SUITES.glob("*.toml"))
+def make_requests(options: argparse.Namespace, catalogue: Catalogue) -> list[Request]:
+    """What options (and a suite) describe: a request for each part of the suite, or just one.
 
-
-def read_suite(name: str) -> dict[str, Any]:
-    """The options in a suite, by file or by name. Raises InputError."""
-    path = Path(name) if Path(name).is_file() else SUITES / f"{name}.toml"
-    if not path.is_file():
-        raise InputError(f"--suite: {name!r} is neither a file nor one of {', '.join(suites())}")
-    try:
-        suite = tomllib.loads(path.read_text())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise InputError(f"suite {path} is not valid TOML: {error}") from error
-    for key in suite:
-        if key not in SUITE_KEYS:
-            near = suggestion(key, SUITE_KEYS)
-            raise InputError(
-                f"suite {path} has unknown key {key!r}: valid are {', '.join(SUITE_KEYS)}{near}"
-            )
-    for key, example in (("set", '"at.steps" = 7'), ("grid", '"at.steps" = [7, 40]')):
-        if not isinstance(suite.get(key, {}), dict):
-            raise InputError(f"suite {path}: {key} must be a table such as [{key}] with {example}")
-    if not isinstance(suite.get("cascade", True), bool):
-        raise InputError(f"suite {path}: cascade must be true or false, got {suite['cascade']!r}")
-    return suite
-
-
-def make_request(options: argparse.Namespace, catalogue: Catalogue) -> Request:
-    """The request that options (and a suite) describe, but for a checkpoint. Raises InputError."""
+    Options win over every part; checkpoints are not looked at. Raises InputError.
+    """
     for key in ("suite", "out", "data", "address"):
         if getattr(options, key, None) == "":
             raise InputError(f"--{key} expects a value, got ''")
-    suite = read_suite(options.suite) if getattr(options, "suite", None) else {}
+    parts = read_suite(options.suite) if getattr(options, "suite", None) else [{}]
+    asked = [_Asked(options, part, catalogue) for part in parts]
+    plugins = {
+        kind: _unique([name for part in asked for name in part.chosen[kind]])
+        for kind in ("method", "evaluator")
+    }
+    return [part.request(plugins) for part in asked]
 
-    def given(key: str, default: str = "") -> list[str]:
-        value = getattr(options, key, None)
-        value = suite.get(key) if value is None else value
+
+def make_request(options: argparse.Namespace, catalogue: Catalogue) -> Request:
+    """The request of options without a suite, or with one that has no parts. Raises InputError."""
+    (request,) = make_requests(options, catalogue)
+    return request
+
+
+class _Asked:
+    """The options of a command over those of a part of its suite."""
+
+    def __init__(
+        self, options: argparse.Namespace, part: Mapping[str, Any], catalogue: Catalogue
+    ) -> None:
+        self.options, self.part, self.catalogue = options, part, catalogue
+        methods = [catalogue.find("method", name).name for name in self.given("methods")]
+        evaluators = self.given("eval", "all")
+        if [e.lower() for e in evaluators] == ["all"]:
+            evaluators = list(catalogue.evaluators)
+        evaluators = [catalogue.find("evaluator", name).name for name in evaluators]
+        self.chosen = {"method": _unique(methods), "evaluator": _unique(evaluators)}
+
+    def given(self, key: str, default: str = "") -> list[str]:
+        value = getattr(self.options, key, None)
+        value = self.part.get(key) if value is None else value
         return _texts(default if value is None else value, key, empty=value is None)
 
-    methods = [catalogue.find("method", name).name for name in given("methods")]
-    evaluators = given("eval", "all")
-    if [e.lower() for e in evaluators] == ["all"]:
-        evaluators = list(catalogue.evaluators)
-    evaluators = [catalogue.find("evaluator", name).name for name in evaluators]
-    chosen = {"method": _unique(methods), "evaluator": _unique(evaluators)}
-    assignments = [f"{k}={v}" for k, v in _flat(suite.get("set", {}))] + options.set
-    points = list(_grid(suite.get("grid", {}), options.grid))
-    overrides = tuple(
-        parse_overrides([*assignments, *point], catalogue, chosen) for point in points
-    )
-    _require_once(points[0], assignments, catalogue, chosen)
-    epochs = _single(given("epochs"), "epochs")
-    if epochs is not None and any("epochs" in some.get(("train", ""), {}) for some in overrides):
-        raise InputError("--epochs and train.epochs say the same thing: give one of them")
-    return Request(
-        datasets=_resolved(given("dataset", "digits"), {n: s.aliases for n, s in SOURCES.items()},
-                           "data set"),
-        archs=_resolved(given("arch"), dict.fromkeys(ARCHITECTURES, ()), "architecture"),
-        methods=chosen["method"],
-        evaluators=chosen["evaluator"],
-        norms=tuple(dict.fromkeys(parse_norm(text) for text in given("norm", "linf"))),
-        eps=tuple(dict.fromkeys(parse_eps(text) for text in given("eps"))),
-        box=parse_box(",".join(given("box", "0,1"))),
-        seeds=tuple(dict.fromkeys(_whole(text, "seeds", 0) for text in given("seeds", "0"))),
-        points=_single(given("points"), "points"),
-        epochs=epochs,
-        overrides=overrides,
-        cascade=suite.get("cascade", True) and not options.no_cascade,
-    )  # fmt: skip
+    def request(self, plugins: Mapping[str, Sequence[str]]) -> Request:
+        """`plugins`: those of all parts, as settings may be about another part's."""
+        given, overrides = self.given, self._overrides(plugins)
+        epochs = _single(given("epochs"), "epochs")
+        if epochs is not None and any("epochs" in some.get(TRAIN, {}) for some in overrides):
+            raise InputError("--epochs and train.epochs say the same thing: give one of them")
+        return Request(
+            datasets=_resolved(given("dataset", "digits"),
+                               {n: s.aliases for n, s in SOURCES.items()}, "data set"),
+            archs=_resolved(given("arch"), dict.fromkeys(ARCHITECTURES, ()), "architecture"),
+            methods=self.chosen["method"],
+            evaluators=self.chosen["evaluator"],
+            norms=tuple(dict.fromkeys(parse_norm(text) for text in given("norm", "linf"))),
+            eps=tuple(dict.fromkeys(parse_eps(text) for text in given("eps"))),
+            box=parse_box(",".join(given("box", "0,1"))),
+            seeds=tuple(dict.fromkeys(_whole(text, "seeds", 0) for text in given("seeds", "0"))),
+            points=_points(given("points")),
+            epochs=epochs,
+            overrides=overrides,
+            cascade=self.part.get("cascade", True) and not self.options.no_cascade,
+            published=self.part.get("published"),
+        )  # fmt: skip
+
+    def _overrides(self, plugins: Mapping[str, Sequence[str]]) -> tuple[Overrides, ...]:
+        """One for each point of the grid, without what is about another part's plugins."""
+        assignments = [f"{k}={v}" for k, v in self.part.get("set", {}).items()] + self.options.set
+        points = list(_grid(self.part.get("grid", {}), self.options.grid))
+        parsed = [parse_overrides([*assignments, *p], self.catalogue, plugins) for p in points]
+        _require_once(points[0], assignments, self.catalogue, plugins)
+        return tuple(
+            {(kind, name): fields for (kind, name), fields in some.items()
+             if (kind, name) == TRAIN or name in self.chosen[kind]}
+            for some in parsed
+        )  # fmt: skip
 
 
 def _texts(value: Any, key: str, *, empty: bool) -> list[str]:
@@ -138,18 +148,9 @@ def _texts(value: Any, key: str, *, empty: bool) -> list[str]:
     return texts
 
 
-def _flat(table: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Dotted names and values: [set.at] steps = 7 is the same as [set] "at.steps" = 7."""
-    pairs = []
-    for key, value in table.items():
-        inner = isinstance(value, dict)
-        pairs += _flat(value, f"{prefix}{key}.") if inner else [(prefix + key, value)]
-    return pairs
-
-
-def _grid(suite: dict[str, Any], asked: Sequence[str]) -> Iterator[tuple[str, ...]]:
+def _grid(suite: Mapping[str, Any], asked: Sequence[str]) -> Iterator[tuple[str, ...]]:
     """The assignments of each point of the grid: all values of all fields crossed."""
-    axes = {field: _texts(values, "grid", empty=False) for field, values in _flat(suite)}
+    axes = {field: _texts(values, "grid", empty=False) for field, values in suite.items()}
     given: set[str] = set()
     for text in asked:
         field, equals, values = (part.strip() for part in text.partition("="))
@@ -166,7 +167,7 @@ def _grid(suite: dict[str, Any], asked: Sequence[str]) -> Iterator[tuple[str, ..
 
 def _require_once(
     point: Sequence[str], assignments: Sequence[str], catalogue: Catalogue,
-    chosen: dict[str, tuple[str, ...]],
+    chosen: Mapping[str, Sequence[str]],
 ) -> None:  # fmt: skip
     """No field of the grid is given by another name, or by --set, too."""
     seen = {
@@ -194,6 +195,10 @@ def _single(texts: Sequence[str], what: str) -> int | None:
     if len(texts) > 1:
         raise InputError(f"--{what} expects one number, got {','.join(texts)}")
     return _whole(texts[0], what, 1) if texts else None
+
+
+def _points(texts: Sequence[str]) -> int | Literal["all"] | None:
+    return "all" if [text.lower() for text in texts] == ["all"] else _single(texts, "points")
 
 
 def _whole(text: str, what: str, least: int) -> int:

@@ -138,8 +138,11 @@ class RunFiles:
         self._replace(self.root / "run.json", text)
 
     def save_text(self, name: str, text: str) -> None:
-        """Replaces a file in the run folder in one step."""
-        self._replace(self.root / name, text)
+        """Replaces a file in the run folder in one step; without a text there is none."""
+        if text:
+            self._replace(self.root / name, text)
+        else:
+            (self.root / name).unlink(missing_ok=True)
 
     def _draft(self, key: str, suffix: str) -> Path:
         return self.root / "drafts" / f"{key}.{suffix}"

@@ -21,7 +21,8 @@ Row = dict[str, Any]
 """One network under one threat: dataset, arch, norm, eps, box, method, label, settings, group,
 seed, points, the NUMBERS (shares in [0, 1]; radii in pixel units; None where unknown or infinite),
 train_seconds, seconds (evaluator -> seconds), outcomes (evaluator -> outcome -> inputs),
-evaluator_labels, and what went wrong: refusals and failures (by evaluator), contradictions."""
+evaluator_labels, published (names of a paper's tables), and what went wrong: refusals and failures
+(by evaluator), contradictions."""
 
 
 def read_rows(folders: Iterable[Path]) -> list[Row]:
@@ -29,18 +30,31 @@ def read_rows(folders: Iterable[Path]) -> list[Row]:
     stores = [Store(folder) for folder in folders]
     runs = [read_run(store.root) for store in stores]
     failures = {key: why for run in runs for key, why in run["failures"].items()}
-    cells: list[Mapping[str, Any]] = []
-    for cell in (cell for run in runs for cell in run["cells"]):
-        if cell not in cells:
-            cells.append(cell)
+    cells = _once(cell for run in runs for cell in run["cells"])
     return [make_row(stores, cell, failures) for cell in cells]
+
+
+def _once(cells: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Each cell once, with the published tables of all its likes."""
+    found: list[Mapping[str, Any]] = []
+    tables: list[list[str]] = []
+    for cell in cells:
+        own = {name: value for name, value in cell.items() if name != "published"}
+        if own not in found:
+            found.append(own)
+            tables.append([])
+        tables[found.index(own)] += cell.get("published", ())
+    return [
+        {**cell, "published": list(dict.fromkeys(names))}
+        for cell, names in zip(found, tables, strict=True)
+    ]
 
 
 def make_row(stores: Sequence[Store], cell: Mapping[str, Any], failures: Mapping[str, str]) -> Row:
     """The row of one cell: its evidence intersected, its unfinished parts named."""
-    row: Row = {"box": "0.0,1.0"}  # where a run does not say
+    row: Row = {"box": "0.0,1.0", "published": ()}  # where a run does not say
     row |= {k: v for k, v in cell.items() if k not in ("network", "clean", "evidence")}
-    row |= dict.fromkeys(NUMBERS)
+    row |= dict.fromkeys(NUMBERS) | {"published": list(row["published"])}
     row |= {"train_seconds": None, "seconds": {}, "outcomes": {}, "contradictions": []}
     held = _held(stores, cell)
     row["failures"] = _failures(held, cell, failures)

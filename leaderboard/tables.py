@@ -4,16 +4,13 @@ import json
 import math
 import statistics
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
-from tabulate import tabulate
 
+from leaderboard import fold
+from leaderboard.fold import ABOUT, DASH
 from leaderboard.rows import Row
-from relu.threat import Threat, parse_box
 
-DASH = "–"
-ABOUT = ("data set", "arch", "threat", "method", "points")
 HEADERS = {
     "test_error": "test error (%)",
     "robust_error_low": "robust error ≥ (%)",
@@ -61,17 +58,17 @@ def seconds_to_csv(rows: Sequence[Row]) -> str:
 def seconds_to_markdown(rows: Sequence[Row]) -> str:
     """The cost of each line of `to_markdown`, in the same order; per input in brackets."""
     evaluators = _evaluators(rows)
-    labels = _labels(rows)
+    labels = fold.labels(rows)
     lines = [
         [
-            *_about(group, labels[group[0]["group"]]),
+            *fold.about(group, labels[group[0]["group"]]),
             _mean([row["train_seconds"] for row in group], 1, 1),
             *(_cost(group, name) for name in evaluators),
         ]
-        for group in _groups(rows)
+        for group in fold.groups(rows)
     ]
     headers = [*ABOUT, "train (s)", *(f"{label} (s)" for label in evaluators.values())]
-    return _table(lines, headers)
+    return fold.table(lines, headers)
 
 
 def _timeless(row: Row) -> Row:
@@ -81,48 +78,28 @@ def _timeless(row: Row) -> Row:
 def to_markdown(rows: Sequence[Row]) -> str:
     """A table of methods, seeds folded into mean ± standard deviation, with footnotes."""
     evaluators = _evaluators(rows)
-    labels = _labels(rows)
+    labels = fold.labels(rows)
     footnotes: list[str] = []
     lines = []
-    for group in _groups(rows):
+    for group in fold.groups(rows):
         lines.append(_line(group, labels[group[0]["group"]], evaluators, footnotes))
     headers = [*ABOUT, *HEADERS.values(), *evaluators.values()]
-    notes = "".join(f"\n[{i}] {_plain(note)}  " for i, note in enumerate(footnotes, 1))
+    notes = "".join(f"\n[{i}] {fold.plain(note)}  " for i, note in enumerate(footnotes, 1))
     return (
-        f"{_table(lines, headers)}{notes}\n{LEGEND}\n"
+        f"{fold.table(lines, headers)}{notes}\n{LEGEND}\n"
         if notes
-        else f"{_table(lines, headers)}\n{LEGEND}\n"
+        else f"{fold.table(lines, headers)}\n{LEGEND}\n"
     )
-
-
-def _table(lines: Sequence[Sequence[str]], headers: Sequence[str]) -> str:
-    align = ["left"] * 4 + ["right"] * (len(headers) - 4)
-    table = tabulate(lines, headers=headers, tablefmt="pipe", colalign=align, disable_numparse=True)
-    return f"{table}\n"
 
 
 def _evaluators(rows: Sequence[Row]) -> dict[str, str]:
     return {name: label for row in rows for name, label in row["evaluator_labels"].items()}
 
 
-def _about(rows: Sequence[Row], label: str) -> list[str]:
-    """The cells under ABOUT."""
-    first = rows[0]
-    seeds = f" ({len(rows)} seeds)" if len(rows) > 1 else ""
-    threat = Threat(norm=first["norm"], eps=first["eps"], box=parse_box(first["box"]))
-    return [
-        first["dataset"],
-        first["arch"],
-        str(threat),
-        _plain(label) + seeds,
-        str(first["points"]),
-    ]
-
-
 def _line(
     rows: Sequence[Row], label: str, evaluators: dict[str, str], footnotes: list[str]
 ) -> list[str]:
-    line = _about(rows, label)
+    line = fold.about(rows, label)
     network_notes = [n for row in rows for n in _notes(row, "network", "contradictions")]
     line[3] += _marks(network_notes, footnotes)
     for name in HEADERS:
@@ -155,11 +132,6 @@ def _worked(row: Row, evaluator: str) -> int | None:
     if counts is None:
         return None
     return sum(int(n) for o, n in counts.items() if not o.startswith("skipped"))
-
-
-def _plain(text: str) -> str:
-    """One line that cannot be taken for a table's border."""
-    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _mean(values: Sequence[float | None], scale: float, digits: int) -> str:
@@ -197,33 +169,3 @@ def _notes(row: Row, *about: str) -> list[str]:
 def _name(row: Row, part: str) -> str:
     seed = "" if row["seed"] is None else f", seed {row['seed']}"
     return f"{row['label']}{seed}" if part == "network" else str(row["evaluator_labels"][part])
-
-
-def _groups(rows: Sequence[Row]) -> list[list[Row]]:
-    """Rows that differ in nothing but their seed; rows without a seed stand alone."""
-    groups: dict[object, list[Row]] = {}
-    for i, row in enumerate(rows):
-        groups.setdefault(row["group"] if row["seed"] is not None else i, []).append(row)
-    return list(groups.values())
-
-
-def _labels(rows: Sequence[Row]) -> dict[str, str]:
-    """Each group's label, with the settings that tell it from others of the same name."""
-    named: dict[Any, dict[str, Row]] = {}
-    for row in rows:
-        about = tuple(row[k] for k in ("dataset", "arch", "norm", "eps", "label", "points", "box"))
-        named.setdefault(about, {}).setdefault(row["group"], row)
-    labels = {}
-    for groups in named.values():
-        names = sorted({name for row in groups.values() for name in row["settings"]})
-        told = [
-            name
-            for name in names
-            if len({str(row["settings"].get(name)) for row in groups.values()}) > 1
-        ]
-        for group, row in groups.items():
-            parts = [f"{name}={row['settings'][name]}" for name in told if name in row["settings"]]
-            if len(groups) > 1 and not parts:  # other data, code or weights: nothing to name
-                parts = [f"#{group[:6]}"]
-            labels[group] = row["label"] + (f" ({', '.join(parts)})" if parts else "")
-    return labels

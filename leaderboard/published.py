@@ -1,0 +1,83 @@
+"""What published tables say of a row: the numbers of [CAH19, Tables 1-6] in published.csv."""
+
+import csv
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from leaderboard.rows import Row
+from leaderboard.tables import HEADERS
+from relu.threat import parse_eps
+
+FILE = Path(__file__).parent / "published.csv"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantity:
+    """A quantity of published tables: its column's header, and how it is read from a row.
+
+    measure: shares in percent, radii in pixel units, None where unknown. neighbours: the setting
+    of `region` that the quantity is about, where it is about one.
+    """
+
+    header: str
+    measure: Callable[[Row], float | None]
+    neighbours: int | None = None
+
+    def asked(self, row: Row) -> bool:
+        """Whether the row is about this quantity."""
+        return self.neighbours in (None, row["settings"].get("region.neighbours"))
+
+
+def _percent(key: str) -> Callable[[Row], float | None]:
+    return lambda row: None if (value := row.get(key)) is None else 100 * value
+
+
+def _radius(key: str) -> Callable[[Row], float | None]:
+    return lambda row: row.get(key)
+
+
+def _own_radius(evaluator: str) -> Callable[[Row], float | None]:
+    return lambda row: row.get("radius_low_by", {}).get(evaluator)
+
+
+QUANTITIES: Mapping[str, Quantity] = {
+    **{
+        name: Quantity(header=HEADERS[name], measure=_percent(name))
+        for name in ("test_error", "robust_error_low", "robust_error_high")
+    },
+    "radius_low": Quantity(header=HEADERS["radius_low"], measure=_radius("radius_low")),
+    "radius_high": Quantity(header=HEADERS["radius_high"], measure=_radius("radius_high")),
+    "exact_share": Quantity(header=HEADERS["exact_share"], measure=_percent("exact_share")),
+    "exact_over_kw": Quantity(header="exact over KW (%)", measure=_percent("exact_over_kw")),
+    "kw_radius_low": Quantity(header="KW's radius ≥", measure=_own_radius("kw")),
+    "region_radius_low": Quantity(
+        header="region's radius ≥", measure=_own_radius("region"), neighbours=0
+    ),
+    "region_neighbours_radius_low": Quantity(
+        header="region's radius ≥, 5 neighbours", measure=_own_radius("region"), neighbours=5
+    ),
+}
+
+
+def tables() -> list[str]:
+    """Names of the published tables."""
+    return list(dict.fromkeys(line["table"] for line in _lines()))
+
+
+def published(row: Row, table: str) -> dict[str, str]:
+    """What a table says of a row: quantity -> number as printed, in percent or pixel units."""
+    return {
+        line["column"]: line["value"]
+        for line in _lines()
+        if line["table"] == table
+        and all(line[key] == row[key] for key in ("dataset", "norm", "arch", "method"))
+        and (not line["eps"] or parse_eps(line["eps"]) == row["eps"])
+        and QUANTITIES[line["column"]].asked(row)
+    }
+
+
+@functools.cache
+def _lines() -> list[dict[str, str]]:
+    return list(csv.DictReader(FILE.read_text(encoding="utf-8").splitlines()))
