@@ -14,15 +14,17 @@ from tabulate import tabulate
 from bench import checkpoint
 from bench.data import DataSet, load
 from bench.discovery import Catalogue, Plugin, discover
+from bench.holdout import hold_out
 from bench.launch import Launcher, data_folder
 from bench.plan import Cell, all_jobs, make_plan
 from bench.provenance import provenance
 from bench.report import forecast, standing
 from bench.request import Checkpoint, Request, make_request
-from bench.runfiles import RunFiles
+from bench.runfiles import RUN, TUNE, RunFiles
 from bench.settings import Training
 from bench.sources import SOURCES
 from bench.store import Store
+from bench.tune import command, make_search, make_trials, ranked
 from leaderboard.rows import Row, make_row, read_rows
 from leaderboard.tables import (
     seconds_to_csv,
@@ -31,6 +33,7 @@ from leaderboard.tables import (
     to_json,
     to_markdown,
 )
+from leaderboard.trials import search_record, search_to_markdown, trials_to_csv
 from relu.names import InputError
 from relu.networks import ARCHITECTURES
 from relu.threat import format_eps
@@ -44,7 +47,7 @@ def run_command(options: argparse.Namespace) -> int:
     request = make_request(options, catalogue)
     if not request.methods:
         raise InputError(f"--methods expects one or more of {', '.join(catalogue.methods)}")
-    return _compute(request, catalogue, options)
+    return _leaderboard(request, catalogue, options)
 
 
 def eval_command(options: argparse.Namespace) -> int:
@@ -59,7 +62,28 @@ def eval_command(options: argparse.Namespace) -> int:
         raise InputError("eval expects one --dataset and one --arch: those of the checkpoint")
     source = SOURCES[request.datasets[0]]
     checkpoint.read_checkpoint(path, request.archs[0], source.shape, source.classes)
-    return _compute(request, catalogue, options)
+    return _leaderboard(request, catalogue, options)
+
+
+def tune_command(options: argparse.Namespace) -> int:
+    """Tries a method's settings on held-out training images, prints the trials and the choice."""
+    catalogue = _catalogue(options)
+    search = make_search(options, catalogue)
+    done = _compute(search.request, catalogue, options, TUNE)
+    if done is None:
+        return 0
+    trials = ranked(make_trials(search, done.rows))
+    best = trials[0] if trials[0].whole else None
+    run = command(search, best, options, catalogue) if best else None
+    text = search_to_markdown(trials, run)
+    done.files.save_text("tune.md", text)
+    done.files.save_text("tune.csv", trials_to_csv(trials))
+    done.files.save_run(
+        done.record | search_record(trials, run, share=search.request.held_out), TUNE
+    )
+    print(text, end="")
+    print(f"trials and choice: {options.out}/tune.md, .csv, .json", file=sys.stderr)
+    return max(_complain(done.rows), 1 if done.record["failures"] or best is None else 0)
 
 
 def leaderboard_command(options: argparse.Namespace) -> int:
@@ -118,37 +142,60 @@ def _catalogue(options: argparse.Namespace) -> Catalogue:
     return discover([Path(file) for file in options.plugin])
 
 
-def _compute(request: Request, catalogue: Catalogue, options: argparse.Namespace) -> int:
+def _leaderboard(request: Request, catalogue: Catalogue, options: argparse.Namespace) -> int:
+    done = _compute(request, catalogue, options, RUN)
+    if done is None:
+        return 0
+    _write(done.files, done.rows)
+    _print(done.rows)
+    print(f"leaderboard and evidence: {options.out}", file=sys.stderr)
+    return max(_complain(done.rows), 1 if done.record["failures"] else 0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Computed:
+    """The rows of a request, the record that was kept of it, and the folder's files."""
+
+    rows: list[Row]
+    record: dict[str, Any]
+    files: RunFiles
+
+
+def _compute(
+    request: Request, catalogue: Catalogue, options: argparse.Namespace, record: str
+) -> _Computed | None:
+    """Runs all jobs of a request and keeps its record under a name; None for a dry run."""
     cells = make_plan(request, catalogue, _load(request, options))
     launcher = Launcher(options, all_jobs(cells))
     if options.dry_run:
         print(forecast(launcher, len(cells)), end="")
-        return 0
+        return None
     store, files = launcher.store, launcher.files
 
     def begin() -> None:
         store.prepare()
         files.require_locks()
-        files.save_run(_record(cells, {}))
+        files.save_run(_record(cells, {}), record)
 
     outcomes = launcher.run(begin)
     launcher.there()  # listing the folders lets a network file system notice what others wrote
     failures = {key: o.message for key, o in outcomes.items() if o.status in ("failed", "skipped")}
-    files.save_run(_record(cells, failures))
+    files.save_run(_record(cells, failures), record)
     rows = [make_row([store], cell.record(), failures) for cell in cells]
-    _write(files, rows)
-    _print(rows)
-    print(f"leaderboard and evidence: {options.out}", file=sys.stderr)
-    return max(_complain(rows), 1 if failures else 0)
+    return _Computed(rows=rows, record=_record(cells, failures), files=files)
 
 
 def _load(request: Request, options: argparse.Namespace) -> dict[str, DataSet]:
     place = data_folder(options)
     data = {name: load(name, Path(place) if place else None) for name in request.datasets}
+    part = "test"
+    if request.held_out is not None:
+        part = f"held-out ({request.held_out:g})"
+        data = {name: hold_out(dataset, request.held_out) for name, dataset in data.items()}
     for name, dataset in data.items():
         if request.points is not None and request.points > len(dataset.y_test):
             raise InputError(
-                f"--points {request.points}: {name} has {len(dataset.y_test)} test inputs"
+                f"--points {request.points}: {name} has {len(dataset.y_test)} {part} inputs"
             )
     return data
 

@@ -53,6 +53,31 @@ def make_parser() -> Parser:
     run.add_argument("--seeds", metavar="0,1,2", help="one training each (default: 0)")
     run.add_argument("--epochs", metavar="N", help="passes over the training set (default: 100)")
     _add_judging(run, required=False)
+    tune = _command(
+        commands, "tune", "choose a method's settings on held-out training images", TUNE_EXAMPLES
+    )
+    tune.add_argument("--method", metavar="NAME", required=True, help="one method (see: list)")
+    tune.add_argument(
+        "--held-out",
+        metavar="SHARE",
+        default="0.1",
+        help="of each class's training images, judged in the test set's place and not trained on "
+        "(default: 0.1)",
+    )
+    tune.add_argument(
+        "--seeds", metavar="0,1,2", help="trials each, whose mean counts (default: 0)"
+    )
+    tune.add_argument("--epochs", metavar="N", help="passes over the training set (default: 100)")
+    _add_judging(
+        tune,
+        required=False,
+        points="judge N of the held-out images (default: 1000, or all of fewer)",
+        grid=(
+            "FIELD=V,W",
+            "a field of the method, or of the training, and the values to try, e.g. "
+            "weight=0.1,0.5 or train.lr=1e-3,1e-4; may be repeated, and all are crossed",
+        ),
+    )
     judge = _command(commands, "eval", "judge a network trained elsewhere", EVAL_EXAMPLES)
     judge.add_argument(
         "checkpoint",
@@ -101,6 +126,14 @@ examples:
 
 Data sets, architectures, norms, eps and seeds may be lists (mnist,gts): all are crossed.
 Run it again and nothing is computed twice; interrupt it and it goes on where it stopped."""
+TUNE_EXAMPLES = """\
+examples:
+  python -m bench tune --method mmr --grid weight=0.1,0.5,1 --grid gamma=0.15,0.2
+  python -m bench tune --method at --norm l2 --grid steps=10,40 --grid train.lr=1e-3,1e-4 --seeds 0,1
+
+Every combination is trained without the held-out images and judged on them; the smallest robust
+error <= decides. The test set is never used. In gts whole tracks (images of one and the same sign)
+are held out; where other data have such, held-out images are easier than test images."""
 EVAL_EXAMPLES = """\
 example:
   python -m bench eval model.safetensors --arch cnn --dataset mnist --data DIR --points 10000"""
@@ -117,7 +150,17 @@ def _command(commands: Any, name: str, summary: str, examples: str) -> Parser:
     return command
 
 
-def _add_judging(parser: Parser, *, required: bool) -> None:
+def _add_judging(
+    parser: Parser,
+    *,
+    required: bool,
+    points: str = "judge the first N test inputs (default: 1000, or all of a smaller test set)",
+    grid: tuple[str, str] = (
+        "NAME.FIELD=V,W",
+        "as --set with several values, e.g. mmr.weight=0.1,0.5: a row for each; may be "
+        "repeated, and all are crossed",
+    ),
+) -> None:
     add = parser.add_argument
     add("--eval", metavar="A,B", help="evaluators, or all (default: all)")
     add(
@@ -144,11 +187,7 @@ def _add_judging(parser: Parser, *, required: bool) -> None:
         help="what pixels may be changed to (default: 0,1); some published numbers allow "
         "anything, which is --box=-1,2",
     )
-    add(
-        "--points",
-        metavar="N",
-        help="judge the first N test inputs (default: 1000, or all of a smaller test set)",
-    )
+    add("--points", metavar="N", help=points)
     add(
         "--set",
         metavar="NAME.FIELD=VALUE",
@@ -157,14 +196,7 @@ def _add_judging(parser: Parser, *, required: bool) -> None:
         help="change a setting of a method, an evaluator or the training, e.g. at.steps=7, "
         "evaluators.pgd.restarts=5, train.lr=1e-4; may be repeated (see: list)",
     )
-    add(
-        "--grid",
-        metavar="NAME.FIELD=V,W",
-        action="append",
-        default=[],
-        help="as --set with several values, e.g. mmr.weight=0.1,0.5: a row for each; may be "
-        "repeated, and all are crossed",
-    )
+    add("--grid", metavar=grid[0], action="append", default=[], help=grid[1])
     add(
         "--no-cascade",
         action="store_true",

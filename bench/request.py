@@ -37,6 +37,7 @@ class Request:
     """What one command asks for: everything listed is crossed with everything else listed.
 
     An empty `archs` or `eps` means each data set's own. `points`: None for the first 1000.
+    held_out: the share of the training set that is judged in the test set's place, None for none.
     overrides: one for each point of the grid. cascade: whether evaluators hear of earlier ones.
     """
 
@@ -53,6 +54,7 @@ class Request:
     overrides: tuple[Overrides, ...] = ({},)
     cascade: bool = True
     checkpoint: Checkpoint | None = None
+    held_out: float | None = None
 
 
 def suites() -> list[str]:

@@ -1,0 +1,163 @@
+"""Which settings a method should have: trials judged on held-out training images, one chosen."""
+
+import argparse
+import dataclasses
+import math
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.discovery import Catalogue, Plugin
+from bench.fields import field_types
+from bench.holdout import parse_share
+from bench.request import Request, make_request
+from bench.settings import Training
+from relu.names import InputError, suggestion
+
+CRITERIA = ("robust_error_high", "robust_error_low", "test_error")  # the smaller, the better
+RULE = (
+    "smallest robust error ≤ on the held-out images (mean over seeds); among equals, smallest "
+    "robust error ≥, then smallest held-out error, then the first of the grid"
+)
+TIE = 12  # decimals of a share in which trials are told apart
+CARRIED = (
+    "eps",
+    "box",
+    "epochs",
+    "seeds",
+    "eval",
+    "data",
+)  # options that `run` takes over as given
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """What one search asks for. fields: those of the grid, as a row's settings name them."""
+
+    request: Request
+    method: Plugin
+    fields: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """A point of the grid. values: its fields'; rows: one for each seed, about held-out images."""
+
+    values: Mapping[str, Any]
+    rows: tuple[Mapping[str, Any], ...]
+
+    @property
+    def whole(self) -> bool:
+        """Whether every seed has its bound, nothing failed, and no evidence contradicts itself."""
+        return not any(
+            row["failures"] or row["contradictions"] or row["robust_error_high"] is None
+            for row in self.rows
+        )
+
+    def mean(self, name: str) -> float | None:
+        """The mean of a number over the seeds, None where one of them lacks it."""
+        values = [row[name] for row in self.rows]
+        return None if None in values else math.fsum(values) / len(values)
+
+
+def make_search(options: argparse.Namespace, catalogue: Catalogue) -> Search:
+    """The search that options describe. Raises InputError."""
+    method = catalogue.find("method", options.method)
+    if not options.grid:
+        example = next(iter(method.fields()), "train.lr")
+        raise InputError(f"tune expects a --grid FIELD=V,W, such as --grid {example}=...")
+    grid = dict(_axis(text, method) for text in options.grid)
+    if len(grid) < len(options.grid):
+        names = [_axis(text, method)[0] for text in options.grid]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"--grid {twice} is given twice: put all its values into one")
+    asked = {"methods": method.name, "grid": [f"{_dotted(method, f)}={v}" for f, v in grid.items()]}
+    request = make_request(argparse.Namespace(**vars(options) | asked), catalogue)
+    for name in ("datasets", "archs", "norms", "eps"):
+        if len(values := getattr(request, name)) > 1:
+            option = name if name == "eps" else name[:-1]
+            raise InputError(f"tune expects one --{option}, got {', '.join(map(str, values))}")
+    request = dataclasses.replace(request, held_out=parse_share(options.held_out))
+    return Search(request=request, method=method, fields=tuple(grid))
+
+
+def _axis(text: str, method: Plugin) -> tuple[str, str]:
+    """The field that FIELD=V,W is about, as a row's settings name it, and the values' text."""
+    name, equals, values = (part.strip() for part in text.partition("="))
+    if not equals or not name:
+        raise InputError(f"--grid expects FIELD=value,value, got {text!r}")
+    own = method.fields()
+    valid = [*own, *(f"train.{field}" for field in field_types(Training))]
+    short = name.removeprefix("methods.").removeprefix(f"{method.name}.")
+    field = next((f for f in (name, short) if f in valid), None)
+    if field is None:
+        raise InputError(
+            f"--grid expects a field of {method.name}, got {name!r}: valid are "
+            f"{', '.join(valid)}{suggestion(short, valid)}"
+        )
+    return field, values
+
+
+def _dotted(method: Plugin, field: str) -> str:
+    """The field's name for --set and --grid of any run."""
+    return f"methods.{method.name}.{field}" if field in method.fields() else field
+
+
+def make_trials(search: Search, rows: Sequence[Mapping[str, Any]]) -> list[Trial]:
+    """The rows of a search, seeds together, in the order of the grid."""
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(row["group"], []).append(row)
+    return [
+        Trial(values={f: some[0]["settings"][f] for f in search.fields}, rows=tuple(some))
+        for some in groups.values()
+    ]
+
+
+def ranked(trials: Sequence[Trial]) -> list[Trial]:
+    """The trials, the best first (see RULE); those that are not whole are last."""
+    return sorted(trials, key=_rank)
+
+
+def _rank(trial: Trial) -> tuple[float, ...]:
+    return (not trial.whole, *(_share(trial, name) for name in CRITERIA if trial.whole))
+
+
+def _share(trial: Trial, name: str) -> float:
+    value = trial.mean(name)
+    return math.inf if value is None else round(value, TIE)
+
+
+def decided_by(best_first: Sequence[Trial]) -> str:
+    """What puts the first trial before the second: a criterion, "grid order", or "only trial"."""
+    whole = [trial for trial in best_first if trial.whole][:2]
+    if len(whole) < 2:
+        return "only trial"
+    pairs = {name: (_share(whole[0], name), _share(whole[1], name)) for name in CRITERIA}
+    return next((name for name, (best, next_) in pairs.items() if best != next_), "grid order")
+
+
+def command(search: Search, trial: Trial, options: argparse.Namespace, catalogue: Catalogue) -> str:
+    """The command line that trains and judges with a trial's settings, now on the test set."""
+    row, given = trial.rows[0], vars(options)
+    words = ["python", "-m", "bench", "run"]
+    words += ["--dataset", row["dataset"], "--arch", row["arch"], "--norm", row["norm"]]
+    words += ["--methods", search.method.name]
+    words += [f"--{name}={given[name]}" for name in CARRIED if given[name] is not None]
+    words += ["--no-cascade"] if options.no_cascade else []
+    words += [f"--out={options.out}"] if options.out != "run" else []
+    words += [word for plugin in options.plugin for word in ("--plugin", plugin)]
+    chosen = [f"{_short(search.method, f, catalogue)}={_text(v)}" for f, v in trial.values.items()]
+    words += [word for text in [*chosen, *options.set] for word in ("--set", text)]
+    return shlex.join(words)
+
+
+def _short(method: Plugin, field: str, catalogue: Catalogue) -> str:
+    """As `_dotted`, in short where no evaluator has the same name."""
+    dotted = _dotted(method, field)
+    return dotted if method.name in catalogue.evaluators else dotted.removeprefix("methods.")
+
+
+def _text(value: object) -> str:
+    return "none" if value is None else str(value)
