@@ -75,12 +75,11 @@ def tune_command(options: argparse.Namespace) -> int:
     trials = ranked(make_trials(search, done.rows))
     best = trials[0] if trials[0].whole else None
     run = command(search, best, options, catalogue) if best else None
-    text = search_to_markdown(trials, run)
+    text = search_to_markdown(trials, run, share=search.share)
     done.files.save_text("tune.md", text)
     done.files.save_text("tune.csv", trials_to_csv(trials))
-    done.files.save_run(
-        done.record | search_record(trials, run, share=search.request.held_out), TUNE
-    )
+    kept = search_record(trials, run, share=search.share)
+    done.files.save_run(done.record | kept, TUNE)
     print(text, end="")
     print(f"trials and choice: {options.out}/tune.md, .csv, .json", file=sys.stderr)
     return max(_complain(done.rows), 1 if done.record["failures"] or best is None else 0)

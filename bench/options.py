@@ -64,9 +64,7 @@ def make_parser() -> Parser:
         help="of each class's training images, judged in the test set's place and not trained on "
         "(default: 0.1)",
     )
-    tune.add_argument(
-        "--seeds", metavar="0,1,2", help="trials each, whose mean counts (default: 0)"
-    )
+    tune.add_argument("--seeds", metavar="0,1,2", help="whose mean decides (default: 0)")
     tune.add_argument("--epochs", metavar="N", help="passes over the training set (default: 100)")
     _add_judging(
         tune,
@@ -129,7 +127,7 @@ Run it again and nothing is computed twice; interrupt it and it goes on where it
 TUNE_EXAMPLES = """\
 examples:
   python -m bench tune --method mmr --grid weight=0.1,0.5,1 --grid gamma=0.15,0.2
-  python -m bench tune --method at --norm l2 --grid steps=10,40 --grid train.lr=1e-3,1e-4 --seeds 0,1
+  python -m bench tune --method at --norm l2 --grid steps=10,40 --grid train.lr=1e-3,1e-4
 
 Every combination is trained without the held-out images and judged on them; the smallest robust
 error <= decides. The test set is never used. In gts whole tracks (images of one and the same sign)

@@ -17,27 +17,24 @@ from relu.names import InputError, suggestion
 
 CRITERIA = ("robust_error_high", "robust_error_low", "test_error")  # the smaller, the better
 RULE = (
-    "smallest robust error ≤ on the held-out images (mean over seeds); among equals, smallest "
-    "robust error ≥, then smallest held-out error, then the first of the grid"
+    "the smallest robust error ≤ (mean over seeds), among equals the smallest robust error ≥, "
+    "then the smallest held-out error, then the first of the grid"
 )
 TIE = 12  # decimals of a share in which trials are told apart
-CARRIED = (
-    "eps",
-    "box",
-    "epochs",
-    "seeds",
-    "eval",
-    "data",
-)  # options that `run` takes over as given
+CARRIED = ("eps", "box", "epochs", "seeds", "eval", "data", "out")  # go on to `run` as given
 
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """What one search asks for. fields: those of the grid, as a row's settings name them."""
+    """What one search asks for.
+
+    fields: those of the grid, as a row's settings name them. share: of the training set, held out.
+    """
 
     request: Request
     method: Plugin
     fields: tuple[str, ...]
+    share: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +75,9 @@ def make_search(options: argparse.Namespace, catalogue: Catalogue) -> Search:
         if len(values := getattr(request, name)) > 1:
             option = name if name == "eps" else name[:-1]
             raise InputError(f"tune expects one --{option}, got {', '.join(map(str, values))}")
-    request = dataclasses.replace(request, held_out=parse_share(options.held_out))
-    return Search(request=request, method=method, fields=tuple(grid))
+    share = parse_share(options.held_out)
+    request = dataclasses.replace(request, held_out=share)
+    return Search(request=request, method=method, fields=tuple(grid), share=share)
 
 
 def _axis(text: str, method: Plugin) -> tuple[str, str]:
@@ -144,13 +142,18 @@ def command(search: Search, trial: Trial, options: argparse.Namespace, catalogue
     words = ["python", "-m", "bench", "run"]
     words += ["--dataset", row["dataset"], "--arch", row["arch"], "--norm", row["norm"]]
     words += ["--methods", search.method.name]
-    words += [f"--{name}={given[name]}" for name in CARRIED if given[name] is not None]
+    words += [word for name in CARRIED for word in _option(name, given[name])]
     words += ["--no-cascade"] if options.no_cascade else []
-    words += [f"--out={options.out}"] if options.out != "run" else []
     words += [word for plugin in options.plugin for word in ("--plugin", plugin)]
     chosen = [f"{_short(search.method, f, catalogue)}={_text(v)}" for f, v in trial.values.items()]
     words += [word for text in [*chosen, *options.set] for word in ("--set", text)]
     return shlex.join(words)
+
+
+def _option(name: str, text: str | None) -> list[str]:
+    if text is None or (name, text) == ("out", "run"):
+        return []
+    return [f"--{name}={text}"] if text.startswith("-") else [f"--{name}", text]
 
 
 def _short(method: Plugin, field: str, catalogue: Catalogue) -> str:

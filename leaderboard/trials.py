@@ -26,23 +26,25 @@ on them. *held-out error*: share of all held-out images that are misclassified. 
 are the leaderboard's, over the first *points* of them."""
 
 
-def search_to_markdown(trials: Sequence[Trial], run: str | None) -> str:
+def search_to_markdown(trials: Sequence[Trial], run: str | None, *, share: float) -> str:
     """What was searched, the table of trials, and the choice as the command line `run`."""
     first = trials[0].rows[0]
     about = " ".join([first["label"], "on", first["dataset"], first["arch"], threat_of(first)])
-    return (
-        f"{about}: {len(trials)} trials, {first['points']} points of the held-out images\n\n"
-        f"{trials_to_markdown(trials)}\n{_choice(trials, run)}\n"
-    )
+    held = f"{100 * share:g} % of the training images held out, {first['points']} of them judged"
+    return f"{about}: {held}\n\n{trials_to_markdown(trials)}\n{_choice(trials, run)}\n"
 
 
 def _choice(trials: Sequence[Trial], run: str | None) -> str:
     if run is None:
         return "Nothing is chosen: no trial succeeded."
-    chosen = ", ".join(f"{name}={value}" for name, value in trials[0].values.items())
-    failed = sum(not trial.whole for trial in trials)
-    last = f" {failed} trials that did not succeed are last." if failed else ""
-    return f"Chosen: {chosen} ({RULE}; decided by: {_why(trials)}).{last}\n\n    {run}"
+    lines = [f"Chosen: {_named(trials[0])}; decided by {_why(trials)}."]
+    if failed := [_named(trial) for trial in trials if not trial.whole]:
+        lines.append(f"Without success, and so last: {'; '.join(failed)}.")
+    return "\n".join([*lines, f"What decides: {RULE}.", "", f"    {run}"])
+
+
+def _named(trial: Trial) -> str:
+    return ", ".join(f"{name}={value}" for name, value in trial.values.items())
 
 
 def _why(trials: Sequence[Trial]) -> str:
@@ -50,9 +52,7 @@ def _why(trials: Sequence[Trial]) -> str:
     return {"test_error": "held-out error"}.get(why, HEADERS.get(why, why).removesuffix(" (%)"))
 
 
-def search_record(
-    trials: Sequence[Trial], run: str | None, *, share: float | None
-) -> dict[str, Any]:
+def search_record(trials: Sequence[Trial], run: str | None, *, share: float) -> dict[str, Any]:
     """The search as plain JSON: the choice (None where no trial succeeded), how, all trials."""
     records = [trial_record(trial) for trial in trials]
     choice = None if run is None else {"values": records[0]["values"], "command": run}
