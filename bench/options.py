@@ -19,7 +19,8 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         near = ""
         if message.startswith("unrecognized arguments: --"):
-            near = suggestion(message.split()[2].partition("=")[0], sorted(self.options()))
+            given = message.split()[2].partition("=")[0]
+            near = suggestion(given, sorted(self.options() - {given}))  # another command's
         raise InputError(f"{message}{near} ({self.prog} --help lists all options)")
 
     def options(self) -> set[str]:

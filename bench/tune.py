@@ -1,6 +1,7 @@
 """Which settings a method should have: trials judged on held-out training images, one chosen."""
 
 import argparse
+import contextlib
 import dataclasses
 import math
 import shlex
@@ -13,7 +14,7 @@ from bench.fields import field_types
 from bench.holdout import parse_share
 from bench.request import Request, make_request
 from bench.settings import Training
-from relu.names import InputError, suggestion
+from relu.names import InputError, resolve, suggestion
 
 CRITERIA = ("robust_error_high", "robust_error_low", "test_error")  # the smaller, the better
 RULE = (
@@ -60,41 +61,59 @@ class Trial:
 
 def make_search(options: argparse.Namespace, catalogue: Catalogue) -> Search:
     """The search that options describe. Raises InputError."""
+    if "," in options.method:
+        raise InputError(f"tune expects one --method, got {options.method!r}: run it for each")
     method = catalogue.find("method", options.method)
-    if not options.grid:
-        example = next(iter(method.fields()), "train.lr")
-        raise InputError(f"tune expects a --grid FIELD=V,W, such as --grid {example}=...")
-    grid = dict(_axis(text, method) for text in options.grid)
-    if len(grid) < len(options.grid):
-        names = [_axis(text, method)[0] for text in options.grid]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InputError(f"--grid {twice} is given twice: put all its values into one")
+    grid = _axes(options.grid, method)
     asked = {"methods": method.name, "grid": [f"{_dotted(method, f)}={v}" for f, v in grid.items()]}
     request = make_request(argparse.Namespace(**vars(options) | asked), catalogue)
-    for name in ("datasets", "archs", "norms", "eps"):
-        if len(values := getattr(request, name)) > 1:
-            option = name if name == "eps" else name[:-1]
-            raise InputError(f"tune expects one --{option}, got {', '.join(map(str, values))}")
+    _require_single(request)
     share = parse_share(options.held_out)
     request = dataclasses.replace(request, held_out=share)
     return Search(request=request, method=method, fields=tuple(grid), share=share)
 
 
-def _axis(text: str, method: Plugin) -> tuple[str, str]:
-    """The field that FIELD=V,W is about, as a row's settings name it, and the values' text."""
-    name, equals, values = (part.strip() for part in text.partition("="))
-    if not equals or not name:
-        raise InputError(f"--grid expects FIELD=value,value, got {text!r}")
-    own = method.fields()
-    valid = [*own, *(f"train.{field}" for field in field_types(Training))]
-    short = name.removeprefix("methods.").removeprefix(f"{method.name}.")
-    field = next((f for f in (name, short) if f in valid), None)
-    if field is None:
-        raise InputError(
-            f"--grid expects a field of {method.name}, got {name!r}: valid are "
-            f"{', '.join(valid)}{suggestion(short, valid)}"
-        )
-    return field, values
+def _axes(texts: Sequence[str], method: Plugin) -> dict[str, str]:
+    """Field, as a row's settings name it, -> the text of its values."""
+    if not texts:
+        example = next(iter(method.fields()), "train.lr")
+        raise InputError(f"tune expects a --grid FIELD=value,value, such as --grid {example}=...")
+    axes: dict[str, str] = {}
+    for text in texts:
+        name, equals, values = (part.strip() for part in text.partition("="))
+        if not equals or not name:
+            raise InputError(f"--grid expects FIELD=value,value, got {text!r}")
+        field = _field(name, method)
+        if field in axes:
+            raise InputError(f"--grid {field} is given twice: put all its values into one")
+        axes[field] = values
+    return axes
+
+
+def _field(name: str, method: Plugin) -> str:
+    """The field of the method, or of the training, that a name means."""
+    valid = [*method.fields(), *(f"train.{field}" for field in field_types(Training))]
+    head, _, rest = name.removeprefix("methods.").partition(".")
+    short = name
+    with contextlib.suppress(InputError):
+        resolve(head, {method.name: method.aliases}, "method")
+        short = rest
+    for field in (name, short):
+        if field in valid:
+            return field
+    raise InputError(
+        f"--grid expects a field of {method.name}, got {name!r}: valid are "
+        f"{', '.join(valid)}{suggestion(short, valid)}"
+    )
+
+
+def _require_single(request: Request) -> None:
+    asked = {"dataset": request.datasets, "arch": request.archs, "norm": request.norms,
+             "eps": request.eps}  # fmt: skip
+    for option, values in asked.items():
+        if len(values) > 1:
+            given = ",".join(map(str, values))
+            raise InputError(f"tune expects one --{option}, got {given!r}: run it for each")
 
 
 def _dotted(method: Plugin, field: str) -> str:
@@ -128,10 +147,10 @@ def _share(trial: Trial, name: str) -> float:
 
 
 def decided_by(best_first: Sequence[Trial]) -> str:
-    """What puts the first trial before the second: a criterion, "grid order", or "only trial"."""
+    """What puts the first trial before the second: a criterion, or a few words."""
     whole = [trial for trial in best_first if trial.whole][:2]
     if len(whole) < 2:
-        return "only trial"
+        return "being the only one that succeeded"
     pairs = {name: (_share(whole[0], name), _share(whole[1], name)) for name in CRITERIA}
     return next((name for name, (best, next_) in pairs.items() if best != next_), "grid order")
 
