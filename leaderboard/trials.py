@@ -23,7 +23,7 @@ COLUMNS = ("test_error", "robust_error_low", "robust_error_high", "undecided", "
 LEGEND = """\
 Nothing here is about the test set: the networks were trained without the held-out images and judged
 on them. *held-out error*: share of all held-out images that are misclassified. The other columns
-are the leaderboard's, over the first *points* of them."""
+are the leaderboard's, over the held-out images that were judged."""
 
 
 def search_to_markdown(trials: Sequence[Trial], run: str | None, *, share: float) -> str:
