@@ -95,8 +95,9 @@ def test_trials_that_failed_contradict_themselves_or_have_no_bound_are_last() ->
 
 
 def test_a_search_prints_and_keeps_its_trials_and_its_choice(run: Any, out: Path) -> None:
-    status, printed, _ = run(*AT)
+    status, printed, err = run(*AT)
     assert status == 0
+    assert "predict the held-out part of digits" in err
     assert printed == (out / "tune.md").read_text(encoding="utf-8")
     assert "held-out error (%)" in printed
     assert "test error" not in printed
