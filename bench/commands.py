@@ -1,40 +1,30 @@
-"""The commands: run and eval compute, status and leaderboard look at runs, list at plugins."""
+"""The commands: run, eval, tune compute; leaderboard, ratios, status look at runs; list."""
 
 import argparse
 import dataclasses
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import torch
 from tabulate import tabulate
 
 from bench import checkpoint
-from bench.data import DataSet, load
+from bench.compute import Computed, compute
 from bench.discovery import Catalogue, Plugin, discover
-from bench.launch import Launcher, data_folder
-from bench.only import keep
-from bench.plan import Cell, all_jobs, make_plan, once
-from bench.provenance import provenance
-from bench.report import forecast, standing
+from bench.report import standing
 from bench.request import Checkpoint, Request, make_request, make_requests
-from bench.runfiles import RunFiles
+from bench.runfiles import RUN, TUNE, RunFiles
 from bench.settings import Training
 from bench.sources import SOURCES
 from bench.store import Store
 from bench.suite import describe, suites
-from leaderboard.beside import beside_to_csv, beside_to_markdown
+from bench.tune import command, make_search, make_trials, ranked
+from leaderboard.files import printed, written
 from leaderboard.published import tables
-from leaderboard.rows import Row, make_row, read_rows
-from leaderboard.tables import (
-    seconds_to_csv,
-    seconds_to_markdown,
-    to_csv,
-    to_json,
-    to_markdown,
-)
+from leaderboard.ratios import HINT, ratios, ratios_to_csv, ratios_to_markdown, ratios_to_svg
+from leaderboard.rows import Row, make_row, read_judged, read_rows
+from leaderboard.trials import search_record, search_to_markdown, trials_to_csv
 from relu.names import InputError, resolve
 from relu.networks import ARCHITECTURES
 from relu.threat import format_eps
@@ -48,7 +38,7 @@ def run_command(options: argparse.Namespace) -> int:
     requests = make_requests(options, catalogue)
     if not all(request.methods for request in requests):
         raise InputError(f"--methods expects one or more of {', '.join(catalogue.methods)}")
-    return _compute([_with_table(request) for request in requests], catalogue, options)
+    return _leaderboard([_with_table(request) for request in requests], catalogue, options)
 
 
 def eval_command(options: argparse.Namespace) -> int:
@@ -63,7 +53,28 @@ def eval_command(options: argparse.Namespace) -> int:
         raise InputError("eval expects one --dataset and one --arch: those of the checkpoint")
     source = SOURCES[request.datasets[0]]
     checkpoint.read_checkpoint(path, request.archs[0], source.shape, source.classes)
-    return _compute([request], catalogue, options)
+    return _leaderboard([request], catalogue, options)
+
+
+def tune_command(options: argparse.Namespace) -> int:
+    """Tries a method's settings on held-out training images, prints the trials and the choice."""
+    catalogue = _catalogue(options)
+    search = make_search(options, catalogue)
+    done = compute([search.request], catalogue, options, TUNE)
+    if done is None:
+        return 0
+    rows = _rows(done)
+    trials = ranked(make_trials(search, rows))
+    best = trials[0] if trials[0].whole else None
+    run = command(search, best, options, catalogue) if best else None
+    text = search_to_markdown(trials, run, share=search.share)
+    done.files.save_text("tune.md", text)
+    done.files.save_text("tune.csv", trials_to_csv(trials))
+    kept = search_record(trials, run, share=search.share)
+    done.files.save_run(done.record() | kept, TUNE)
+    print(text, end="")
+    print(f"trials and choice: {options.out}/tune.md, .csv, .json", file=sys.stderr)
+    return max(_complain(rows), 1 if done.failures or best is None else 0)
 
 
 def leaderboard_command(options: argparse.Namespace) -> int:
@@ -77,8 +88,28 @@ def leaderboard_command(options: argparse.Namespace) -> int:
             raise InputError(f"--out {str(target)!r} holds a run of its own: name another folder")
         Store(target).prepare()
         _write(RunFiles(target), rows)
-    _print(rows)
+    print(printed(rows), end="")
     return _complain(rows)
+
+
+def ratios_command(options: argparse.Namespace) -> int:
+    """How far a run's attacks are from exact radii: a table, all ratios, a figure; 0."""
+    folder = Path(options.run)
+    wanted = [_catalogue(options).find("evaluator", e).name for e in options.eval or ()]
+    found = ratios(read_judged(folder), wanted)
+    if not found:
+        who = f"{' or '.join(wanted)} has" if wanted else "any evaluator has"
+        raise InputError(
+            f"{options.run!r} has no input with an exact radius of which {who} a witness: "
+            "evaluators without a cascade see all inputs (run --no-cascade --eval region,...)"
+        )
+    print(ratios_to_markdown(found), end="")
+    files, figure = RunFiles(folder), ratios_to_svg(found)
+    files.save_text("ratios.csv", ratios_to_csv(found))
+    files.save_text("ratios.svg", figure)
+    kept = "ratios.csv, .svg" if figure else f"ratios.csv ({HINT})"
+    print(f"all ratios: {options.run}/{kept}", file=sys.stderr)
+    return 0
 
 
 def status_command(options: argparse.Namespace) -> int:
@@ -137,67 +168,26 @@ def _with_table(request: Request) -> Request:
     return dataclasses.replace(request, published=table)
 
 
-def _compute(asked: Sequence[Request], catalogue: Catalogue, options: argparse.Namespace) -> int:
-    requests = keep(asked, options.only, catalogue)
-    data = _load(requests, options)
-    cells = once(cell for request in requests for cell in make_plan(request, catalogue, data))
-    launcher = Launcher(options, all_jobs(cells))
-    if options.dry_run:
-        print(forecast(launcher, len(cells)), end="")
+def _leaderboard(
+    requests: Sequence[Request], catalogue: Catalogue, options: argparse.Namespace
+) -> int:
+    done = compute(requests, catalogue, options, RUN)
+    if done is None:
         return 0
-    store, files = launcher.store, launcher.files
-
-    def begin() -> None:
-        store.prepare()
-        files.require_locks()
-        files.save_run(_record(cells, {}))
-
-    outcomes = launcher.run(begin)
-    launcher.there()  # listing the folders lets a network file system notice what others wrote
-    failures = {key: o.message for key, o in outcomes.items() if o.status in ("failed", "skipped")}
-    files.save_run(_record(cells, failures))
-    rows = [make_row([store], cell.record(), failures) for cell in cells]
-    _write(files, rows)
-    _print(rows)
+    rows = _rows(done)
+    _write(done.files, rows)
+    print(printed(rows), end="")
     print(f"leaderboard and evidence: {options.out}", file=sys.stderr)
-    return max(_complain(rows), 1 if failures else 0)
+    return max(_complain(rows), 1 if done.failures else 0)
 
 
-def _load(requests: Sequence[Request], options: argparse.Namespace) -> dict[str, DataSet]:
-    """The data sets of all requests, and no others."""
-    folder = Path(place) if (place := data_folder(options)) else None
-    data: dict[str, DataSet] = {}
-    for request in requests:
-        for name in request.datasets:
-            data[name] = data.get(name) or load(name, folder)
-            if request.count(there := len(data[name].y_test)) > there:
-                raise InputError(f"--points {request.points}: {name} has {there} test inputs")
-    return data
-
-
-def _record(cells: Sequence[Cell], failures: Mapping[str, str]) -> dict[str, Any]:
-    return {
-        "cells": [cell.record() for cell in cells],
-        "failures": dict(failures),
-        "provenance": provenance(torch.device("cpu")),
-    }
+def _rows(done: Computed) -> list[Row]:
+    return [make_row([done.store], cell.record(), done.failures) for cell in done.cells]
 
 
 def _write(files: RunFiles, rows: Sequence[Row]) -> None:
-    texts = {
-        "leaderboard.md": to_markdown(rows), "leaderboard.csv": to_csv(rows),
-        "leaderboard.json": to_json(rows), "seconds.md": seconds_to_markdown(rows),
-        "seconds.csv": seconds_to_csv(rows),
-    }  # fmt: skip
-    beside = beside_to_markdown(rows)  # "" where no row has published values
-    texts |= {"published.md": beside, "published.csv": beside_to_csv(rows) if beside else ""}
-    for name, text in texts.items():
+    for name, text in written(rows).items():
         files.save_text(name, text)
-
-
-def _print(rows: Sequence[Row]) -> None:
-    drawn = [to_markdown(rows), beside_to_markdown(rows), seconds_to_markdown(rows)]
-    print(*filter(None, drawn), sep="\n", end="")
 
 
 def _complain(rows: Sequence[Row]) -> int:

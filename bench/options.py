@@ -19,7 +19,8 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         near = ""
         if message.startswith("unrecognized arguments: --"):
-            near = suggestion(message.split()[2].partition("=")[0], sorted(self.options()))
+            given = message.split()[2].partition("=")[0]
+            near = suggestion(given, sorted(self.options() - {given}))  # another command's
         raise InputError(f"{message}{near} ({self.prog} --help lists all options)")
 
     def options(self) -> set[str]:
@@ -53,6 +54,29 @@ def make_parser() -> Parser:
     run.add_argument("--seeds", metavar="0,1,2", help="one training each (default: 0)")
     run.add_argument("--epochs", metavar="N", help="passes over the training set (default: 100)")
     _add_judging(run, required=False)
+    tune = _command(
+        commands, "tune", "choose a method's settings on held-out training images", TUNE_EXAMPLES
+    )
+    tune.add_argument("--method", metavar="NAME", required=True, help="one method (see: list)")
+    tune.add_argument(
+        "--held-out",
+        metavar="SHARE",
+        default="0.1",
+        help="of each class's training images, judged in the test set's place and not trained on "
+        "(default: 0.1)",
+    )
+    tune.add_argument("--seeds", metavar="0,1,2", help="whose mean decides (default: 0)")
+    tune.add_argument("--epochs", metavar="N", help="passes over the training set (default: 100)")
+    _add_judging(
+        tune,
+        required=False,
+        points="judge N of the held-out images (default: 1000, or all of fewer)",
+        grid=(
+            "FIELD=V,W",
+            "a field of the method, or of the training, and the values to try, e.g. "
+            "weight=0.1,0.5 or train.lr=1e-3,1e-4; may be repeated, and all are crossed",
+        ),
+    )
     judge = _command(commands, "eval", "judge a network trained elsewhere", EVAL_EXAMPLES)
     judge.add_argument(
         "checkpoint",
@@ -74,6 +98,14 @@ def make_parser() -> Parser:
         help="where to write leaderboard.md, .csv and .json "
         "(default: into the run folder; several runs are only printed)",
     )
+    far = _command(
+        commands, "ratios", "show how far a run's attacks are from exact radii", RATIOS_EXAMPLES
+    )
+    far.add_argument("run", metavar="RUN", help="a run folder (--out of a run)")
+    far.add_argument("--eval", metavar="A,B", type=lambda text: text.split(","),
+                     help="these evaluators (default: all with witnesses)")  # fmt: skip
+    far.add_argument("--plugin", metavar="FILE", action="append", default=[],
+                     help="where --eval names an evaluator of yours")  # fmt: skip
     status = _command(
         commands,
         "status",
@@ -101,6 +133,14 @@ examples:
 
 Data sets, architectures, norms, eps and seeds may be lists (mnist,gts): all are crossed.
 Run it again and nothing is computed twice; interrupt it and it goes on where it stopped."""
+TUNE_EXAMPLES = """\
+examples:
+  python -m bench tune --method mmr --grid weight=0.1,0.5,1 --grid gamma=0.15,0.2
+  python -m bench tune --method at --norm l2 --grid steps=10,40 --grid train.lr=1e-3,1e-4
+
+Every combination is trained without the held-out images and judged on them; the smallest robust
+error <= decides. The test set is never used. In gts whole tracks (images of one and the same sign)
+are held out; where other data have such, held-out images are easier than test images."""
 EVAL_EXAMPLES = """\
 example:
   python -m bench eval model.safetensors --arch cnn --dataset mnist --data DIR --points 10000"""
@@ -108,6 +148,14 @@ LEADERBOARD_EXAMPLES = """\
 examples:
   python -m bench leaderboard run
   python -m bench leaderboard run-a run-b --out both"""
+
+RATIOS_EXAMPLES = """\
+examples:
+  python -m bench run --suite figure4 --data DIR --out f4 && python -m bench ratios f4 --eval cw
+  python -m bench ratios run
+
+Where a certificate and a witness agree on an input's radius, it shows how much farther each
+attack's own witness is; all ratios, sorted, are written to ratios.csv and drawn in ratios.svg."""
 
 
 def _command(commands: Any, name: str, summary: str, examples: str) -> Parser:
@@ -117,7 +165,17 @@ def _command(commands: Any, name: str, summary: str, examples: str) -> Parser:
     return command
 
 
-def _add_judging(parser: Parser, *, required: bool) -> None:
+def _add_judging(
+    parser: Parser,
+    *,
+    required: bool,
+    points: str = "judge the first N test inputs, or all (default: 1000, or all of a smaller set)",
+    grid: tuple[str, str] = (
+        "NAME.FIELD=V,W",
+        "as --set with several values, e.g. mmr.weight=0.1,0.5: a row for each; may be "
+        "repeated, and all are crossed",
+    ),
+) -> None:
     add = parser.add_argument
     add("--eval", metavar="A,B", help="evaluators, or all (default: all)")
     add(
@@ -144,11 +202,7 @@ def _add_judging(parser: Parser, *, required: bool) -> None:
         help="what pixels may be changed to (default: 0,1); some published numbers allow "
         "anything, which is --box=-1,2",
     )
-    add(
-        "--points",
-        metavar="N",
-        help="judge the first N test inputs, or all (default: 1000, or all of a smaller test set)",
-    )
+    add("--points", metavar="N", help=points)
     add(
         "--only",
         metavar="KEY=NAME",
@@ -165,14 +219,7 @@ def _add_judging(parser: Parser, *, required: bool) -> None:
         help="change a setting of a method, an evaluator or the training, e.g. at.steps=7, "
         "evaluators.pgd.restarts=5, train.lr=1e-4; may be repeated (see: list)",
     )
-    add(
-        "--grid",
-        metavar="NAME.FIELD=V,W",
-        action="append",
-        default=[],
-        help="as --set with several values, e.g. mmr.weight=0.1,0.5: a row for each; may be "
-        "repeated, and all are crossed",
-    )
+    add("--grid", metavar=grid[0], action="append", default=[], help=grid[1])
     add(
         "--no-cascade",
         action="store_true",

@@ -10,6 +10,7 @@ from bench.code import code_of
 from bench.data import DataSet
 from bench.discovery import Catalogue, Plugin
 from bench.fields import flat
+from bench.holdout import HeldOut
 from bench.job import Job, JobTemplate
 from bench.request import Checkpoint, Request
 from bench.settings import Overrides, Training
@@ -106,7 +107,8 @@ class Case:
         """What every job says of it."""
         data = self.data
         skeleton(self.arch, data.shape, data.classes)  # refuses images it cannot take
-        return {"arch": self.arch, "shape": list(data.shape), "classes": data.classes}
+        held = {"held_out": data.share} if isinstance(data, HeldOut) else {}
+        return {"arch": self.arch, "shape": list(data.shape), "classes": data.classes} | held
 
 
 @dataclass(frozen=True, kw_only=True)

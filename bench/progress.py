@@ -133,6 +133,7 @@ def describe(job: Job) -> str:
         return f"import {job.path}"
     network = f"{s['arch']}, network {s['network'][:6]}"
     if job.kind == "clean":
-        return f"predict the test set of {s['dataset']} ({network})"
+        part = "held-out part" if "held_out" in s else "test set"
+        return f"predict the {part} of {s['dataset']} ({network})"
     threat = Threat(**s["threat"] | {"box": tuple(s["threat"]["box"])})
     return f"{s['evaluator']} on {s['dataset']} {s['start']}-{s['stop']} ({threat}, {network})"

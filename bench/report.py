@@ -8,7 +8,7 @@ from tabulate import tabulate
 
 from bench.launch import Launcher
 from bench.progress import ALIVE, clock, kind_of, lines
-from bench.runfiles import RunFiles, read_run
+from bench.runfiles import RunFiles, read_cells
 from bench.store import Kind, Store
 
 
@@ -49,7 +49,7 @@ def forecast(launcher: Launcher, cells: int) -> str:
 
 def standing(root: Path) -> str:
     """How the runs on a folder stand. Raises InputError where there is no run."""
-    cells, files, store = read_run(root)["cells"], RunFiles(root), Store(root)
+    cells, files, store = read_cells(root), RunFiles(root), Store(root)
     now, texts = time.time(), []
     records = files.statuses()
     alive = [

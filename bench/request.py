@@ -33,6 +33,7 @@ class Request:
     """What one command asks for, or a part of it: everything listed is crossed with all the rest.
 
     An empty `archs` or `eps` means each data set's own. `points`: None for the first 1000.
+    held_out: the share of the training set that is judged in the test set's place, None for none.
     overrides: one for each point of the grid. cascade: whether evaluators hear of earlier ones.
     published: the table of a paper that the rows are set beside.
     """
@@ -51,6 +52,7 @@ class Request:
     cascade: bool = True
     checkpoint: Checkpoint | None = None
     published: str | None = None
+    held_out: float | None = None
 
     def count(self, available: int) -> int:
         """How many of so many test inputs are judged."""

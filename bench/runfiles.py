@@ -1,6 +1,7 @@
 """What a run keeps beside its results: who is at which job, logs, progress, its record, speeds.
 
     run.json           the cells of the latest command on this folder, and which jobs failed
+    tune.json          the same of the latest search for settings, and what it chose
     logs/KEY.log       what each attempt at a job printed, and where it was when it ended badly
     status/*.json      how the runs on this folder stand, a file for each (`bench status`)
     drafts/KEY.lock    held by the worker that is at the job
@@ -24,6 +25,7 @@ from filelock import FileLock, Timeout
 
 from relu.names import InputError
 
+RUN, TUNE = "run.json", "tune.json"
 TAIL = 50_000  # bytes of a log in which the last attempts are looked for
 ATTEMPT = "=== attempt"  # begins an attempt's part of a log
 LATE = "Timeout ("  # how faulthandler begins to say that an attempt is over its time
@@ -132,10 +134,10 @@ class RunFiles:
                 if path.stat().st_mtime < before:
                     path.unlink()
 
-    def save_run(self, record: Mapping[str, Any]) -> None:
+    def save_run(self, record: Mapping[str, Any], name: str = RUN) -> None:
         """Records what the latest command on this folder asked for, and which jobs failed."""
         text = json.dumps(record, indent=1, allow_nan=False) + "\n"
-        self._replace(self.root / "run.json", text)
+        self._replace(self.root / name, text)
 
     def save_text(self, name: str, text: str) -> None:
         """Replaces a file in the run folder in one step; without a text there is none."""
@@ -153,13 +155,19 @@ class RunFiles:
         draft.replace(path)
 
 
-def read_run(root: Path) -> dict[str, Any]:
+def read_run(root: Path, name: str = RUN) -> dict[str, Any]:
     """The record of the run that a folder holds. Raises InputError where there is none."""
     try:
-        run = json.loads((root / "run.json").read_text(encoding="utf-8"))
+        run = json.loads((root / name).read_text(encoding="utf-8"))
         return {"cells": list(run["cells"]), "failures": dict(run["failures"])}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{str(root)!r} is no run folder: run.json is missing or torn") from error
+        raise InputError(f"{str(root)!r} is no run folder: {name} is missing or torn") from error
+
+
+def read_cells(root: Path) -> list[dict[str, Any]]:
+    """The cells of all records in a folder. Raises InputError where there is none."""
+    names = [name for name in (RUN, TUNE) if (root / name).is_file()] or [RUN]
+    return [cell for name in names for cell in read_run(root, name)["cells"]]
 
 
 def _speeds() -> Path:

@@ -17,6 +17,7 @@ from bench.data import DataSet, load
 from bench.discovery import Catalogue, Kind
 from bench.freshness import inputs
 from bench.halving import in_parts
+from bench.holdout import hold_out
 from bench.job import Job
 from bench.machine import DEVICE
 from bench.memory import keep_freed_memory
@@ -49,7 +50,7 @@ class Worker:
     ) -> None:
         self.store, self.catalogue, self.data_folder = store, catalogue, data_folder
         self.run = run
-        self._data: dict[str, DataSet] = {}
+        self._data: dict[tuple[str, float | None], DataSet] = {}
         self.device = torch.device("cpu")
         self._inputs: dict[str, Any] = {}
         keep_freed_memory()
@@ -77,12 +78,14 @@ class Worker:
 
     def data(self, job: Job, part: str) -> DataSet:
         """The job's data set. Raises InputError where it is not the one the job is about."""
-        name = job.settings["dataset"]
-        if name not in self._data:
-            self._data[name] = load(name, self.data_folder)
-        if self._data[name].fingerprint(part) != job.settings["data"]:
+        name, share = job.settings["dataset"], job.settings.get("held_out")
+        if (name, share) not in self._data:
+            whole = load(name, self.data_folder)
+            self._data[name, share] = whole if share is None else hold_out(whole, share)
+        data = self._data[name, share]
+        if data.fingerprint(part) != job.settings["data"]:
             raise InputError(f"the {part} data of {name} are not what they were in the plan")
-        return self._data[name]
+        return data
 
     def _train(self, job: Job, notes: Notes) -> None:
         s = job.settings

@@ -15,7 +15,7 @@ LEGEND = """\
 Measured, in brackets as published and the difference; means over seeds; shares in percent, radii
 in pixel units."""
 EXACT = """\
-*exact*: misclassified inputs, whose radius is 0, count here but not in the published share."""
+*exact*: of the correctly classified inputs; published: of all, about the predicted class."""
 
 
 @dataclass(frozen=True, kw_only=True)

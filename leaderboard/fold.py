@@ -1,6 +1,6 @@
 """Rows folded into lines for people: seeds together, each line told from its likes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tabulate import tabulate
@@ -46,14 +46,18 @@ def about(rows: Sequence[Row], label: str) -> list[str]:
     """The cells under ABOUT."""
     first = rows[0]
     seeds = f" ({len(rows)} seeds)" if len(rows) > 1 else ""
-    threat = Threat(norm=first["norm"], eps=first["eps"], box=parse_box(first["box"]))
     return [
         first["dataset"],
         first["arch"],
-        str(threat),
+        threat_of(first),
         plain(label) + seeds,
         str(first["points"]),
     ]
+
+
+def threat_of(row: Mapping[str, Any]) -> str:
+    """A row's threat, as printed."""
+    return str(Threat(norm=row["norm"], eps=row["eps"], box=parse_box(row["box"])))
 
 
 def plain(text: str) -> str:

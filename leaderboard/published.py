@@ -39,7 +39,7 @@ def _radius(key: str) -> Callable[[Row], float | None]:
 
 
 def _own_radius(evaluator: str) -> Callable[[Row], float | None]:
-    return lambda row: row.get("radius_low_by", {}).get(evaluator)
+    return lambda row: row["contributions"].get(evaluator, {}).get("radius_low")
 
 
 QUANTITIES: Mapping[str, Quantity] = {
@@ -49,7 +49,7 @@ QUANTITIES: Mapping[str, Quantity] = {
     },
     "radius_low": Quantity(header=HEADERS["radius_low"], measure=_radius("radius_low")),
     "radius_high": Quantity(header=HEADERS["radius_high"], measure=_radius("radius_high")),
-    "exact_share": Quantity(header=HEADERS["exact_share"], measure=_percent("exact_share")),
+    "exact_share": Quantity(header=HEADERS["exact_share"], measure=_percent("exact_correct_share")),
     "exact_over_kw": Quantity(header="exact over KW (%)", measure=_percent("exact_over_kw")),
     "kw_radius_low": Quantity(header="KW's radius ≥", measure=_own_radius("kw")),
     "region_radius_low": Quantity(

@@ -1,6 +1,7 @@
 """The rows of a leaderboard, computed from the evidence in run folders."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +12,19 @@ from bench.runfiles import read_run
 from bench.store import Kind, Store
 from bench.verdict import Verdict, combine
 from evaluators.interface import EXACT
+from leaderboard.contribution import contributions, radius_statistics
 
 NUMBERS = (
     "test_error", "robust_error_low", "robust_error_high", "radius_low", "radius_high",
-    "exact_share", "undecided",
+    "exact_share", "undecided", "exact_correct_share", "exact_over_kw",
 )  # fmt: skip
 
 Row = dict[str, Any]
 """One network under one threat: dataset, arch, norm, eps, box, method, label, settings, group,
 seed, points, the NUMBERS (shares in [0, 1]; radii in pixel units; None where unknown or infinite),
 train_seconds, seconds (evaluator -> seconds), outcomes (evaluator -> outcome -> inputs),
-evaluator_labels, published (names of a paper's tables), and what went wrong: refusals and failures
-(by evaluator), contradictions."""
+contributions (evaluator -> what it decided), evaluator_labels, published (names of a paper's
+tables), and what went wrong: refusals and failures (by evaluator), contradictions."""
 
 
 def read_rows(folders: Iterable[Path]) -> list[Row]:
@@ -56,21 +58,52 @@ def make_row(stores: Sequence[Store], cell: Mapping[str, Any], failures: Mapping
     row |= {k: v for k, v in cell.items() if k not in ("network", "clean", "evidence")}
     row |= dict.fromkeys(NUMBERS) | {"published": list(row["published"])}
     row |= {"train_seconds": None, "seconds": {}, "outcomes": {}, "contradictions": []}
+    row["contributions"] = {}
     held = _held(stores, cell)
     row["failures"] = _failures(held, cell, failures)
     if (store := held.get(cell["network"])) is not None:
         about = store.settings("networks", cell["network"])
         row["train_seconds"] = about["seconds"] if about["kind"] == "train" else None
-    if (store := held.get(cell["clean"])) is None:
+    if (judged := _judged(held, cell)) is None:
         return row
-    clean = store.load_clean(cell["clean"])
-    row["test_error"] = 1 - float(clean["correct"].mean())
-    evidence = _evidence(held, cell)
-    row["seconds"] = {n: float(t["seconds"].sum()) for n, t in evidence.items()}
-    row["outcomes"] = {n: _counts(t["outcome"]) for n, t in evidence.items()}
-    verdict = combine(clean.head(cell["points"]), evidence)
-    row["contradictions"] = [str(c) for c in verdict.contradictions]
+    row["test_error"] = judged.test_error
+    row["seconds"] = {n: float(t["seconds"].sum()) for n, t in judged.evidence.items()}
+    row["outcomes"] = {n: _counts(t["outcome"]) for n, t in judged.evidence.items()}
+    row["contradictions"] = [str(c) for c in judged.verdict.contradictions]
+    verdict, evidence, correct = judged.verdict, judged.evidence, judged.correct
+    row["contributions"] = contributions(verdict, evidence, correct, cell["eps"])
+    row |= radius_statistics(verdict, evidence, correct, cell["settings"])
     return row | summary(verdict, cell["eps"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """What is known of a cell's network, input by input."""
+
+    test_error: float
+    correct: np.ndarray
+    evidence: Mapping[str, pd.DataFrame]
+    verdict: Verdict
+
+
+def read_judged(folder: Path) -> Iterator[tuple[Row, Judged]]:
+    """The rows of a run that are judged, and what is behind them. Raises InputError."""
+    store = Store(folder)
+    run = read_run(folder)
+    for cell in _once(run["cells"]):
+        if (judged := _judged(_held([store], cell), cell)) is not None:
+            yield make_row([store], cell, run["failures"]), judged
+
+
+def _judged(held: Mapping[str, Store], cell: Mapping[str, Any]) -> Judged | None:
+    if (store := held.get(cell["clean"])) is None:
+        return None
+    clean = store.load_clean(cell["clean"])
+    points, evidence = clean.head(cell["points"]), _evidence(held, cell)
+    return Judged(
+        test_error=1 - float(clean["correct"].mean()), correct=points["correct"].to_numpy(),
+        evidence=evidence, verdict=combine(points, evidence),
+    )  # fmt: skip
 
 
 def _held(stores: Sequence[Store], cell: Mapping[str, Any]) -> dict[str, Store]:

@@ -3,7 +3,8 @@
 import json
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -31,16 +32,16 @@ evaluator's name: how many inputs were left to it."""
 
 def to_json(rows: Sequence[Row]) -> str:
     """A list of rows, every number in full precision, without what clocks measured."""
-    return json.dumps([_timeless(row) for row in rows], indent=1, allow_nan=False) + "\n"
+    return json.dumps([timeless(row) for row in rows], indent=1, allow_nan=False) + "\n"
 
 
 def to_csv(rows: Sequence[Row]) -> str:
     """One line per row, without what clocks measured; settings spread over columns."""
     flat = []
     for row in rows:
-        plain = {k: v for k, v in _timeless(row).items() if not isinstance(v, dict | list)}
+        plain = {k: v for k, v in timeless(row).items() if not isinstance(v, dict | list)}
         plain |= dict(row["settings"])
-        plain["notes"] = "; ".join(_notes(row))
+        plain["notes"] = "; ".join(notes_of(row))
         flat.append(plain)
     return str(pd.DataFrame(flat).to_csv(index=False))
 
@@ -62,7 +63,7 @@ def seconds_to_markdown(rows: Sequence[Row]) -> str:
     lines = [
         [
             *fold.about(group, labels[group[0]["group"]]),
-            _mean([row["train_seconds"] for row in group], 1, 1),
+            mean([row["train_seconds"] for row in group], 1, 1),
             *(_cost(group, name) for name in evaluators),
         ]
         for group in fold.groups(rows)
@@ -71,7 +72,8 @@ def seconds_to_markdown(rows: Sequence[Row]) -> str:
     return fold.table(lines, headers)
 
 
-def _timeless(row: Row) -> Row:
+def timeless(row: Row) -> Row:
+    """A row without what clocks measured."""
     return {name: value for name, value in row.items() if name not in ("train_seconds", "seconds")}
 
 
@@ -84,12 +86,7 @@ def to_markdown(rows: Sequence[Row]) -> str:
     for group in fold.groups(rows):
         lines.append(_line(group, labels[group[0]["group"]], evaluators, footnotes))
     headers = [*ABOUT, *HEADERS.values(), *evaluators.values()]
-    notes = "".join(f"\n[{i}] {fold.plain(note)}  " for i, note in enumerate(footnotes, 1))
-    return (
-        f"{fold.table(lines, headers)}{notes}\n{LEGEND}\n"
-        if notes
-        else f"{fold.table(lines, headers)}\n{LEGEND}\n"
-    )
+    return f"{fold.table(lines, headers)}{footer(footnotes)}\n{LEGEND}\n"
 
 
 def _evaluators(rows: Sequence[Row]) -> dict[str, str]:
@@ -100,20 +97,27 @@ def _line(
     rows: Sequence[Row], label: str, evaluators: dict[str, str], footnotes: list[str]
 ) -> list[str]:
     line = fold.about(rows, label)
-    network_notes = [n for row in rows for n in _notes(row, "network", "contradictions")]
-    line[3] += _marks(network_notes, footnotes)
-    for name in HEADERS:
-        scale, digits = (1, 4) if name.startswith("radius") else (100, 2)
-        line.append(_mean([row[name] for row in rows], scale, digits))
+    network_notes = [n for row in rows for n in notes_of(row, "network", "contradictions")]
+    line[3] += marks(network_notes, footnotes)
+    line += numbers(rows, tuple(HEADERS))
     for name in evaluators:
-        notes = [n for row in rows for n in _notes(row, name)]
-        line.append(_judged(rows, name) + _marks(notes, footnotes))
+        notes = [n for row in rows for n in notes_of(row, name)]
+        line.append(_judged(rows, name) + marks(notes, footnotes))
     return line
+
+
+def numbers(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[str]:
+    """What stands under HEADERS of those names: percents, and radii in pixel units."""
+    texts = []
+    for name in names:
+        scale, digits = (1, 4) if name.startswith("radius") else (100, 2)
+        texts.append(mean([row[name] for row in rows], scale, digits))
+    return texts
 
 
 def _cost(rows: Sequence[Row], evaluator: str) -> str:
     """Seconds, and how many of them an input took that the evaluator worked on."""
-    total = _mean([row["seconds"].get(evaluator) for row in rows], 1, 1)
+    total = mean([row["seconds"].get(evaluator) for row in rows], 1, 1)
     worked = sum(_worked(row, evaluator) or 0 for row in rows)
     if total == DASH or not worked:
         return total
@@ -134,7 +138,7 @@ def _worked(row: Row, evaluator: str) -> int | None:
     return sum(int(n) for o, n in counts.items() if not o.startswith("skipped"))
 
 
-def _mean(values: Sequence[float | None], scale: float, digits: int) -> str:
+def mean(values: Sequence[float | None], scale: float, digits: int) -> str:
     """The mean (and the standard deviation of several), a dash where any value is unknown."""
     known = [v * scale for v in values if v is not None]
     if not known or len(known) < len(values):
@@ -143,7 +147,12 @@ def _mean(values: Sequence[float | None], scale: float, digits: int) -> str:
     return f"{math.fsum(known) / len(known):.{digits}f}{spread}"
 
 
-def _marks(notes: Sequence[str], footnotes: list[str]) -> str:
+def footer(footnotes: Sequence[str]) -> str:
+    """The footnotes below a table, each on a line of its own."""
+    return "".join(f"\n[{i}] {fold.plain(note)}  " for i, note in enumerate(footnotes, 1))
+
+
+def marks(notes: Sequence[str], footnotes: list[str]) -> str:
     """Numbers of the footnotes that say `notes`, which are added where new."""
     for note in notes:
         if note not in footnotes:
@@ -151,7 +160,7 @@ def _marks(notes: Sequence[str], footnotes: list[str]) -> str:
     return "".join(f" [{i}]" for i in sorted({footnotes.index(n) + 1 for n in notes}))
 
 
-def _notes(row: Row, *about: str) -> list[str]:
+def notes_of(row: Row, *about: str) -> list[str]:
     """Everything that keeps a row from being whole, or only what is said `about` some part."""
     notes = [(name, f"{_name(row, name)}: {why}") for name, why in row["failures"].items()]
     notes += [(name, f"{_name(row, name)}: {why}") for name, why in row["refusals"].items()]

@@ -24,7 +24,7 @@ from relu.threat import Threat
 
 ASIDE = 0.2  # of an approach's step goes to the hyperplane's point nearest to where it is, not to x
 OVERSHOOT = 1.02  # of an approach's step
-SHARES = (1.0, 0.5, 0.25, 0.1, 0.03)  # of the way to a hyperplane that are tried
+SHARES = (1.0, 0.3, 0.05)  # of the way to a hyperplane that are tried
 WIDTH = 0.3  # of the distance from x: how far around a point regions are looked for at first
 WIDER, NARROWER = 1.1, 0.85  # after a round that gained something, and one that did not
 GAIN = 1e-4  # of the distance, from which on a round has gained something

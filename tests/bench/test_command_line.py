@@ -132,7 +132,7 @@ def test_list_shows_everything_with_settings(capsys: pytest.CaptureFixture[str])
         assert part in printed
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["eval"], ["leaderboard"], ["list"]])
+@pytest.mark.parametrize("command", [[], ["run"], ["tune"], ["eval"], ["leaderboard"], ["list"]])
 def test_help_explains_itself(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main([*command, "--help"])

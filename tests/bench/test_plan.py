@@ -4,10 +4,13 @@ from typing import Any
 import pytest
 
 from bench.data import DataSet
-from bench.discovery import Catalogue
+from bench.discovery import Catalogue, discover
+from bench.holdout import hold_out
+from bench.job import Job
 from bench.plan import Cell, all_jobs, make_plan
 from bench.request import Request
 from relu.names import InputError
+from tests.bench.plugins import evaluator
 
 BASE = Request(datasets=("digits",), methods=("plain", "at"), evaluators=("pgd",), points=100)
 
@@ -97,3 +100,34 @@ def test_a_cell_tells_its_settings(plan: Any) -> None:
         "pgd.halvings": 10,
     }  # fmt: skip
     assert (cell.eps, cell.arch, cell.points) == (0.1, "fc_small", 100)
+
+
+@pytest.fixture
+def settled(monkeypatch: pytest.MonkeyPatch, plugin_file: Any, digits: DataSet) -> Any:
+    """The jobs of a plan whose keys depend on nothing that changes with the code of today."""
+    monkeypatch.setattr("bench.plan.code_of", lambda kind, own: [kind])
+    found = discover([plugin_file("stand_in", evaluator())])
+
+    def jobs(data: DataSet = digits, **changes: Any) -> list[Job]:
+        asked = Request(datasets=("digits",), methods=("plain",), evaluators=("stand_in",),
+                        points=10, **changes)  # fmt: skip
+        return all_jobs(make_plan(asked, found, {"digits": data}))
+
+    return jobs
+
+
+def test_keys_stay_what_they_are_from_version_to_version(settled: Any) -> None:
+    assert [job.key for job in settled()] == [
+        "5c222e28e8b47fafd686202b", "b76178051bcfa5129d916bb3", "45afb54580394828b7f45b26",
+    ]  # fmt: skip
+
+
+def test_jobs_about_held_out_data_say_so_and_have_keys_of_their_own(
+    settled: Any, digits: DataSet
+) -> None:
+    ordinary, held = settled(), settled(hold_out(digits, 0.1))
+    assert all("held_out" not in job.settings for job in ordinary)
+    assert all(job.settings["held_out"] == 0.1 for job in held)
+    assert not {job.key for job in ordinary} & {job.key for job in held}
+    prints = {digits.fingerprint(part) for part in ("train", "test")}
+    assert not prints & {job.settings["data"] for job in held}

@@ -67,7 +67,7 @@ def test_seeds_are_a_mean_and_a_missing_one_a_dash() -> None:
 
 
 def test_exact_radii_over_kw_are_a_ratio_in_percent() -> None:
-    (line,) = shown(row("table3", exact_share=0.015, exact_over_kw=0.1511))
+    (line,) = shown(row("table3", exact_correct_share=0.015, exact_over_kw=0.1511))
     assert line["exact over KW (%)"] == "15.11 (14.11, +1.00)"
     assert line["exact (%)"] == "1.50 (0.20, +1.30)"
     assert "misclassified inputs" in beside_to_markdown([row("table3")])

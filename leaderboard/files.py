@@ -1,0 +1,36 @@
+"""Everything that a run prints and writes of its rows."""
+
+from collections.abc import Mapping, Sequence
+
+from leaderboard.attribution import attribution_to_csv, attribution_to_markdown
+from leaderboard.beside import beside_to_csv, beside_to_markdown
+from leaderboard.rows import Row
+from leaderboard.tables import (
+    seconds_to_csv,
+    seconds_to_markdown,
+    to_csv,
+    to_json,
+    to_markdown,
+)
+
+
+def printed(rows: Sequence[Row]) -> str:
+    """The tables for a terminal."""
+    drawn = [
+        to_markdown(rows), beside_to_markdown(rows), attribution_to_markdown(rows),
+        seconds_to_markdown(rows),
+    ]  # fmt: skip
+    return "\n".join(filter(None, drawn))
+
+
+def written(rows: Sequence[Row]) -> Mapping[str, str]:
+    """File name -> text; "" for a file that there should not be."""
+    beside = beside_to_markdown(rows)  # "" where no row has published values
+    return {
+        "leaderboard.md": to_markdown(rows), "leaderboard.csv": to_csv(rows),
+        "leaderboard.json": to_json(rows),
+        "attribution.md": attribution_to_markdown(rows),
+        "attribution.csv": attribution_to_csv(rows),
+        "seconds.md": seconds_to_markdown(rows), "seconds.csv": seconds_to_csv(rows),
+        "published.md": beside, "published.csv": beside_to_csv(rows) if beside else "",
+    }  # fmt: skip

@@ -1,0 +1,101 @@
+"""How far attacks' witnesses are, over exact radii: tables and a figure [CAH19, Figure 4]."""
+
+import importlib.util
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from leaderboard import fold
+from leaderboard.contribution import exact_radii, own_bounds
+from leaderboard.rows import Judged, Row
+
+FARTHER = (0.1, 0.2)  # of the exact radius: [CAH19, Section 5.2] counts witnesses beyond these
+HEADERS = [
+    "evaluator", "exact inputs", "mean excess (%)",
+    *(f"≥ {100 * share:.0f} % farther (%)" for share in FARTHER), "largest (%)",
+]  # fmt: skip
+HINT = "a figure needs matplotlib: pip install -e '.[figures]'"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Ratios:
+    """Of one evaluator on one network: witness's radius over the exact one, descending.
+
+    index: the test inputs, in the same order.
+    """
+
+    row: Row
+    evaluator: str
+    index: np.ndarray
+    ratio: np.ndarray
+
+    @property
+    def label(self) -> str:
+        return str(self.row["evaluator_labels"][self.evaluator])
+
+
+def ratios(judged: Iterable[tuple[Row, Judged]], evaluators: Sequence[str] = ()) -> list[Ratios]:
+    """Of all evaluators (or those named) that have witnesses where the exact radius is known."""
+    found = []
+    for row, behind in judged:
+        exact, index = exact_radii(behind.verdict), behind.verdict.table["index"].to_numpy()
+        for name, (_, high) in own_bounds(behind.verdict, behind.evidence).items():
+            which = np.flatnonzero(np.isfinite(high) & ~np.isnan(exact))
+            if not len(which) or (evaluators and name not in evaluators):
+                continue
+            ratio = high[which] / exact[which]
+            order = np.argsort(-ratio, kind="stable")
+            found.append(
+                Ratios(row=row, evaluator=name, index=index[which][order], ratio=ratio[order])
+            )
+    return found
+
+
+def ratios_to_markdown(found: Sequence[Ratios]) -> str:
+    """A line for each: how many inputs, how much farther than the exact radius."""
+    labels = fold.labels([some.row for some in found])
+    lines = [
+        [
+            *fold.about([some.row], labels[some.row["group"]]), fold.plain(some.label),
+            str(len(some.ratio)), f"{100 * (some.ratio.mean() - 1):.2f}",
+            *(f"{100 * np.mean(some.ratio >= 1 + share):.2f}" for share in FARTHER),
+            f"{100 * (some.ratio[0] - 1):.2f}",
+        ]
+        for some in found
+    ]  # fmt: skip
+    return fold.table(lines, [*fold.ABOUT, *HEADERS])
+
+
+def ratios_to_csv(found: Sequence[Ratios]) -> str:
+    """A line per input: which evaluator on which network, test input, ratio; descending."""
+    about = ("dataset", "arch", "norm", "method", "label", "group", "seed")
+    tables = [
+        pd.DataFrame({"index": some.index, "ratio": some.ratio}).assign(
+            **{key: some.row[key] for key in about}, evaluator=some.evaluator
+        )[[*about, "evaluator", "index", "ratio"]]
+        for some in found
+    ]
+    return str(pd.concat(tables).to_csv(index=False))
+
+
+def ratios_to_svg(found: Sequence[Ratios]) -> str:
+    """The sorted ratios as curves; "" without matplotlib."""
+    if importlib.util.find_spec("matplotlib") is None:
+        return ""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    labels = fold.labels([some.row for some in found])
+    for some in found:
+        what = f"{some.row['dataset']} {some.row['arch']} {labels[some.row['group']]}: {some.label}"
+        axes.plot(np.arange(1, len(some.ratio) + 1), some.ratio, label=what, linewidth=1)
+    axes.set(xlabel="test inputs with exact radius, sorted", ylabel="witness / exact radius")
+    axes.axhline(1, color="black", linewidth=0.5)
+    axes.legend(fontsize="small")
+    drawn = io.StringIO()
+    figure.savefig(drawn, format="svg", metadata={"Date": None})
+    return drawn.getvalue()
