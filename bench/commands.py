@@ -178,6 +178,7 @@ def _leaderboard(
     _write(done.files, rows)
     print(printed(rows), end="")
     print(f"leaderboard and evidence: {options.out}", file=sys.stderr)
+    print(f"what each evaluator decided: {options.out}/attribution.md", file=sys.stderr)
     return max(_complain(rows), 1 if done.failures else 0)
 
 

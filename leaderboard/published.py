@@ -50,7 +50,7 @@ QUANTITIES: Mapping[str, Quantity] = {
     "radius_low": Quantity(header=HEADERS["radius_low"], measure=_radius("radius_low")),
     "radius_high": Quantity(header=HEADERS["radius_high"], measure=_radius("radius_high")),
     "exact_share": Quantity(header=HEADERS["exact_share"], measure=_percent("exact_correct_share")),
-    "exact_over_kw": Quantity(header="exact over KW (%)", measure=_percent("exact_over_kw")),
+    "exact_over_kw": Quantity(header=HEADERS["exact_over_kw"], measure=_percent("exact_over_kw")),
     "kw_radius_low": Quantity(header="KW's radius ≥", measure=_own_radius("kw")),
     "region_radius_low": Quantity(
         header="region's radius ≥", measure=_own_radius("region"), neighbours=0

@@ -20,14 +20,16 @@ HEADERS = {
     "radius_low": "radius ≥",
     "radius_high": "radius ≤",
     "exact_share": "exact (%)",
+    "exact_over_kw": "over KW (%)",
 }
 LEGEND = """\
 Each network stands between two proven numbers. *robust error ≥*: inputs that are misclassified
 or have an adversarial input within eps, replayed in float64. *robust error ≤*: inputs without a
 certificate at eps. *undecided*: the gap. *radius*: bounds on the mean norm of the smallest
-adversarial perturbation, 0 for misclassified inputs. *exact*: inputs whose radius is known. Test
-error is over the whole test set, everything else over the first *points* inputs of it. Under an
-evaluator's name: how many inputs were left to it."""
+adversarial perturbation, 0 for misclassified inputs. *exact*: inputs whose radius is known; *over
+KW*: how much larger it is than KW's bound on them. Test error is over the whole test set,
+everything else over the first *points* inputs of it. Under an evaluator's name: how many inputs
+were left to it."""
 
 
 def to_json(rows: Sequence[Row]) -> str:

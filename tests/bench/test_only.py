@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import commands
+from bench import compute
 from bench.__main__ import main
 from bench.data import DataSet, load
 from bench.discovery import Catalogue
@@ -82,7 +82,7 @@ def test_no_data_is_loaded_of_what_is_left_out(
         loaded.append(name)
         return load(name, folder)
 
-    monkeypatch.setattr(commands, "load", note)
+    monkeypatch.setattr(compute, "load", note)
     command = ["run", "--methods", "plain,at", "--dataset", "mnist,digits,gts", "--norm",
                "linf,l2", "--eval", "pgd", "--dry-run", "--out", str(tmp_path / "out")]  # fmt: skip
     assert main([*command, "--only", "dataset=digits,norm=l2", "--only", "method=plain"]) == 0

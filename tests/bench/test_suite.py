@@ -174,7 +174,7 @@ def test_list_shows_suites_and_what_they_are_set_beside(
     assert main(["list"]) == 0
     lines = capsys.readouterr().out.partition("SUITES")[2].splitlines()[1:]
     shown = {line.split()[0]: line for line in lines if line}
-    assert set(shown) == {*TABLES, "demo", "figure3", "figure3_small"}
+    assert set(shown) == {*TABLES, "demo", "figure3", "figure3_small", "figure4"}
     assert "Table 1 of Croce" in shown["table1"]
     assert "published table1" in shown["table1"]
     assert "published" not in shown["demo"]

@@ -68,20 +68,21 @@ def test_seeds_are_a_mean_and_a_missing_one_a_dash() -> None:
 
 def test_exact_radii_over_kw_are_a_ratio_in_percent() -> None:
     (line,) = shown(row("table3", exact_correct_share=0.015, exact_over_kw=0.1511))
-    assert line["exact over KW (%)"] == "15.11 (14.11, +1.00)"
+    assert line["over KW (%)"] == "15.11 (14.11, +1.00)"
     assert line["exact (%)"] == "1.50 (0.20, +1.30)"
-    assert "misclassified inputs" in beside_to_markdown([row("table3")])
+    assert "of the correctly classified inputs" in beside_to_markdown([row("table3")])
     (line,) = shown(row("table3"))
-    assert line["exact over KW (%)"] == "– (14.11)"
+    assert line["over KW (%)"] == "– (14.11)"
 
 
 def test_own_radii_of_evaluators_belong_to_the_row_with_their_setting() -> None:
-    radii = {"kw": 0.7, "region": 0.25}
+    kw, region = {"kw": {"radius_low": 0.7}}, {"region": {"radius_low": 0.25}}
+    five = {"region.neighbours": 5}
     rows = [
-        row("table4", settings={"region.neighbours": n}, group=str(n), radius_low_by=radii)
+        row("table4", settings={"region.neighbours": n}, group=str(n), contributions=kw | region)
         for n in (0, 5)
     ]
-    rows += [row("table4", settings={"region.neighbours": 5}, group="x", radius_low_by={"kw": 0.7})]
+    rows += [row("table4", settings=five, group="x", contributions=kw)]
     none, some, silent = shown(*rows)
     assert none["KW's radius ≥"] == "0.70 (0.69, +0.01)"
     assert none["region's radius ≥"] == "0.25 (0.22, +0.03)"
