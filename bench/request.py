@@ -91,12 +91,21 @@ class _Asked:
         self, options: argparse.Namespace, part: Mapping[str, Any], catalogue: Catalogue
     ) -> None:
         self.options, self.part, self.catalogue = options, part, catalogue
-        methods = [catalogue.find("method", name).name for name in self.given("methods")]
-        evaluators = self.given("eval", "all")
+        self.chosen = self._plugins(self.given("methods"), self.given("eval", "all"))
+        own = [_texts(part.get(key, ""), key, empty=key not in part) for key in ("methods", "eval")]
+        self.named = self._plugins(own[0], own[1] or ["all"])  # by the suite, whatever is left
+
+    def _plugins(
+        self, methods: Sequence[str], evaluators: Sequence[str]
+    ) -> dict[str, tuple[str, ...]]:
         if [e.lower() for e in evaluators] == ["all"]:
-            evaluators = list(catalogue.evaluators)
-        evaluators = [catalogue.find("evaluator", name).name for name in evaluators]
-        self.chosen = {"method": _unique(methods), "evaluator": _unique(evaluators)}
+            evaluators = list(self.catalogue.evaluators)
+        names = {"method": methods, "evaluator": evaluators}
+        find = self.catalogue.find
+        return {
+            "method": _unique([find("method", name).name for name in names["method"]]),
+            "evaluator": _unique([find("evaluator", name).name for name in names["evaluator"]]),
+        }
 
     def given(self, key: str, default: str = "") -> list[str]:
         value = getattr(self.options, key, None)
@@ -127,15 +136,30 @@ class _Asked:
         )  # fmt: skip
 
     def _overrides(self, plugins: Mapping[str, Sequence[str]]) -> tuple[Overrides, ...]:
-        """One for each point of the grid, without what is about another part's plugins."""
-        assignments = [f"{k}={v}" for k, v in self.part.get("set", {}).items()] + self.options.set
-        points = list(_grid(self.part.get("grid", {}), self.options.grid))
-        parsed = [parse_overrides([*assignments, *p], self.catalogue, plugins) for p in points]
-        _require_once(points[0], assignments, self.catalogue, plugins)
+        """One for each point of the grid, without what is about another part's plugins.
+
+        A suite may set fields of what the options leave out; options themselves may not.
+        """
+        kinds = {kind: _unique([*plugins[kind], *self.named[kind]]) for kind in plugins}
+        suite, given = self.part.get("set", {}), self.options.set
+        always = _merged(
+            parse_overrides([f"{k}={v}" for k, v in suite.items()], self.catalogue, kinds),
+            parse_overrides(given, self.catalogue, plugins),
+        )
+        asked = {text.partition("=")[0].strip() for text in self.options.grid}
+        found = []
+        for point in _grid(self.part.get("grid", {}), self.options.grid):
+            overrides = always
+            for text in point:
+                theirs = plugins if text.partition("=")[0] in asked else kinds
+                field = parse_overrides([text], self.catalogue, theirs)
+                _require_new(field, overrides, text)
+                overrides = _merged(overrides, field)
+            found.append(overrides)
         return tuple(
             {(kind, name): fields for (kind, name), fields in some.items()
              if (kind, name) == TRAIN or name in self.chosen[kind]}
-            for some in parsed
+            for some in found
         )  # fmt: skip
 
 
@@ -167,22 +191,19 @@ def _grid(suite: Mapping[str, Any], asked: Sequence[str]) -> Iterator[tuple[str,
     )
 
 
-def _require_once(
-    point: Sequence[str], assignments: Sequence[str], catalogue: Catalogue,
-    chosen: Mapping[str, Sequence[str]],
-) -> None:  # fmt: skip
-    """No field of the grid is given by another name, or by --set, too."""
-    seen = {
-        (plugin, field)
-        for plugin, fields in parse_overrides(assignments, catalogue, chosen).items()
-        for field in fields
+def _merged(first: Overrides, second: Overrides) -> Overrides:
+    """All fields of both, the second's before the first's."""
+    return {
+        plugin: {**first.get(plugin, {}), **second.get(plugin, {})}
+        for plugin in dict.fromkeys([*first, *second])
     }
-    for text in point:
-        ((plugin, fields),) = parse_overrides([text], catalogue, chosen).items()
-        (field,) = fields
-        if (plugin, field) in seen:
+
+
+def _require_new(field: Overrides, overrides: Overrides, text: str) -> None:
+    """A field of the grid is not given by another name, or by --set, too."""
+    for plugin, fields in field.items():
+        if any(name in overrides.get(plugin, {}) for name in fields):
             raise InputError(f"--grid {text.partition('=')[0]}: this field is given twice")
-        seen.add((plugin, field))
 
 
 def _unique(names: Sequence[str]) -> tuple[str, ...]:

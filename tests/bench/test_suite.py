@@ -224,3 +224,20 @@ def test_the_suites_follow_the_papers_protocol() -> None:
     (figure,) = read_suite("figure3")
     assert figure["grid"] == {"mmr.weight": [0, 0.5, 1, 2, 3]}
     assert (figure["eps"], figure["set"]["mmr.gamma"]) == (0.1, 0.15)
+
+
+def test_settings_of_what_the_options_leave_out_are_left_out_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    suite = tmp_path / "some.toml"
+    suite.write_text(
+        'methods = ["plain"]\neval = ["pgd", "kw", "region"]\n'
+        '[set]\n"evaluators.kw.box" = false\n[grid]\n"region.neighbours" = [0, 5]\n'
+    )
+    command = ["run", "--suite", str(suite), "--dry-run"]
+    assert main(command) == 0
+    assert "2 cells" in capsys.readouterr().out
+    assert main([*command, "--eval", "pgd"]) == 0
+    assert "1 cell" in capsys.readouterr().out
+    assert main([*command, "--eval", "pgd", "--set", "kw.halvings=3"]) == 2
+    assert "'kw' is not part of this run" in capsys.readouterr().err
