@@ -71,7 +71,7 @@ def nearest_adversarial(
     Points lie in the box; they fool the network in its own precision. Rows without one are x.
     """
     low, high = box
-    attack = _Attack(net, tuple(x.shape[1:]), (low + high) / 2, (high - low) / 2, lr)
+    attack = _Attack(net, tuple(x.shape[1:]), box, (low + high) / 2, (high - low) / 2, lr)
     leg = max(1, steps // CHECKS)
     at_work, rows = attack.begin(x, y, constant), torch.arange(len(x), device=x.device)
     best, found = x.clone(), torch.zeros_like(y, dtype=torch.bool)
@@ -95,6 +95,7 @@ def nearest_adversarial(
 class _Attack:
     net: nn.Module
     shape: tuple[int, ...]
+    box: tuple[float, float]
     middle: float
     half: float
     lr: float
@@ -113,7 +114,7 @@ class _Attack:
     def step(self, s: _Searches) -> Tensor:
         """One step of Adam for all; the losses before it."""
         slope = s.w.tanh()
-        z = (slope * self.half).add_(self.middle)
+        z = (slope * self.half).add_(self.middle).clamp_(*self.box)
         slope.square_().neg_().add_(1).mul_(self.half)  # dz/dw
         margin, gradient = self._margin(z, s)
         moved = z - s.x

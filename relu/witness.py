@@ -36,9 +36,10 @@ def outward(
     """z, moved away from x just so far that it fools in float64; NaN where that is too far.
 
     For points that fool a network in float32: its rounding may have placed them before the
-    boundary. The moves double from FIRST to LAST of the way from x.
+    boundary, or outside a box whose edges are no float32. The moves double from FIRST to LAST of
+    the way from x.
     """
-    z = z.clone()
+    z = z.clamp(*box)
     left = (~adversarial(exact_net, z, y)).nonzero().squeeze(1)
     share = FIRST
     while len(left) and share <= LAST:
