@@ -3,6 +3,7 @@
 import argparse
 from typing import Any, NoReturn
 
+from bench import examples
 from bench.sources import SOURCES
 from bench.suite import suites
 from relu.names import InputError, suggestion
@@ -41,8 +42,14 @@ def make_parser() -> Parser:
         "the evidence?",
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for add in (_add_run, _add_tune, _add_eval, _add_leaderboard, _add_ratios, _add_others):
+        add(commands)
+    return parser
+
+
+def _add_run(commands: Any) -> None:
     run = _command(
-        commands, "run", "train networks, judge them, print the leaderboard", RUN_EXAMPLES
+        commands, "run", "train networks, judge them, print the leaderboard", examples.RUN
     )
     run.add_argument("--methods", metavar="A,B", help="training methods, e.g. plain,at (see: list)")
     run.add_argument(
@@ -54,8 +61,11 @@ def make_parser() -> Parser:
     run.add_argument("--seeds", metavar="0,1,2", help="one training each (default: 0)")
     run.add_argument("--epochs", metavar="N", help="passes over the training set (default: 100)")
     _add_judging(run, required=False)
+
+
+def _add_tune(commands: Any) -> None:
     tune = _command(
-        commands, "tune", "choose a method's settings on held-out training images", TUNE_EXAMPLES
+        commands, "tune", "choose a method's settings on held-out training images", examples.TUNE
     )
     tune.add_argument("--method", metavar="NAME", required=True, help="one method (see: list)")
     tune.add_argument(
@@ -77,7 +87,10 @@ def make_parser() -> Parser:
             "weight=0.1,0.5 or train.lr=1e-3,1e-4; may be repeated, and all are crossed",
         ),
     )
-    judge = _command(commands, "eval", "judge a network trained elsewhere", EVAL_EXAMPLES)
+
+
+def _add_eval(commands: Any) -> None:
+    judge = _command(commands, "eval", "judge a network trained elsewhere", examples.EVAL)
     judge.add_argument(
         "checkpoint",
         metavar="CHECKPOINT",
@@ -85,11 +98,14 @@ def make_parser() -> Parser:
     )
     judge.add_argument("--name", help="what the leaderboard calls it (default: the file's name)")
     _add_judging(judge, required=True)
+
+
+def _add_leaderboard(commands: Any) -> None:
     draw = _command(
         commands,
         "leaderboard",
         "redraw or merge the leaderboards of finished runs",
-        LEADERBOARD_EXAMPLES,
+        examples.LEADERBOARD,
     )
     draw.add_argument("runs", metavar="RUN", nargs="+", help="a run folder (--out of a run)")
     draw.add_argument(
@@ -98,19 +114,25 @@ def make_parser() -> Parser:
         help="where to write leaderboard.md, .csv and .json "
         "(default: into the run folder; several runs are only printed)",
     )
+
+
+def _add_ratios(commands: Any) -> None:
     far = _command(
-        commands, "ratios", "show how far a run's attacks are from exact radii", RATIOS_EXAMPLES
+        commands, "ratios", "show how far a run's attacks are from exact radii", examples.RATIOS
     )
     far.add_argument("run", metavar="RUN", help="a run folder (--out of a run)")
     far.add_argument("--eval", metavar="A,B", type=lambda text: text.split(","),
                      help="these evaluators (default: all with witnesses)")  # fmt: skip
     far.add_argument("--plugin", metavar="FILE", action="append", default=[],
                      help="where --eval names an evaluator of yours")  # fmt: skip
+
+
+def _add_others(commands: Any) -> None:
     status = _command(
         commands,
         "status",
         "show how a run stands, from any shell",
-        "example:\n  python -m bench status run",
+        examples.STATUS,
     )
     status.add_argument("run", metavar="RUN", help="a run folder (--out of a run)")
     show = _command(commands, "list", "show methods, evaluators, data sets, architectures", "")
@@ -121,46 +143,11 @@ def make_parser() -> Parser:
         default=[],
         help="also show this file's method or evaluator",
     )
-    return parser  # fmt: skip
 
 
-RUN_EXAMPLES = """\
-examples:
-  python -m bench run --methods plain,at --eval all
-  python -m bench run --dataset mnist --data DIR --arch cnn --methods at --epochs 20 --seeds 0,1,2
-  python -m bench run --methods at --norm l2 --eps 0.3 --set at.steps=10 --set pgd.restarts=5
-  python -m bench run --methods plain,my_defense --plugin my_defense.py
-
-Data sets, architectures, norms, eps and seeds may be lists (mnist,gts): all are crossed.
-Run it again and nothing is computed twice; interrupt it and it goes on where it stopped."""
-TUNE_EXAMPLES = """\
-examples:
-  python -m bench tune --method mmr --grid weight=0.1,0.5,1 --grid gamma=0.15,0.2
-  python -m bench tune --method at --norm l2 --grid steps=10,40 --grid train.lr=1e-3,1e-4
-
-Every combination is trained without the held-out images and judged on them; the smallest robust
-error <= decides. The test set is never used. In gts whole tracks (images of one and the same sign)
-are held out; where other data have such, held-out images are easier than test images."""
-EVAL_EXAMPLES = """\
-example:
-  python -m bench eval model.safetensors --arch cnn --dataset mnist --data DIR --points 10000"""
-LEADERBOARD_EXAMPLES = """\
-examples:
-  python -m bench leaderboard run
-  python -m bench leaderboard run-a run-b --out both"""
-
-RATIOS_EXAMPLES = """\
-examples:
-  python -m bench run --suite figure4 --data DIR --out f4 && python -m bench ratios f4 --eval cw
-  python -m bench ratios run
-
-Where a certificate and a witness agree on an input's radius, it shows how much farther each
-attack's own witness is; all ratios, sorted, are written to ratios.csv and drawn in ratios.svg."""
-
-
-def _command(commands: Any, name: str, summary: str, examples: str) -> Parser:
+def _command(commands: Any, name: str, summary: str, epilog: str) -> Parser:
     command: Parser = commands.add_parser(
-        name, help=summary, description=summary[0].upper() + summary[1:] + ".", epilog=examples
+        name, help=summary, description=summary[0].upper() + summary[1:] + ".", epilog=epilog
     )
     return command
 

@@ -1,0 +1,39 @@
+"""What --help shows at its end: commands that work, and what a newcomer asks next."""
+
+RUN = """\
+examples:
+  python -m bench run --methods plain,at --eval all
+  python -m bench run --dataset mnist --data DIR --arch cnn --methods at --epochs 20 --seeds 0,1,2
+  python -m bench run --methods at --norm l2 --eps 0.3 --set at.steps=10 --set pgd.restarts=5
+  python -m bench run --methods plain,my_defense --plugin my_defense.py
+
+Data sets, architectures, norms, eps and seeds may be lists (mnist,gts): all are crossed.
+Run it again and nothing is computed twice; interrupt it and it goes on where it stopped."""
+
+TUNE = """\
+examples:
+  python -m bench tune --method mmr --grid weight=0.1,0.5,1 --grid gamma=0.15,0.2
+  python -m bench tune --method at --norm l2 --grid steps=10,40 --grid train.lr=1e-3,1e-4
+
+Every combination is trained without the held-out images and judged on them; the smallest robust
+error <= decides. The test set is never used. In gts whole tracks (images of one and the same sign)
+are held out; where other data have such, held-out images are easier than test images."""
+
+EVAL = """\
+example:
+  python -m bench eval model.safetensors --arch cnn --dataset mnist --data DIR --points 10000"""
+
+LEADERBOARD = """\
+examples:
+  python -m bench leaderboard run
+  python -m bench leaderboard run-a run-b --out both"""
+
+RATIOS = """\
+examples:
+  python -m bench run --suite figure4 --data DIR --out f4 && python -m bench ratios f4 --eval cw
+  python -m bench ratios run
+
+Where a certificate and a witness agree on an input's radius, it shows how much farther each
+attack's own witness is; all ratios, sorted, are written to ratios.csv and drawn in ratios.svg."""
+
+STATUS = "example:\n  python -m bench status run"
