@@ -52,7 +52,7 @@ def sloping(linear_net: Callable[[Tensor, Tensor], nn.Sequential]) -> nn.Sequent
 def test_a_point_that_only_float32_takes_for_adversarial_is_moved(
     linear_net: Callable[[Tensor, Tensor], nn.Sequential],
 ) -> None:
-    # f = (64.5, relu(x + 64)), with the boundary at 1/2; between 64 and 65 float32 has steps of 2^-17
+    # f = (64.5, relu(x + 64)): the boundary is at 1/2, and float32 has steps of 2^-17 beyond 64
     first, last = nn.Linear(1, 1), nn.Linear(1, 2)
     first.load_state_dict({"weight": torch.tensor([[1.0]]), "bias": torch.tensor([64.0])})
     last.load_state_dict({"weight": torch.tensor([[0.0], [1.0]]),
