@@ -33,8 +33,9 @@ def own_bounds(
     bounds = {}
     for name, table in evidence.items():
         own = table.set_index("index").reindex(verdict.table["index"])
-        low = own["low"].fillna(0.0).to_numpy() * (name not in liars)
-        bounds[name] = low, own["high"].fillna(np.inf).to_numpy()
+        low = own["low"].fillna(0.0).to_numpy()
+        withdrawn = np.zeros_like(low) if name in liars else low
+        bounds[name] = withdrawn, own["high"].fillna(np.inf).to_numpy()
     return bounds
 
 

@@ -82,9 +82,10 @@ def ratios_to_csv(found: Sequence[Ratios]) -> str:
 
 
 def ratios_to_svg(found: Sequence[Ratios]) -> str:
-    """The sorted ratios as curves; "" without matplotlib."""
+    """The sorted ratios as curves, the same text for the same ratios; "" without matplotlib."""
     if importlib.util.find_spec("matplotlib") is None:
         return ""
+    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4), layout="constrained")
@@ -92,10 +93,12 @@ def ratios_to_svg(found: Sequence[Ratios]) -> str:
     labels = fold.labels([some.row for some in found])
     for some in found:
         what = f"{some.row['dataset']} {some.row['arch']} {labels[some.row['group']]}: {some.label}"
+        what = what.replace("$", r"\$")  # which would begin a formula
         axes.plot(np.arange(1, len(some.ratio) + 1), some.ratio, label=what, linewidth=1)
     axes.set(xlabel="test inputs with exact radius, sorted", ylabel="witness / exact radius")
     axes.axhline(1, color="black", linewidth=0.5)
     axes.legend(fontsize="small")
     drawn = io.StringIO()
-    figure.savefig(drawn, format="svg", metadata={"Date": None})
+    with rc_context({"svg.hashsalt": "ratios"}):  # random names otherwise
+        figure.savefig(drawn, format="svg", metadata={"Date": None})
     return drawn.getvalue()
