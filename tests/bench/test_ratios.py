@@ -10,7 +10,7 @@ from bench.__main__ import main
 from tests.leaderboard.test_tables import cells
 
 RUN = (
-    "run", "--methods", "mmr", "--norm", "l2", "--engine", "inline", "--epochs", "5",
+    "run", "--methods", "mmr", "--norm", "l2", "--engine", "inline", "--epochs", "3",
     "--points", "40",
 )  # fmt: skip
 Ratios = Callable[..., tuple[int, str, str]]
