@@ -21,7 +21,8 @@ INSIDE = 0.999999  # of the box's half: x at its edge would be at infinity in w
 BETA1, BETA2, GUARD = 0.9, 0.999, 1e-8  # Adam's usual ones
 CHECKS = 10  # how often a search looks whether it still gets anywhere
 REPEATED = 10  # searches from which on the last one repeats the smallest constant that was good
-PROGRESS = 0.9999  # of the loss at the check before, above which it does not
+COARSE = 0.99  # of the loss at the check before, above which too small a constant is given up
+PROGRESS = 0.9999  # the same, of searches that have found something or will
 
 
 @dataclass(eq=False)
@@ -79,7 +80,9 @@ def nearest_adversarial(
         loss = attack.step(at_work)
         for _ in range(leg - 1):
             loss = loss.minimum(attack.step(at_work))
-        ended = ~(loss <= PROGRESS * at_work.loss) | (at_work.steps + leg > steps)
+        hopeless = at_work.c_high.isinf() & ~at_work.found  # a larger constant comes next
+        progress = torch.where(hopeless, COARSE, PROGRESS)
+        ended = ~(loss <= progress * at_work.loss) | (at_work.steps + leg > steps)
         at_work.loss = loss
         attack.search_again(at_work, ended, searches)
         done = at_work.searches >= searches
