@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,11 @@ FILES = ("leaderboard.md", "leaderboard.csv", "leaderboard.json")
 
 
 def command(out: Path, *more: str) -> list[str]:
+    """A run with PGD and the plugins."""
+    plugins = [Path(file).stem for option, file in pairwise(more) if option == "--plugin"]
     return [sys.executable, "-m", "bench", "run", "--methods", "plain", "--epochs", "2",
-            "--points", "40", "--out", str(out), *more]  # fmt: skip
+            "--points", "40", "--eval", ",".join(["pgd", *plugins]), "--out", str(out),
+            *more]  # fmt: skip
 
 
 def bench(out: Path, *more: str) -> subprocess.CompletedProcess[str]:
