@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from relu.layers import read_layers, to_vectors
 from relu.nearest import boundary_distances, decision_distances
 from relu.networks import build
-from relu.region import Region, region_of
+from relu.region import Region, norms, region_of
 from relu.threat import NORMS, Norm, Threat
 from tests.oracles import dense_distances
 
@@ -38,6 +38,16 @@ def kmmr(d_b: Tensor, d_d: Tensor, gamma: float) -> Tensor:
     return (1 - d_b / gamma).relu().mean() + (1 - d_d / gamma).relu().mean()
 
 
+def forward_error(quick: Region, exact: Region, threat: Threat, *, k: int) -> Tensor:
+    """How far float32's own forward pass, whose rounding differs from CPU to CPU, moves the k
+    nearest hyperplanes, at most; per input."""
+    length = norms(exact, threat.q)
+    z, moved = (torch.cat(list(part), dim=1).abs().detach() for part in (exact.z, quick.z))
+    nearest = (z / length).topk(k, dim=1, largest=False).indices
+    slips = ((moved - z).abs() / length).gather(1, nearest)
+    return slips.amax(1, keepdim=True)
+
+
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize(("arch", "shape"), CASES)
 def test_values_and_gradients_equal_the_dense_ones_in_float32(
@@ -51,7 +61,8 @@ def test_values_and_gradients_equal_the_dense_ones_in_float32(
     found = torch.autograd.grad(kmmr(d_b, d_d, gamma), list(net.parameters()))
     dense_b, dense_d = dense_distances(net.double(), x.double(), y, threat.q)
     nearest = dense_b.topk(20, dim=1, largest=False).values
-    assert torch.allclose(d_b.double(), nearest, rtol=1e-5, atol=1e-6)
+    slack = 1e-5 * nearest + 1e-6 + forward_error(region, region_at(net, x.double()), threat, k=20)
+    assert ((d_b - nearest).abs() <= slack).all()
     assert torch.allclose(d_d.double(), dense_d, rtol=1e-5, atol=1e-6)
     expected = torch.autograd.grad(kmmr(nearest, dense_d, gamma), list(net.parameters()))
     for one, other in zip(found, expected, strict=True):
