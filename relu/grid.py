@@ -28,7 +28,7 @@ class Grid:
     """The g x k table that fits best m units, each of the input `which` (in increasing order).
 
     A line is an input with all its units, so that what is the input's is not copied; or, where
-    the inputs have very different numbers of them, a single unit. `inputs`: whose each line is.
+    more than a fifth of the table would be empty, a single unit. `inputs`: whose each line is.
     """
 
     inputs: Int[Tensor, " g"] | slice
@@ -38,7 +38,7 @@ class Grid:
         counts = (which - first).bincount()
         n, widest = len(counts), int(counts.max())
         ranks = torch.arange(m, device=which.device)
-        if n * widest <= 2 * m:
+        if 4 * n * widest <= 5 * m:
             starts = counts.cumsum(0) - counts
             places = (which - first, ranks - starts[which - first])
             self.inputs, self.places, self.shape = slice(first, first + n), places, (n, widest)

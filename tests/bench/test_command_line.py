@@ -142,7 +142,7 @@ def test_help_explains_itself(command: list[str], capsys: pytest.CaptureFixture[
 
 RUN = ("run", "--methods", "plain")
 WRONG = [
-    (("run",), "--methods expects one or more of at, kw, mmr"),
+    (("run",), "--methods expects one or more of at, cross_lipschitz, kw, mmr, mmr_at"),
     (("run", "--methods", "plian"), "did you mean 'plain'"),
     (("run", "--methods", "plain,,at"), "between commas"),
     ((*RUN, "--eval", "pgdd"), "did you mean 'pgd'"),

@@ -191,7 +191,8 @@ def test_evidence_about_a_network_that_was_lost_is_not_believed_of_another(
 def test_an_evaluator_that_refuses_is_a_dash_with_a_footnote(
     plugin_file: Write, end: Callable[..., Ended]
 ) -> None:
-    ended = end(plugin_file("picky", evaluator(refusal="'no sigmoids'")))
+    plugin = plugin_file("picky", evaluator(refusal="'no sigmoids'"))
+    ended = end(plugin, "--eval", "pgd,picky")
     assert ended.status == 0
     assert ended.rows[0]["refusals"] == {"picky": "no sigmoids"}
     assert "– [1]" in ended.table

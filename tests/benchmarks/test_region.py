@@ -25,8 +25,9 @@ from tests.oracles import dense_distances
 
 LINF = Threat(norm="linf", eps=0.1)
 METHOD = Mmr(weight=1.0, gamma=0.15)
-# Milliseconds per input of a batch of 128 on two cores; how much slower the dense way must be.
-LOSS_LIMITS = {"fc1": (0.4, 5.0), "fc10": (2.0, 2.5), "cnn": (3.0, 8.0)}
+# Milliseconds per input of a batch of 128, on two cores on which the dense way takes the second
+# figure. Any machine is held to their quotient, as how fast it is shows in the dense way as well.
+LOSS_LIMITS = {"fc1": (0.4, 19.4), "fc10": (2.0, 7.14), "cnn": (3.0, 52.4)}
 DENSE_BATCH = {"fc1": 32, "fc10": 32, "cnn": 8}  # what fits: for the cnn 0.3 GB
 REGION_LIMITS = {0: 2.0, 5: 10.0}  # neighbours -> milliseconds per input
 
@@ -83,12 +84,11 @@ def test_mmr_is_fast_and_many_times_faster_than_the_dense_way(arch: str) -> None
     for _ in range(7):
         ours += [milliseconds(step, net, x, y) for _ in range(2)]
         dense.append(milliseconds(dense_step, net, *small))
-    limit, ratio = LOSS_LIMITS[arch]
+    limit, then = LOSS_LIMITS[arch]
     found = statistics.median(dense) / statistics.median(ours)
     print(f"\nmmr {arch}: {min(ours):.2f} to {max(ours):.2f} ms per input, "
           f"dense {statistics.median(dense):.1f} ms, {found:.1f} times slower")  # fmt: skip
-    assert min(ours) <= limit
-    assert found >= ratio
+    assert found >= then / limit
 
 
 def test_mmr_on_the_cnn_stays_under_two_gigabytes() -> None:
