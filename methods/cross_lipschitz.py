@@ -41,7 +41,7 @@ class CrossLipschitz:
         threat: Threat,
         progress: float,
     ) -> Float[Tensor, ""]:
-        region = region_at(net, x)
+        region = region_at(net, x, 2)
         last = region.layers[-1].weight.expand(len(x), -1, -1)
         rows = pulled(region, last, len(region.layers) - 1)  # of V: the gradients of all logits
         return F.cross_entropy(region.logits, y) + self.weight * cross_lipschitz(rows)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from relu.layers import read_layers, to_vectors
 from relu.names import InputError
 from relu.nearest import boundary_distances, decision_distances
-from relu.region import Region, region_of
+from relu.region import Region, region_of, shortened
 from relu.threat import Threat
 
 
@@ -68,7 +68,7 @@ class Mmr:
         threat: Threat,
         progress: float,
     ) -> Float[Tensor, ""]:
-        region = region_at(net, x)
+        region = region_at(net, x, threat.q)
         share = self.first_share + (self.last_share - self.first_share) * progress
         k = max(1, round(share * region.starts[-1]))
         gamma_b = self.gamma if self.gamma_b is None else self.gamma_b
@@ -81,10 +81,10 @@ class Mmr:
         return F.cross_entropy(region.logits, y) + weight * penalty
 
 
-def region_at(net: nn.Module, x: Float[Tensor, "n *shape"]) -> Region:
-    """The regions of a batch of images."""
+def region_at(net: nn.Module, x: Float[Tensor, "n *shape"], q: float) -> Region:
+    """The regions of a batch of images, whose rows' norms will be wanted in the dual norm q."""
     layers = read_layers(net, tuple(x.shape[1:]))
-    return region_of(layers, to_vectors(layers, x))
+    return shortened(region_of(layers, to_vectors(layers, x)), q)
 
 
 def decision_penalty(

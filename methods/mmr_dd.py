@@ -48,7 +48,7 @@ class MmrDd:
         threat: Threat,
         progress: float,
     ) -> Float[Tensor, ""]:
-        region = region_at(net, x)
+        region = region_at(net, x, threat.q)
         weight = self.weight * warm(progress, self.ramp)
         penalty = decision_penalty(region, y, threat, self.gamma)
         return F.cross_entropy(region.logits, y) + weight * penalty

@@ -6,7 +6,17 @@ from torch import nn
 
 from relu.layers import Conv, read_layers, to_images, to_vectors
 from relu.networks import build
-from relu.region import dual_length, frozen, gaps, norms, others, region_of, steepest, unit_rows
+from relu.region import (
+    dual_length,
+    frozen,
+    gaps,
+    norms,
+    others,
+    region_of,
+    shortened,
+    steepest,
+    unit_rows,
+)
 from relu.threat import NORMS, Norm, Threat
 
 CASES = [
@@ -116,12 +126,18 @@ def test_parts_and_wholes_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     assert torch.allclose(norms(region, 1.0), whole, rtol=1e-13)
 
 
-def test_l2_norms_in_float32_use_a_shorter_basis_and_agree() -> None:
-    net = network("fc10", (1, 12, 12)).float()
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("rank", [1, 32])
+def test_shortened_rows_have_the_same_norms(norm: Norm, rank: int) -> None:
+    net, q = network("fc_small", (1, 12, 12)), Threat(norm=norm, eps=1.0).q
+    with torch.no_grad():
+        net[1].weight[rank:] = net[1].weight[:1]  # with a rank below its height
     layers = read_layers(net, (1, 12, 12))
-    region = region_of(layers, torch.rand(4, 144))
-    exact = norms(region_of(read_layers(net.double(), (1, 12, 12)), region.x.double()), 2.0)
-    assert torch.allclose(norms(region, 2.0).double(), exact, rtol=1e-4)
+    region = region_of(layers, torch.rand(4, 144, dtype=torch.float64))
+    short = shortened(region, q)
+    assert short.x.shape[1] == (32 if norm == "l2" else 144)
+    assert torch.allclose(norms(short, q), norms(region, q), rtol=1e-12)
+    assert torch.allclose(layers[0].forward(region.x), short.layers[0].forward(short.x))
 
 
 @pytest.mark.parametrize("norm", NORMS)
