@@ -129,10 +129,9 @@ def test_parts_and_wholes_agree(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("rank", [1, 32])
 def test_shortened_rows_have_the_same_norms(norm: Norm, rank: int) -> None:
-    net, q = network("fc_small", (1, 12, 12)), Threat(norm=norm, eps=1.0).q
-    with torch.no_grad():
-        net[1].weight[rank:] = net[1].weight[:1]  # with a rank below its height
-    layers = read_layers(net, (1, 12, 12))
+    layers = read_layers(network("fc_small", (1, 12, 12)), (1, 12, 12))
+    q = Threat(norm=norm, eps=1.0).q
+    layers[0].weight[rank:] = layers[0].weight[:1]
     region = region_of(layers, torch.rand(4, 144, dtype=torch.float64))
     short = shortened(region, q)
     assert short.x.shape[1] == (32 if norm == "l2" else 144)
