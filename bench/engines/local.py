@@ -10,6 +10,7 @@ import queue
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
@@ -50,6 +51,8 @@ class Local:
     patient = True
 
     def __init__(self, attempt: Attempt, machine: Machine, *, timeout: float | None) -> None:
+        # loky replaces a worker that has grown much, and warns as if a job had been lost.
+        warnings.filterwarnings("ignore", message="A worker stopped while", category=UserWarning)
         self._attempt, self._machine, self._timeout = attempt, machine, timeout
         self._seats = [_Seat(slot) for slot in machine.slots]
         self._ended: queue.SimpleQueue[tuple[_Seat, Future[Outcome]]] = queue.SimpleQueue()
