@@ -21,12 +21,14 @@ LINF = Threat(norm="linf", eps=0.1)
 
 @pytest.fixture(autouse=True)
 def own_surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No test sees the user's data folder or cache, or another test's random numbers."""
+    """No test sees the user's data folder or cache, or another's random numbers or threads."""
+    threads = torch.get_num_threads()
     saved = {k: os.environ.get(k) for k in ("BENCH_DATA", "XDG_CACHE_HOME")}
     os.environ.pop("BENCH_DATA", None)
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
     torch.manual_seed(0)
     yield
+    torch.set_num_threads(threads)
     for key, value in saved.items():
         if value is None:
             os.environ.pop(key, None)

@@ -8,7 +8,12 @@ from relu.grid import PART, Grid, at_once, groups
 
 @pytest.mark.parametrize(
     ("which", "shape"),
-    [([2, 2, 3, 3, 3], (2, 3)), ([0, 0, 0, 0, 5], (5, 1)), ([4], (1, 1)), ([1, 1, 3, 3], (3, 2))],
+    [
+        ([2, 2, 3, 3, 3], (2, 3)),
+        ([0, 0, 0, 0, 5], (5, 1)),
+        ([4], (1, 1)),
+        ([1, 1, 2, 2, 3, 3, 5, 5], (5, 2)),
+    ],
 )
 def test_values_come_back_from_the_table(which: list[int], shape: tuple[int, int]) -> None:
     inputs = torch.tensor(which)
