@@ -222,6 +222,7 @@ def test_a_suite_gives_options_that_the_command_line_overrides(
     suite = tmp_path / "mine.toml"
     suite.write_text(
         'methods = ["plain", "at"]\nnorm = "l2"\neps = 0.5\npoints = 20\nepochs = 1\nseeds = [3]\n'
+        'eval = "pgd"\n'
         '[set]\n"at.steps" = 2\n[set.pgd]\nsteps = 3\n'
     )
     status, _, _ = run("run", "--suite", str(suite), "--points", "30")
@@ -405,7 +406,14 @@ def test_another_runs_folder_is_not_overwritten(run: Any, out: Path, tmp_path: P
 
 @pytest.mark.parametrize("after", [0.0, 0.3, 0.33, 0.36, 1.0])
 def test_ctrl_c_while_starting_is_one_line_too(tmp_path: Path, after: float) -> None:
-    code = "import bench.__main__ as m, sys; print('ready', flush=True); sys.exit(m.main())"
+    code = """
+import bench.__main__ as m, sys
+def importing(event, names):
+    if event == "import" and names[0] == "bench.options":
+        print("ready", flush=True)
+sys.addaudithook(importing)
+sys.exit(m.main())
+"""
     process = subprocess.Popen(
         [sys.executable, "-c", code, "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True,
