@@ -18,6 +18,9 @@ from relu.threat import Threat
 
 LINF = Threat(norm="linf", eps=0.1)
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # processes side by side, which would wait for each other
+    torch.set_num_threads(1)
+
 
 @pytest.fixture(autouse=True)
 def own_surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
