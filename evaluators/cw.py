@@ -1,5 +1,6 @@
 """Carlini-Wagner attack [CW17]: the smallest l2 perturbation, by gradient descent."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
@@ -21,12 +22,13 @@ class Preset(NamedTuple):
     steps: int
     searches: int
     lr: float
+    first_step: float
     constant: float
 
 
 PRESETS: Mapping[str, Preset] = {
-    "paper": Preset(steps=10_000, searches=20, lr=0.01, constant=0.001),
-    "fast": Preset(steps=200, searches=6, lr=0.1, constant=0.1),
+    "paper": Preset(steps=10_000, searches=20, lr=0.01, first_step=math.inf, constant=0.001),
+    "fast": Preset(steps=200, searches=6, lr=0.1, first_step=0.2, constant=0.1),
 }
 
 
@@ -37,7 +39,9 @@ class Cw:
     preset: "paper", the settings of [CAH19, Appendix B] (10000 steps, 20 searches, lr 0.01,
     constant 0.001), or "fast", for daily use (200, 6, 0.1, 0.1), a hundred times cheaper. steps:
     of Adam per value of the constant, fewer where the loss stands still; searches: values of the
-    constant, the first of which is `constant`; lr: Adam's. Each of them goes before the preset.
+    constant, the first of which is `constant`; lr: Adam's, lowered per input until its first step
+    is no longer than first_step (l2; "paper": any length, "fast": 0.2), as grey images of many
+    pixels would otherwise overshoot. Each of them goes before the preset.
     halvings: bisection steps on the segment from x to the witness that bring it closer.
     """
 
@@ -51,6 +55,7 @@ class Cw:
     steps: int | None = None
     searches: int | None = None
     lr: float | None = None
+    first_step: float | None = None
     constant: float | None = None
     halvings: int = 20
 

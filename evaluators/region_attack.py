@@ -15,6 +15,7 @@ from relu.walk import SHARES, approach, walk
 from relu.witness import in_float64, outward
 
 POLISHING = 3  # rounds in float64 at the end, from the point itself
+CLEAR = 2.0**-40  # of a witness's largest logit: its margin at the end, far beyond any rounding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +93,7 @@ class RegionAttack:
         images, points = (t.view(-1, *shape) for t in (exact[which], z.double()))
         z = outward(exact_net, images, y[which], points, threat.box).flatten(1)
         z = walk(exact_net, exact[which], y[which], z, shape=shape, threat=threat,
-                 rounds=POLISHING, neighbours=0)  # fmt: skip
+                 rounds=POLISHING, neighbours=0, clear=CLEAR)  # fmt: skip
         z = torch.cat([z.unflatten(0, (len(x), walks)), start.flatten(1).unsqueeze(1)], dim=1)
         return _nearest(exact, z, threat, 1).view_as(x)
 

@@ -9,6 +9,7 @@ smallest that makes an adversarial point: ten times larger after a search that f
 bisected once one has. Each input has its own c, its own steps, its own end, and leaves the batch.
 """
 
+import math
 from dataclasses import dataclass, fields
 
 import torch
@@ -29,14 +30,16 @@ PROGRESS = 0.9999  # the same, of searches that have found something or will
 class _Searches:
     """The inputs whose search goes on, row by row.
 
-    x, y; start: x in w; best, nearest: the nearest adversarial point, and its ||z - x||_2^2; c,
-    c_low, c_high: the constant, and what it is bisected between; w, mean, square: Adam's; steps,
-    searches: done; found: whether the present search has an adversarial point; loss: its last.
+    x, y; start: x in w; lr: Adam's; best, nearest: the nearest adversarial point, and its
+    ||z - x||_2^2; c, c_low, c_high: the constant, and what it is bisected between; w, mean,
+    square: Adam's; steps, searches: done; found: whether the present search has an adversarial
+    point; loss: its last.
     """
 
     x: Float[Tensor, "n d"]
     y: Int[Tensor, " n"]
     start: Float[Tensor, "n d"]
+    lr: Float[Tensor, " n"]
     best: Float[Tensor, "n d"]
     nearest: Float[Tensor, " n"]
     c: Float[Tensor, " n"]
@@ -64,17 +67,20 @@ def nearest_adversarial(
     searches: int,
     lr: float,
     constant: float,
+    first_step: float = math.inf,
 ) -> tuple[Float[Tensor, "n *shape"], Bool[Tensor, " n"]]:
     """The nearest adversarial point that the searches met, and for which inputs there is one.
 
     steps: Adam's per search, of which the last tenths are spared where the loss stands still
-    (`steps` is rounded down to tenths); searches: values of c per input, the first one `constant`.
+    (`steps` is rounded down to tenths); searches: values of c per input, the first one `constant`;
+    first_step: how long Adam's first step may be in the image, for which an input's lr is lowered.
     Points lie in the box; they fool the network in its own precision. Rows without one are x.
     """
     low, high = box
-    attack = _Attack(net, tuple(x.shape[1:]), box, (low + high) / 2, (high - low) / 2, lr)
+    attack = _Attack(net, tuple(x.shape[1:]), box, (low + high) / 2, (high - low) / 2)
     leg = max(1, steps // CHECKS)
-    at_work, rows = attack.begin(x, y, constant), torch.arange(len(x), device=x.device)
+    at_work = attack.begin(x, y, constant, lr, first_step)
+    rows = torch.arange(len(x), device=x.device)
     best, found = x.clone(), torch.zeros_like(y, dtype=torch.bool)
     while len(rows):
         loss = attack.step(at_work)
@@ -101,16 +107,19 @@ class _Attack:
     box: tuple[float, float]
     middle: float
     half: float
-    lr: float
 
-    def begin(self, images: Tensor, y: Tensor, constant: float) -> _Searches:
+    def begin(
+        self, images: Tensor, y: Tensor, constant: float, lr: float, first_step: float
+    ) -> _Searches:
         x = images.flatten(1)
-        start = (x - self.middle).mul_(INSIDE / self.half).atanh_()
+        inside = (x - self.middle).mul_(INSIDE / self.half)
+        longest = lr * self.half * (1 - inside.square()).norm(dim=1)  # as Adam begins with lr in w
         nothing, none = torch.zeros_like(x[:, 0]), torch.zeros_like(y)
         return _Searches(
-            x=x, y=y, start=start, best=x.clone(), nearest=nothing + torch.inf,
+            x=x, y=y, start=inside.atanh(), lr=lr * (first_step / longest).clamp_max(1),
+            best=x.clone(), nearest=nothing + torch.inf,
             c=nothing + constant, c_low=nothing.clone(), c_high=nothing + torch.inf,
-            w=start.clone(), mean=torch.zeros_like(x), square=torch.zeros_like(x),
+            w=inside.atanh(), mean=torch.zeros_like(x), square=torch.zeros_like(x),
             steps=none.clone(), searches=none.clone(), found=none > 0, loss=nothing + torch.inf,
         )  # fmt: skip
 
@@ -141,7 +150,7 @@ class _Attack:
         s.steps += 1
         s.mean.lerp_(gradient, 1 - BETA1)
         s.square.mul_(BETA2).addcmul_(gradient, gradient, value=1 - BETA2)
-        scale = self.lr / (1 - BETA1**s.steps)
+        scale = s.lr / (1 - BETA1**s.steps)
         root = (1 - BETA2**s.steps).sqrt_()
         size = s.square.sqrt().div_(root.unsqueeze(1)).add_(GUARD)
         s.w.sub_(torch.div(s.mean, size, out=size).mul_(scale.unsqueeze(1)))

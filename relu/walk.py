@@ -112,17 +112,19 @@ def walk(
     threat: Threat,
     rounds: int,
     neighbours: int,
+    clear: float = 0.0,
 ) -> Float[Tensor, "n d"]:
     """Points no farther from x than the adversarial z; adversarial, too, in the net's precision.
 
     A round looks from z itself and from `neighbours` random points around it, whose regions are
-    others more often than not. NaN stays NaN.
+    others more often than not. A point is taken where its margin is below 0 by `clear` of its
+    largest logit: another batch may round a margin of 0 to the other side. NaN stays NaN.
     """
     distance = threat.length(z - x)
     width = WIDTH * distance
     for _ in range(rounds):
         points = _around(z, width, neighbours, threat)
-        found, near = _nearer(net, x, y, z, points, distance, shape, threat)
+        found, near = _nearer(net, x, y, z, points, distance, clear, shape, threat)
         better = near < distance
         width = width * torch.where(near < (1 - GAIN) * distance, WIDER, NARROWER)
         z = torch.where(better.unsqueeze(1), found, z)
@@ -142,7 +144,7 @@ def _around(z: Tensor, width: Tensor, neighbours: int, threat: Threat) -> Tensor
 
 def _nearer(
     net: nn.Module, x: Tensor, y: Tensor, z: Tensor, points: Tensor, distance: Tensor,
-    shape: Shape, threat: Threat,
+    clear: float, shape: Shape, threat: Threat,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """The nearest adversarial points on the ways from z to the points' hyperplanes, and how near.
 
@@ -150,7 +152,8 @@ def _nearer(
     """
     n, k, d = points.shape
     labels = y.repeat_interleave(k)
-    _, gap, normal = _affine(net, points.flatten(0, 1), lambda f: margins(f, labels), shape)
+    logits, gap, normal = _affine(net, points.flatten(0, 1), lambda f: margins(f, labels), shape)
+    gap = gap + 2 * clear * logits.abs().amax(1)
     beyond = ROUNDINGS * torch.finfo(x.dtype).eps * distance.repeat_interleave(k)
     offset = gap - (normal * points.flatten(0, 1)).sum(1) + beyond * dual_length(normal, threat.q)
     far, target = project(x, normal.view(n, k, d), offset.view(n, k), threat)
@@ -160,7 +163,8 @@ def _nearer(
     tried = torch.lerp(start.unsqueeze(2), target.unsqueeze(2), shares).flatten(1, 2)
     with torch.no_grad():
         logits = net(tried.reshape(-1, *shape))
-    fooled = margins(logits, y.repeat_interleave(tried.shape[1])) <= 0
+    margin = margins(logits, y.repeat_interleave(tried.shape[1]))
+    fooled = margin <= -clear * logits.abs().amax(1)
     near = threat.length((tried - x.unsqueeze(1)).flatten(0, 1))
     near = torch.where(fooled, near, torch.inf).view(n, -1)
     least, which = near.min(1)

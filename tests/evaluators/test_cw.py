@@ -1,5 +1,6 @@
 """The Carlini-Wagner attack: its presets, what it refuses, and its witnesses."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -25,21 +26,23 @@ L2 = Threat(norm="l2", eps=0.3)
 
 
 def test_the_default_is_the_papers_and_fast_is_a_hundred_times_cheaper() -> None:
-    assert Cw().effort == Preset(steps=10_000, searches=20, lr=0.01, constant=0.001)
-    assert Cw(preset="fast").effort == Preset(steps=200, searches=6, lr=0.1, constant=0.1)
+    assert Cw().effort == Preset(
+        steps=10_000, searches=20, lr=0.01, first_step=math.inf, constant=0.001
+    )
+    assert Cw(preset="fast").effort == Preset(200, 6, 0.1, 0.2, 0.1)
     paper, fast = PRESETS["paper"], PRESETS["fast"]
     assert paper.steps * paper.searches >= 100 * fast.steps * fast.searches
 
 
 def test_what_is_given_goes_before_the_preset() -> None:
-    assert Cw(preset="fast", steps=7, lr=0.5).effort == Preset(7, 6, 0.5, 0.1)
-    assert Cw(searches=3, constant=2.0).effort == Preset(10_000, 3, 0.01, 2.0)
+    assert Cw(preset="fast", steps=7, lr=0.5).effort == Preset(7, 6, 0.5, 0.2, 0.1)
+    assert Cw(searches=3, constant=2.0).effort == Preset(10_000, 3, 0.01, math.inf, 2.0)
 
 
 @pytest.mark.parametrize(
     ("field", "value"),
     [("steps", 0), ("searches", -1), ("lr", 0.0), ("constant", -2.0), ("halvings", -1),
-     ("lr", float("nan"))],
+     ("first_step", 0.0), ("lr", float("nan"))],
 )  # fmt: skip
 def test_settings_out_of_range_are_refused(field: str, value: float) -> None:
     with pytest.raises(InputError, match=rf"cw\.{field} must be .*, got {value}"):

@@ -55,6 +55,23 @@ def test_on_a_linear_network_it_comes_near_the_closed_form(
     assert (high <= 1.02 * radius).all()
 
 
+def test_a_short_first_step_reaches_near_boundaries_of_grey_images(linear_net: LinearNet) -> None:
+    weight = torch.randn(2, 3072, generator=torch.Generator().manual_seed(0))
+    x, radius = torch.full((3, 3072), 0.5), torch.tensor([0.03, 0.1, 0.4])
+    normal = weight[0] - weight[1]
+    x = x + radius.unsqueeze(1) * normal / normal.norm()
+    net = linear_net(weight, torch.stack([-0.5 * normal.sum(), torch.tensor(0.0)]))
+    high = {}
+    for first_step in (torch.inf, 0.2):
+        z, hit = found(net, x, torch.zeros(3, dtype=torch.long), lr=0.1, searches=6,
+                       first_step=first_step)  # fmt: skip
+        assert hit.all()
+        high[first_step] = (z - x).norm(dim=1) / radius
+    assert (high[0.2] < 1.02).all()
+    assert (high[torch.inf] > 1.02).all()
+    assert high[torch.inf][0] > 2  # where the first step is a hundred times too long
+
+
 @settings(max_examples=15, deadline=None)
 @given(drawn=tiny_nets(), seed=seeds)
 def test_what_it_finds_lies_in_the_box_and_fools(

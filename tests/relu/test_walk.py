@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from torch import Tensor, nn
 
 from relu.hyperplane import project
-from relu.networks import margins
+from relu.networks import build, margins
 from relu.threat import NORMS, Norm, Threat
 from relu.walk import approach, walk
 from relu.witness import in_float64
@@ -65,6 +65,23 @@ def test_a_walk_stays_adversarial_in_the_box_and_never_leads_away(
     assert (threat.length(z - x) <= threat.length(start - x)).all()
     assert (margins(exact(z), y) <= 0).all()
     assert threat.in_box(z).all()
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_a_walk_stays_clear_of_what_another_batch_may_round(norm: Norm) -> None:
+    torch.manual_seed(0)
+    net = in_float64(build("fc1", (1, 28, 28), 10))
+    x, start = torch.rand(2, 200, 784).double()
+    y = net(x).argmax(1)
+    fooled = margins(net(start), y) <= 0
+    x, y, start = x[fooled], y[fooled], start[fooled]
+    clear, threat = 2.0**-40, Threat(norm=norm, eps=0.1)
+    z = walk(net, x, y, start, shape=(784,), threat=threat, rounds=3, neighbours=0, clear=clear)
+    moved = (z != start).any(1)
+    assert moved.sum() > 50
+    for alone, label in zip(z[moved].split(1), y[moved].split(1), strict=True):
+        logits = net(alone)
+        assert margins(logits, label) <= -0.9 * clear * logits.abs().amax()
 
 
 @pytest.mark.parametrize("norm", NORMS)
