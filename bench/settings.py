@@ -153,6 +153,8 @@ def parse_value(text: str, hint: Any, what: str) -> Any:
 
 
 def _first_that_fits(text: str, hints: Sequence[Any], what: str) -> Any:
+    if len(hints) == 1:  # whose own complaint says more
+        return parse_value(text, hints[0], what)
     for hint in hints:
         try:
             return parse_value(text, hint, what)

@@ -187,6 +187,8 @@ WRONG = [
     ((*RUN, "--seeds", "99999999999"), "--seeds expects"),
     ((*RUN, "--set", "train.batch=99999999999"), "train.batch must be"),
     ((*RUN, "--set", "pgd.growth=inf"), "pgd.growth must be a finite number"),
+    ((*RUN, "--set", "cw.first_step=inf"), "cw.first_step must be a finite number"),
+    ((*RUN, "--set", "cw.steps=few"), "cw.steps must be of type int"),
     ((*RUN, "--set", "pgd.growth=1.0001"), "pgd.growth must be 1 (off) or at least 1.01"),
     ((*RUN, "--epochs", "1", "--set", "train.epochs=2"), "say the same thing"),
     (("eval", "gone.pt", "--arch", "cnn", "--dataset", "digits"), "no such file"),
