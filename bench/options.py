@@ -165,6 +165,40 @@ def _add_judging(
 ) -> None:
     add = parser.add_argument
     add("--eval", metavar="A,B", help="evaluators, or all (default: all)")
+    _add_cells(parser, required=required, points=points)
+    add(
+        "--set",
+        metavar="NAME.FIELD=VALUE",
+        action="append",
+        default=[],
+        help="change a setting of a method, an evaluator or the training, e.g. at.steps=7, "
+        "evaluators.pgd.restarts=5, train.lr=1e-4; may be repeated (see: list)",
+    )
+    add("--grid", metavar=grid[0], action="append", default=[], help=grid[1])
+    add(
+        "--no-cascade",
+        action="store_true",
+        help="let every evaluator work on all inputs, as if it ran alone (for timing studies)",
+    )
+    add(
+        "--data",
+        metavar="DIR",
+        help="a folder with data sets, as NAME.npz or in torchvision's "
+        "layout (default: $BENCH_DATA)",
+    )
+    add(
+        "--out",
+        metavar="DIR",
+        default="run",
+        help="the run folder: leaderboard, networks and all evidence (default: run)",
+    )
+    add("--plugin", metavar="FILE", action="append", default=[],
+        help="a Python file with a method or an evaluator of yours; may be repeated")  # fmt: skip
+    _add_running(parser)
+
+
+def _add_cells(parser: Parser, *, required: bool, points: str) -> None:
+    add = parser.add_argument
     add(
         "--dataset",
         metavar="NAME",
@@ -198,35 +232,6 @@ def _add_judging(
         help="keep these cells of what is crossed, e.g. dataset=mnist,arch=fc1; keys are dataset, "
         "arch, norm and method; may be repeated: names of one key add up",
     )
-    add(
-        "--set",
-        metavar="NAME.FIELD=VALUE",
-        action="append",
-        default=[],
-        help="change a setting of a method, an evaluator or the training, e.g. at.steps=7, "
-        "evaluators.pgd.restarts=5, train.lr=1e-4; may be repeated (see: list)",
-    )
-    add("--grid", metavar=grid[0], action="append", default=[], help=grid[1])
-    add(
-        "--no-cascade",
-        action="store_true",
-        help="let every evaluator work on all inputs, as if it ran alone (for timing studies)",
-    )
-    add(
-        "--data",
-        metavar="DIR",
-        help="a folder with data sets, as NAME.npz or in torchvision's "
-        "layout (default: $BENCH_DATA)",
-    )
-    add(
-        "--out",
-        metavar="DIR",
-        default="run",
-        help="the run folder: leaderboard, networks and all evidence (default: run)",
-    )
-    add("--plugin", metavar="FILE", action="append", default=[],
-        help="a Python file with a method or an evaluator of yours; may be repeated")  # fmt: skip
-    _add_running(parser)
 
 
 def _add_running(parser: Parser) -> None:

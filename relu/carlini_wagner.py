@@ -114,12 +114,13 @@ class _Attack:
         x = images.flatten(1)
         inside = (x - self.middle).mul_(INSIDE / self.half)
         longest = lr * self.half * (1 - inside.square()).norm(dim=1)  # as Adam begins with lr in w
+        start = inside.atanh_()
         nothing, none = torch.zeros_like(x[:, 0]), torch.zeros_like(y)
         return _Searches(
-            x=x, y=y, start=inside.atanh(), lr=lr * (first_step / longest).clamp_max(1),
+            x=x, y=y, start=start, lr=lr * (first_step / longest).clamp_max(1),
             best=x.clone(), nearest=nothing + torch.inf,
             c=nothing + constant, c_low=nothing.clone(), c_high=nothing + torch.inf,
-            w=inside.atanh(), mean=torch.zeros_like(x), square=torch.zeros_like(x),
+            w=start.clone(), mean=torch.zeros_like(x), square=torch.zeros_like(x),
             steps=none.clone(), searches=none.clone(), found=none > 0, loss=nothing + torch.inf,
         )  # fmt: skip
 
