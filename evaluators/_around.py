@@ -11,7 +11,6 @@ from evaluators._solver import SolverError
 from relu import dual
 from relu.alpha import relaxations
 from relu.ball import Ball, ball_of
-from relu.certify import LEAST
 from relu.layers import Layer, to_images
 from relu.mip import SLACK, Encoding, encoding
 from relu.networks import Shape, margins
@@ -81,7 +80,7 @@ class Input:
         if self.threat.norm == "linf":
             return slope.sign().neg()
         if self.threat.norm == "l2":
-            return slope.div(-float(slope.norm().clamp_min(LEAST)))
+            return slope.div(-float(slope.norm().clamp_min(torch.finfo(slope.dtype).tiny)))
         low, high = self.threat.box
         free_to = torch.where(slope > 0, z > low, z < high)
         most = (slope.abs() * free_to).argmax()
@@ -113,7 +112,7 @@ class Around:
     def in_doubt(self) -> list[int]:
         """The classes that may win somewhere in the ball, the most likely one first."""
         order = self.margins.argsort().tolist()
-        return [self.rivals[i] for i in order if not self.margins[i] > LEAST]
+        return [self.rivals[i] for i in order if not self.margins[i] > 0]
 
     def encoding(self, slack: float = SLACK) -> Encoding:
         """The network on the ball. Raises SolverError where it is wrong about the input itself."""

@@ -22,7 +22,7 @@ def certificates(
 ) -> Evidence:
     """Evidence from a bound of the smallest margin, for inputs that are not decided.
 
-    halvings: bisection steps beyond the question at eps; search: what they ask, if not `prove`.
+    halvings: questions to float64 beyond the one at eps; search: what they ask, if not `prove`.
     """
     wanted = known.high - known.low > EXACT if halvings else known.straddles(threat.eps)
     rows = wanted.nonzero().squeeze(1)

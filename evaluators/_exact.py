@@ -246,7 +246,7 @@ def _pushed(about: Input, z: Tensor, rival: int, inside: Tensor) -> tuple[Tensor
     steps = torch.tensor(PUSHES, dtype=z.dtype).unsqueeze(1)
     length = about.distance(z)
     moves = (z - about.x, length * about.descent(z, rival), inside - z)
-    points = torch.cat([z + steps * move for move in moves]).clamp(*about.threat.box)
+    points = about.threat.clamped(torch.cat([z + steps * move for move in moves]))
     lengths = about.threat.length(points - about.x)
     margin, tie = about.margin(points), bool(about.margin(inside.unsqueeze(0)) == 0)
     lengths[~((margin <= 0) if tie else (margin < 0))] = math.inf

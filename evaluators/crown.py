@@ -31,7 +31,7 @@ class Crown:
 
     iterations: int = 10
     box: bool = True
-    halvings: int = 5
+    halvings: int = 8
 
     def __post_init__(self) -> None:
         for name in ("iterations", "halvings"):

@@ -12,7 +12,7 @@ from evaluators.interface import Evidence, Interval
 from relu.ascent import Loss, ascend
 from relu.names import InputError
 from relu.threat import Threat
-from relu.witness import adversarial, closer, in_float64
+from relu.witness import clearly_adversarial, closer, in_float64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,7 @@ class Pgd:
                 leave_when_fooled=True,
             )  # fmt: skip
             z = threat.inside(x[rows], z)
-            fooled &= adversarial(exact_net, z, y[rows])
+            fooled &= clearly_adversarial(exact_net, z, y[rows])
             witness[rows[fooled]] = z[fooled]
             return rows[~fooled]
 

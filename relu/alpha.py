@@ -32,7 +32,8 @@ def tightest_margins(
     iterations.
     """
     found = relaxations(layers, ball)
-    best = torch.stack([margins(relaxed, y) for relaxed in found]).amax(0)
+    bounds = torch.stack([margins(relaxed, y) for relaxed in found])
+    best = bounds.nan_to_num(-torch.inf, torch.inf, -torch.inf).amax(0)  # one may overflow
     left = (~(best.amin(1) > 0)).nonzero().squeeze(1)
     if iterations and len(left):
         improved = improved_margins(found[-1].at(left), y[left], iterations=iterations)

@@ -19,6 +19,7 @@ from scipy.optimize import linprog, nnls
 from torch import Tensor
 
 from relu.planes import distance_to
+from relu.rounding import UNDERFLOW
 from relu.threat import Threat
 
 ROUNDS = 100  # of adding constraints
@@ -71,7 +72,7 @@ def nearest_in_cell(
         if solution.step is None:
             return low, None
         step = torch.from_numpy(solution.step).to(x)
-        z = (x + step).clamp(*threat.box)
+        z = threat.clamped(x + step)
         more = violated(z)[:ADDED]
         more = more[~torch.isin(more, numbers)]
         if not len(more):
@@ -89,7 +90,7 @@ def _bound(x: Tensor, chosen: Constraints, multipliers: np.ndarray, threat: Thre
     normal, error = weights @ chosen.normal, (weights * chosen.error).sum()
     # and the rounding of these three sums, of as many terms as there are constraints
     sums = weights @ (chosen.at_x.abs() + chosen.normal.abs().sum(1) * _reach(x, threat))
-    error = error + 4 * len(weights) * 2.0**-53 * sums
+    error = error + 4 * len(weights) * 2.0**-53 * sums + UNDERFLOW * (1 + weights.sum())
     if not gap < -error:
         return 0.0
     return float(distance_to(x[None], normal[None], gap[None], error[None], threat))

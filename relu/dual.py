@@ -24,7 +24,7 @@ from relu.layers import Conv, Layer
 from relu.projection import Projection, projected_falls
 from relu.region import first_norms, gaps, logit_rows, others
 from relu.relaxation import Lines, Relaxation, crossing, lines_of
-from relu.rounding import gamma
+from relu.rounding import UNDERFLOW, gamma
 from relu.sweep import fall, some_rows, steps_below
 from relu.window_sweep import all_windows, some_windows
 
@@ -88,13 +88,16 @@ def relax(
     s = |W| (the most that |g| can be, plus that of the reference) + |b|, what is computed of a
     unit's reference, or of a row times it, is off by at most gamma s per coefficient: lines are
     that much further apart, and so are bounds. What a sum over units loses is increased by gamma
-    term by term, and what a row loses by gamma as a whole.
+    term by term, and what a row loses by gamma as a whole. Products that underflow lose up to
+    UNDERFLOW times all that they can be multiplied by.
     """
     unit = gamma(layers, ball.center.shape[1]) if ball.center.dtype == torch.float64 else 0.0
     found = Relaxed(layers, ball, unit, (), (), (), (), ball.center[:, :0])
     given, most = ball.center, ball.center.abs() + ball.room.up.maximum(ball.room.down)
+    total = 1 + most.sum(1, keepdim=True)
     for layer in layers[:-1]:
-        z, error = layer.forward(given), unit * _size(layer, given, most, unit)
+        error, total = _errors(layer, given, most, total, unit)
+        z = layer.forward(given)
         if known is not None:
             low, high = known[len(found.lines)]
         elif projection is not None and _projectable(found, layer, projection):
@@ -111,8 +114,8 @@ def relax(
             found, low=(*found.low, low), high=(*found.high, high), lines=(*found.lines, lines),
             reference=(*found.reference, z),
         )  # fmt: skip
-    logits, size = layers[-1].forward(given), _size(layers[-1], given, most, unit)
-    return replace(found, reference=(*found.reference, logits), rounding=unit * size.detach())
+    logits, (error, _) = layers[-1].forward(given), _errors(layers[-1], given, most, total, unit)
+    return replace(found, reference=(*found.reference, logits), rounding=error.detach())
 
 
 def margins(relaxed: Relaxed, y: Int[Tensor, " n"]) -> Float[Tensor, "n k1"]:
@@ -136,11 +139,20 @@ def _projectable(below: Relaxed, layer: Layer, projection: Projection) -> bool:
     return covered and layer.size > projection.wider_than
 
 
-def _size(layer: Layer, given: Tensor, most: Tensor, unit: float) -> Tensor:
-    """What the absolute values of all terms of a layer's units add up to; 0 without rounding."""
+def _errors(
+    layer: Layer, given: Tensor, most: Tensor, total: Tensor, unit: float
+) -> tuple[Tensor, Tensor]:
+    """How far what is computed of a layer's units may be off, and the new total.
+
+    size: what the absolute values of all terms of a unit add up to. total: 1 + all sizes so far,
+    which is what a coefficient's underflow, anywhere in a backward pass, can be multiplied by.
+    0 where nothing is to be proven (unit = 0).
+    """
     if not unit:
-        return given.new_zeros(len(given), layer.size)
-    return layer.absolute().forward(most + given.abs())
+        return given.new_zeros(len(given), layer.size), total
+    size = layer.absolute().forward(most + given.abs())
+    total = total + size.sum(1, keepdim=True)
+    return unit * size + UNDERFLOW * total, total
 
 
 def _bounds(below: Relaxed, z: Tensor, error: Tensor, every: bool) -> tuple[Tensor, Tensor]:

@@ -43,7 +43,7 @@ def project(
     most = (steep * room).sum(2)
     # A hyperplane that just touches the box must not round away from it: too near is still sound.
     reachable = (missing == 0) | ((most > 0) & (most * (1 + TOUCHING) >= missing))
-    z = (x.unsqueeze(1) + towards * delta).clamp(low, high)
+    z = threat.clamped(x.unsqueeze(1) + towards * delta)
     distance = threat.length(delta.flatten(0, 1)).view_as(gap)
     nowhere = torch.full((), torch.inf, dtype=x.dtype, device=x.device)
     return (

@@ -29,12 +29,12 @@ from torch import Tensor
 from relu.layers import Layer
 from relu.program import Program, stacked
 from relu.relaxation import crossing
-from relu.rounding import gamma
+from relu.rounding import UNDERFLOW, gamma
 from relu.threat import Threat
 
 SLACK = 1e-8
 SMALL = 1e-11  # coefficients below this are left out, as solvers would do without telling
-LEAST = 1e-300  # a margin that varies by less is a constant
+LEAST = 1e-280  # a margin that varies by less is a constant
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,9 +95,9 @@ class Encoding:
         chosen = torch.zeros(len(which), layer.size, dtype=self.x.dtype)
         chosen[torch.arange(len(which)), which] = 1
         weight = layer.transposed(chosen)
-        bias = layer.forward(torch.zeros_like(weight[:1]))[0, which]
+        bias = layer.forward(weight.new_zeros(1, weight.shape[1]))[0, which]
         weight = weight[:, self.alive]
-        size = weight.abs() @ self.outputs.size + bias.abs()
+        size = weight.abs() @ self.outputs.size + bias.abs() + UNDERFLOW
         return Forms(weight @ self.outputs.rows, weight @ self.outputs.offset + bias, size)
 
     def beyond(self, low: Float[Tensor, " size"], high: Float[Tensor, " size"]) -> "Encoding":
@@ -166,7 +166,7 @@ class Encoding:
         moves = torch.tensor(v[:d])
         if self.threat.norm == "l1":
             moves = moves - torch.tensor(v[d : 2 * d])
-        return (self.x + self.radius * moves).clamp(*self.threat.box)
+        return self.threat.clamped(self.x + self.radius * moves)
 
     def variables(self, z: Float[Tensor, " d"]) -> np.ndarray:
         """The point of the program that belongs to an input of the ball."""

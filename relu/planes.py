@@ -5,7 +5,8 @@ On a region, hidden unit i switches on {z : V_i z + a_i = 0} and class s overtak
 
 Everything is float64. What is computed of a gap differs from the exact V x + a by at most
 gamma |W|...(|W| 1 + |b|)... + |b|, and a row V_i, in the l1 norm, by at most gamma |W|...|W| 1
-(1 replaced by the largest pixel; gamma as in relu/rounding.py).
+(1 replaced by the largest pixel; gamma as in relu/rounding.py), and by UNDERFLOW times all that
+what underflows can be multiplied by.
 Distances are computed with the gap that much smaller and the norm that much larger, and are then
 rounded down by ROUNDING, which covers the arithmetic of norms and projections with room to spare
 (they err by about d u, some 1e-13).
@@ -31,7 +32,7 @@ from relu.region import (
     pull,
     unit_rows,
 )
-from relu.rounding import gamma
+from relu.rounding import UNDERFLOW, gamma
 from relu.threat import Threat
 
 ROUNDING = 1e-9  # relative
@@ -60,12 +61,13 @@ def planes_of(region: Region, y: Int[Tensor, " n"], threat: Threat) -> Planes:
     rows = pull(region, logit_rows(region.layers, y), len(region.layers) - 1)
     length = torch.cat([norms(region, threat.q), dual_length(rows, threat.q)], dim=1)
     gap = torch.cat([*region.z, gaps(region.logits, y)], dim=1)
-    gap_error, row_error = _errors(region, y, threat)
-    low = (gap.abs() - gap_error).clamp_min(0) / (length + row_error)
-    low = torch.where(row_error > 0, low * (1 - ROUNDING), torch.inf)
+    gap_error, row_error, constant, zero = _errors(region, y, threat)
+    low = (gap.abs() - gap_error).clamp_min(0) / (length + row_error) * (1 - ROUNDING)
     units = region.starts[-1]
-    lost = (row_error[:, units:] == 0) & (gap[:, units:] <= gap_error[:, units:])
-    low[:, units:].masked_fill_(lost, 0.0)
+    held = gap.abs() > gap_error  # a constant's sign is known
+    held[:, :units] |= zero[:, :units]
+    held[:, units:] &= gap[:, units:] > 0
+    low = torch.where(constant, torch.where(held, torch.inf, 0.0), low)
     length = torch.where(length > 10 * row_error, length, 0.0)
     return Planes(gap, length, low, gap_error + row_error * _width(threat))
 
@@ -110,6 +112,10 @@ def point_beyond(
 
 
 def _nearest(x: Tensor, normal: Tensor, gap: Tensor, threat: Threat) -> tuple[Tensor, Tensor]:
+    """Of normals whose largest entry is 1, as squares of small ones would underflow."""
+    largest = normal.abs().amax(1)
+    scale = torch.where(largest > 0, largest, 1.0)
+    normal, gap = normal / scale.unsqueeze(1), gap / scale
     offset = gap - (normal * x).sum(1)
     distance, z = project(x, normal.unsqueeze(1), offset.unsqueeze(1), threat)
     return distance.squeeze(1), z.squeeze(1)
@@ -120,17 +126,32 @@ def _width(threat: Threat) -> float:
     return threat.box[1] - threat.box[0]
 
 
-def _errors(region: Region, y: Tensor, threat: Threat) -> tuple[Tensor, Tensor]:
-    """How far gaps at x, and rows in l1, may be from exact ones."""
+def _errors(region: Region, y: Tensor, threat: Threat) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """How far gaps at x, and rows in l1, may be from exact ones; which are constants, and zero.
+
+    A form is constant where no path leads from it to the input, and zero where no bias adds to it.
+    """
     layers = [layer.absolute() for layer in region.layers]
     unit = gamma(layers, region.x.shape[1])
     most = torch.full_like(region.x, max(1.0, *(abs(edge) for edge in threat.box)))
-    sizes = [_sums(frozen(part, most, region.active), y) for part in (layers, _unbiased(layers))]
-    return unit * sizes[0], unit * sizes[1]
+    gaps_size, rows_size = (
+        _sums(frozen(part, most, region.active), y) for part in (layers, _without_biases(layers))
+    )
+    constant = rows_size == 0
+    if bool(constant.any()):  # or so small that it underflows
+        paths = _without_biases([_ones(layer) for layer in layers])
+        constant = _sums(frozen(paths, torch.ones_like(most), region.active), y) == 0
+    small = UNDERFLOW * (1 + gaps_size.sum(1, keepdim=True) + rows_size.sum(1, keepdim=True))
+    return unit * gaps_size + small, unit * rows_size + small, constant, gaps_size == 0
 
 
-def _unbiased(layers: Sequence[Layer]) -> list[Layer]:
+def _without_biases(layers: Sequence[Layer]) -> list[Layer]:
     return [replace(layer, bias=torch.zeros_like(layer.bias)) for layer in layers]
+
+
+def _ones(layer: Layer) -> Layer:
+    """The layer with weight 1 wherever there is any."""
+    return replace(layer, weight=(layer.weight != 0).to(layer.weight.dtype))
 
 
 def _sums(region: Region, y: Tensor) -> Tensor:

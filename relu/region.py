@@ -20,6 +20,8 @@ from relu.grid import at_once, groups
 from relu.layers import Conv, Dense, Layer
 from relu.windows import windows_of
 
+SMALL_LENGTH = 1e-140  # of a float64 row, from which on what its squares underflow by is nothing
+
 
 @dataclass(frozen=True, eq=False)
 class Region:
@@ -115,10 +117,22 @@ def dual_length(v: Float[Tensor, "*n d"], q: float) -> Float[Tensor, "*n"]:
     """||v||_q over the last axis, q in {1, 2, inf}."""
     if q == 2:
         length: Tensor = torch.linalg.vector_norm(v, dim=-1)  # whose gradient at 0 is 0
-        return length
+        return _scaled_where_small(v, length) if v.dtype == torch.float64 else length
     if q == 1 or not v.shape[-1]:  # a unit may see nothing but padding
         return v.abs().sum(-1)
     return v.abs().amax(-1)
+
+
+def _scaled_where_small(v: Tensor, length: Tensor) -> Tensor:
+    """Lengths in l2, those computed from their scaled rows whose squares may have underflown."""
+    small = (length < SMALL_LENGTH).nonzero(as_tuple=True)
+    if not len(small[0]):
+        return length
+    rows = v[small]
+    largest = rows.detach().abs().amax(-1)
+    largest = torch.where(largest > 0, largest, 1.0)
+    again = torch.linalg.vector_norm(rows / largest.unsqueeze(-1), dim=-1) * largest
+    return length.index_put(small, again)
 
 
 def steepest(v: Float[Tensor, "*n d"], q: float) -> Float[Tensor, "*n d"]:

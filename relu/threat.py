@@ -1,5 +1,6 @@
 """What an adversary may do: move x by at most eps in a norm, inside a box."""
 
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from relu.names import InputError, resolve
+from relu.upward import distance_up, norm_up, sum_up
 
 Norm = Literal["linf", "l2", "l1"]
 NORMS: Mapping[Norm, tuple[str, ...]] = {
@@ -96,13 +98,40 @@ class Threat:
     def distance(
         self, x: Float[Tensor, "n *shape"], z: Float[Tensor, "n *shape"]
     ) -> Float[Tensor, " n"]:
-        """||z - x|| in float64, whatever the precision of x and z."""
-        return self.length(z.double() - x.double())
+        """||z - x|| in float64, whatever the precision of x and z, rounded up.
+
+        Never less than the exact distance of the two points, and equal to it where that is a
+        float64 for linf; else more by a few roundings of its sum.
+        """
+        moved = distance_up(x.double().flatten(1), z.double().flatten(1))
+        if self.norm == "linf":
+            return moved.amax(1)
+        return sum_up(moved) if self.norm == "l1" else norm_up(moved)
+
+    def farthest(self, x: Float[Tensor, "n *shape"]) -> Float[Tensor, " n"]:
+        """The distance of each x to the point of the box that is farthest from it, rounded up."""
+        low, high = (torch.full_like(x, edge, dtype=torch.float64) for edge in self.box)
+        z = x.double()
+        return self.distance(z, torch.where(z - low > high - z, low, high))
+
+    def saturated(
+        self, x: Float[Tensor, "n *shape"], low: Float[Tensor, " n"]
+    ) -> Float[Tensor, " n"]:
+        """Certified radii as evidence has them: inf where nothing of the box lies beyond."""
+        return torch.where(low >= self.farthest(x), torch.inf, low)
+
+    def edges(self, dtype: torch.dtype) -> tuple[float, float]:
+        """The box's edges rounded inwards to a float type: the outermost of its numbers inside."""
+        return _inner_edges(self.box, dtype)
+
+    def clamped(self, z: Float[Tensor, "n *shape"]) -> Float[Tensor, "n *shape"]:
+        """The nearest point of the box among the numbers of z's precision."""
+        return z.clamp(*self.edges(z.dtype))
 
     def in_box(self, z: Float[Tensor, "n *shape"]) -> Bool[Tensor, " n"]:
         """Whether every pixel lies in the box, with no slack; NaN does not."""
-        flat = z.flatten(1)
-        return ((flat >= self.box[0]) & (flat <= self.box[1])).all(1)
+        flat, (low, high) = z.flatten(1), self.edges(z.dtype)
+        return ((flat >= low) & (flat <= high)).all(1)
 
     def contains(
         self, x: Float[Tensor, "n *shape"], z: Float[Tensor, "n *shape"]
@@ -119,7 +148,7 @@ class Threat:
         then the nearest point of the ball; clipping last would lose length [CH21, Section 3].
         As x lies in the box, each second step leaves what the first one did intact.
         """
-        low, high = self.box
+        low, high = self.edges(z.dtype)
         if self.norm == "l1":
             return _shrink_l1(z.clamp(low, high).sub_(x), self.eps).add_(x).clamp_(low, high)
         delta = z - x
@@ -138,14 +167,24 @@ class Threat:
         Meant for the roundings that `project` leaves: the pull starts at 2^-20 of the way and
         doubles until it is more than the precision of z rounds away again.
         """
-        z = z.clamp(*self.box)
+        z = self.clamped(z)
         delta = z.double() - x.double()
         for pull in (2.0**k for k in range(-20, 1)):
             out = ~self.contains(x, z)
             if not out.any():
                 break
-            z[out] = (x[out] + delta[out] * (1 - pull)).to(z.dtype).clamp_(*self.box)
+            z[out] = self.clamped((x[out] + delta[out] * (1 - pull)).to(z.dtype))
         return z
+
+
+@functools.cache
+def _inner_edges(box: tuple[float, float], dtype: torch.dtype) -> tuple[float, float]:
+    low, high = (torch.tensor(edge, dtype=torch.float64).to(dtype) for edge in box)
+    if low.double() < box[0]:
+        low = torch.nextafter(low, torch.full_like(low, torch.inf))
+    if high.double() > box[1]:
+        high = torch.nextafter(high, torch.full_like(high, -torch.inf))
+    return float(low), float(high)
 
 
 def _shrink_l1(delta: Float[Tensor, "n *shape"], radius: float) -> Float[Tensor, "n *shape"]:

@@ -98,7 +98,7 @@ def _towards(x: Tensor, z: Tensor, normal: Tensor, gap: Tensor, threat: Threat) 
     offset = (gap - (normal * z).sum(1)).unsqueeze(1)
     points = [project(a, normal.unsqueeze(1), offset, threat)[1].squeeze(1) for a in (x, z)]
     target = points[0].lerp(points[1], ASIDE)
-    moved = (z + OVERSHOOT * (target - z)).clamp(*threat.box)
+    moved = threat.clamped(z + OVERSHOOT * (target - z))
     return torch.where(target.isnan(), z, moved)
 
 
@@ -139,7 +139,7 @@ def _around(z: Tensor, width: Tensor, neighbours: int, threat: Threat) -> Tensor
     reach = width.unsqueeze(1) * torch.rand(n, neighbours, device=z.device, dtype=z.dtype)
     length = threat.length(aside.flatten(0, 1)).view(n, -1)
     aside *= (reach / length.clamp_min(torch.finfo(z.dtype).tiny)).unsqueeze(2)
-    return torch.cat([z.unsqueeze(1), (z.unsqueeze(1) + aside).clamp(*threat.box)], dim=1)
+    return torch.cat([z.unsqueeze(1), threat.clamped(z.unsqueeze(1) + aside)], dim=1)
 
 
 def _nearer(

@@ -1,0 +1,44 @@
+"""Distances in float64 that are never less than the exact ones: what a witness may claim."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+UNIT = 2.0**-53  # the relative rounding error of one operation in float64
+
+
+def distance_up(x: Float[Tensor, "n d"], z: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+    """|z - x| coordinate by coordinate: exact where that is a float64, else the next one above.
+
+    The error of a difference is itself a float64, which six operations give exactly [Knuth, TAOCP
+    2, 4.2.2, Theorem B].
+    """
+    difference = z - x
+    part = difference - z
+    error = (z - (difference - part)) - (x + part)
+    size = difference.abs()
+    larger = torch.where(difference > 0, error > 0, error < 0)
+    return torch.where(larger, _next(size), size)
+
+
+def sum_up(moved: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
+    """The sum of d numbers >= 0, in whatever order it is formed, increased by its rounding."""
+    count = moved.shape[1]
+    total = moved.sum(1)
+    return total if count == 1 else _next(total * (1 + 2 * count * UNIT))
+
+
+def norm_up(moved: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
+    """The l2 norm of d numbers >= 0, increased by its rounding; their squares cannot underflow."""
+    count = moved.shape[1]
+    if count == 1:
+        return moved[:, 0]
+    largest = moved.amax(1)
+    scaled = moved / torch.where(largest > 0, largest, 1.0).unsqueeze(1)
+    length = torch.linalg.vector_norm(scaled, dim=1) * largest
+    return torch.where(largest > 0, _next(length * (1 + 2 * (count + 4) * UNIT)), largest)
+
+
+def _next(values: Tensor) -> Tensor:
+    """The next float64 above."""
+    return torch.nextafter(values, torch.full_like(values, torch.inf))
