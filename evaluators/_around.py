@@ -57,13 +57,12 @@ class Input:
 
     @property
     def reach(self) -> float:
-        """How far any two points of the box can be from each other."""
-        low, high = self.threat.box
-        return float(self.threat.length(torch.full_like(self.x, high - low).unsqueeze(0)))
+        """How far the farthest point of the box is."""
+        return float(self.threat.farthest(self.x.unsqueeze(0)))
 
     def distance(self, z: Tensor) -> float:
-        """Of a point from the input."""
-        return float(self.threat.length((z - self.x).unsqueeze(0)))
+        """Of a point from the input, rounded up."""
+        return float(self.threat.distance(self.x.unsqueeze(0), z.unsqueeze(0)))
 
     def rival(self, z: Tensor) -> int:
         """The likeliest class at a point but the label."""

@@ -4,7 +4,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from evaluators.interface import EXACT, Evidence, Interval
+from evaluators._outcomes import worked_on
+from evaluators.interface import Evidence, Interval
 from relu.certify import Prover, certified
 from relu.threat import Threat
 
@@ -24,10 +25,11 @@ def certificates(
 
     halvings: questions to float64 beyond the one at eps; search: what they ask, if not `prove`.
     """
-    wanted = known.high - known.low > EXACT if halvings else known.straddles(threat.eps)
+    wanted = known.unsettled if halvings else known.straddles(threat.eps)
     rows = wanted.nonzero().squeeze(1)
     low = torch.zeros(len(x), dtype=torch.float64, device=x.device)
-    outcome = ["skipped: already decided"] * len(x)
+    found = worked_on(wanted)
+    outcome = list(found["outcome"])
     if len(rows):
         low[rows] = certified(
             net, x[rows], y[rows], prove, threat=threat, low=known.low[rows],
@@ -35,4 +37,5 @@ def certificates(
         )  # fmt: skip
         for row in rows.tolist():
             outcome[row] = "done" if low[row] > 0 else "done: nothing new proven"
-    return Evidence(low=low, witness=torch.full_like(x, torch.nan), outcome=outcome)
+    nothing = torch.full_like(x, torch.nan)
+    return Evidence(low=low, witness=nothing, outcome=outcome, status=found["status"])

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from evaluators._around import Around, Input, around, tightened
 from evaluators._solver import TOLERANCE, Answer, Solver, SolverError
-from evaluators.interface import EXACT
+from evaluators.interface import EXACT, Status, exact_at
 from relu.mip import SLACK, Encoding
 from relu.program import Program
 
@@ -28,22 +29,34 @@ REGION_SECONDS = 10.0  # for the nearest adversarial input of one linear region
 WIDE = 1.5  # high / low from which a radius between them is asked about first
 
 
+Answered = Literal["certified", "witness", "timeout", "open", "failed"]
+ENDS: Mapping[Answered, tuple[str, Status]] = {
+    "certified": ("done: certified", "done"),
+    "witness": ("done: adversarial", "done"),
+    "timeout": ("timeout", "timeout"),
+    "open": (UNDECIDED, "undecided"),
+    "failed": ("solver error", "failed"),
+}
+"""what the end of a search is called, for people and for programs"""
+
+
 @dataclass(frozen=True)
 class Reply:
     """What was found out about a ball. "open": a margin is 0 within tolerances; "failed": note."""
 
-    status: Literal["certified", "witness", "timeout", "open", "failed"]
+    status: Answered
     point: Tensor | None = None
     note: str = ""
 
 
 @dataclass(frozen=True)
 class Found:
-    """What is proven of one input: none nearer than low, an adversarial input at `point`."""
+    """What is proven of one input: none as near as low, an adversarial input at `point`."""
 
     low: float
     point: Tensor | None
     outcome: str
+    status: Status
 
 
 def decide(about: Input, solver: Solver, *, tighten: float, seconds: float) -> Found:
@@ -52,7 +65,9 @@ def decide(about: Input, solver: Solver, *, tighten: float, seconds: float) -> F
     eps = about.threat.eps
     _, reply = explore(about, eps, solver, tighten=tighten, end=end)
     low = eps if reply.status == "certified" else 0.0
-    return Found(low, reply.point, outcome(reply))
+    low = math.inf if low >= about.reach else low
+    words, status = ENDS[reply.status]
+    return Found(low, reply.point, said(words, reply.note), status)
 
 
 def explore(
@@ -70,15 +85,6 @@ def explore(
         here = tightened(here, seconds=tighten, end=end - (1 - FIRST - TIGHTENING) * left)
         reply = ask(here, solver, end)
     return here, reply
-
-
-def outcome(reply: Reply) -> str:
-    """In words."""
-    words = {
-        "certified": "done: certified", "witness": "done: adversarial", "timeout": "timeout",
-        "open": UNDECIDED, "failed": "solver error",
-    }  # fmt: skip
-    return said(words[reply.status], reply.note)
 
 
 def said(status: str, note: str) -> str:
@@ -164,26 +170,28 @@ def _deepest(network: Encoding, answer: Answer, y: int, rival: int, solver: Solv
 
 
 def smallest(
-    about: Input, solver: Solver, *, tighten: float, seconds: float, low: float, high: float
+    about: Input, solver: Solver, *, tighten: float, seconds: float, known: float, high: float
 ) -> Found:
-    """The radius, between what is known of it: balls are asked about until the two meet.
+    """The radius: balls are asked about until the largest certified one and a witness meet.
 
-    One without an adversarial input raises low. One with gives a point, from which a descent
+    A ball without an adversarial input raises low. One with gives a point, from which a descent
     through linear regions leads to a nearest one; then the ball just below that is asked about.
-    Where that takes too long, smaller balls raise low at least.
+    Where that takes too long, smaller balls raise low at least. known: what others certify, which
+    says where to ask and is no part of what is found; high: the nearest witness so far.
     """
     end, reach = time.monotonic() + seconds, about.reach
-    point, note, ceiling, status = None, "", math.inf, ""
+    low, point, note, ceiling, failed = 0.0, None, "", math.inf, False
     beside, below = 1.0, EXACT / 2  # how far a radius is moved where a margin is just 0 there
-    while high - low > EXACT and not status and (left := end - time.monotonic()) > 0:
+    while not exact_at(low, high) and not failed and (left := end - time.monotonic()) > 0:
         top = min(high, ceiling)
+        base = max(low, known) if known < min(top, reach) else low
         if math.isinf(top):
-            radius = min(max(GROWTH * low, about.threat.eps) * beside, reach)
-        elif ceiling < high or (point is None and top > WIDE * low):
-            radius = min((math.sqrt(low * top) if low else top / 2) * beside, high - below)
+            radius = min(max(GROWTH * base, about.threat.eps) * beside, reach)
+        elif ceiling < high or (point is None and top > WIDE * base):
+            radius = min((math.sqrt(base * top) if base else top / 2) * beside, high - below)
         else:
             radius = high - below
-        if radius <= low or ceiling < NARROW * low:
+        if radius <= low or ceiling < NARROW * base:
             break
         here, reply = explore(about, radius, solver, tighten=tighten, end=end - left / 2)
         note = note or reply.note
@@ -194,18 +202,19 @@ def smallest(
         elif reply.status == "timeout":
             ceiling = radius
         elif reply.status == "failed":
-            status = "solver error"
+            failed = True
         elif radius >= reach:
             break
         elif radius == high - below:
             below *= 2
         else:
             beside *= BESIDE
-    if not high - low > EXACT:
-        status = "done: exact"
+    end_as: tuple[str, Status] = ENDS["failed" if failed else "open"]
+    if exact_at(low, high):
+        end_as = "done: exact", "done"
     elif ceiling < math.inf or time.monotonic() >= end:
-        status = "timeout"
-    return Found(low, point, said(status or UNDECIDED, note))
+        end_as = ENDS["timeout"]
+    return Found(low, point, said(end_as[0], note), end_as[1])
 
 
 def nearer(here: Around, z: Tensor, solver: Solver) -> tuple[Tensor, float]:
@@ -247,7 +256,7 @@ def _pushed(about: Input, z: Tensor, rival: int, inside: Tensor) -> tuple[Tensor
     length = about.distance(z)
     moves = (z - about.x, length * about.descent(z, rival), inside - z)
     points = about.threat.clamped(torch.cat([z + steps * move for move in moves]))
-    lengths = about.threat.length(points - about.x)
+    lengths = about.threat.distance(about.x.expand_as(points), points)
     margin, tie = about.margin(points), bool(about.margin(inside.unsqueeze(0)) == 0)
     lengths[~((margin <= 0) if tie else (margin < 0))] = math.inf
     return points[lengths.argmin()], float(lengths.min())

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from evaluators._outcomes import worked_on
 from evaluators.interface import Evidence, Interval
 from relu.carlini_wagner import nearest_adversarial
 from relu.names import InputError
@@ -100,5 +101,5 @@ class Cw:
         return Evidence(
             low=torch.zeros(len(x), dtype=torch.float64, device=x.device),
             witness=witness,
-            outcome=["done" if i else "skipped: already decided" for i in known.inexact.tolist()],
+            **worked_on(known.inexact),
         )

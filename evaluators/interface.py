@@ -1,8 +1,12 @@
-"""What an evaluator is, what it is told, and the evidence it hands over."""
+"""What an evaluator is, what it is told, and the evidence it hands over.
+
+What a low and a high mean is said here, once, for tensors and arrays alike: a low certifies the
+closed ball, ties count as adversarial, so no low can be a high or more.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, get_args, runtime_checkable
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
@@ -11,6 +15,36 @@ from relu.threat import Threat
 
 EXACT = 1e-6
 """an interval at most this wide (pixel units) counts as an exact radius"""
+
+DECIDED = "skipped: already decided"
+"""the outcome of an input that is left alone, as others have decided it"""
+
+Status = Literal["done", "skipped", "timeout", "undecided", "failed", "refused"]
+"""What became of an input: judged to the evaluator's end; left alone, as others have decided it;
+out of time; beyond the evaluator's means; lost by an error; its witness refused by the bench."""
+
+
+def certified_at(low: Any, eps: Any) -> Any:
+    """Where no adversarial input lies within eps: the closed ball of a radius >= eps has none."""
+    return low >= eps
+
+
+def fooled_at(high: Any, eps: Any) -> Any:
+    """Where an adversarial input lies within eps."""
+    return high <= eps
+
+
+def contradictory(low: Any, high: Any) -> Any:
+    """Where a witness at `high` refutes that the closed ball of radius `low` has none.
+
+    low = 0 claims nothing; high = inf is no witness.
+    """
+    return (low > 0) & (high < float("inf")) & fooled_at(high, low)
+
+
+def exact_at(low: Any, high: Any) -> Any:
+    """Where both bounds are one radius up to EXACT, which may be inf: nothing is adversarial."""
+    return high <= low + EXACT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,11 +68,16 @@ class Interval:
     @property
     def inexact(self) -> Bool[Tensor, " n"]:
         """Inputs without a witness at the radius that is proven (as at inf): attacks' work."""
-        return ~(self.high - self.low <= EXACT)
+        return ~exact_at(self.low, self.high) | self.low.isinf()
+
+    @property
+    def unsettled(self) -> Bool[Tensor, " n"]:
+        """Inputs whose radius is not known: work for what certifies."""
+        return ~exact_at(self.low, self.high)
 
     def straddles(self, eps: float) -> Bool[Tensor, " n"]:
         """Inputs for which it is still open whether they are robust at eps."""
-        return (self.low < eps) & (self.high > eps)
+        return ~certified_at(self.low, eps) & ~fooled_at(self.high, eps)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,13 +88,28 @@ class Evidence:
     """
 
     low: Float[Tensor, " n"]
-    """proven: no adversarial input in the closed ball of this radius; 0: nothing proven; float64"""
+    """proven in this call: no adversarial input in the closed ball of this radius; 0: nothing
+    proven; inf: none in the whole box, as for any radius that reaches its farthest point; float64"""
     witness: Float[Tensor, "n *shape"]
     """an adversarial input in the box, at any distance; NaN where none was found"""
     outcome: Sequence[str]
-    """per input: "done", "timeout", "skipped: already decided", ..."""
+    """per input, for people: "done: exact", "timeout", "skipped: already decided", ..."""
     seconds: Float[Tensor, " n"] | None = None
     """per input, where the evaluator knows; otherwise the wall time is shared out evenly"""
+    status: Sequence[Status] | None = None
+    """per input, for programs; without it each outcome's first word says so (`status_of`)"""
+
+    @property
+    def statuses(self) -> list[Status]:
+        """The status of each input."""
+        return list(self.status or map(status_of, self.outcome))
+
+
+def status_of(outcome: str) -> Status:
+    """What the first word of an outcome says, for evidence and results without a status."""
+    first = outcome.partition(":")[0].partition(",")[0]
+    named = {str(status): status for status in get_args(Status)}
+    return named.get(first, "failed")
 
 
 @runtime_checkable

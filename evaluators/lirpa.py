@@ -15,7 +15,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from evaluators._auto_lirpa import HINT, auto_lirpa
-from evaluators.interface import Evidence, Interval
+from evaluators._lirpa_rounding import rounding_errors
+from evaluators.interface import DECIDED, Evidence, Interval, Status
 from relu.names import InputError
 from relu.region import others
 from relu.threat import Threat
@@ -23,8 +24,9 @@ from relu.witness import in_float64
 
 Bound = Literal["IBP", "CROWN-IBP", "CROWN", "CROWN-Optimized"]
 P = {"linf": float("inf"), "l2": 2.0, "l1": 1.0}
-# A bound must exceed this part of the largest sum of absolute values that the network forms at the
-# input, for rounding's sake: in float64, and where the library falls back to float32.
+# Beyond all rounding, a bound must exceed this part of the largest sum of absolute values that the
+# network forms at the input, as lines that the library searches for (those of a sigmoid) are close
+# to tangents, not tangents: in float64, and where the library falls back to float32.
 MARGIN, FLOAT32_MARGIN = 1e-6, 1e-3
 
 
@@ -73,7 +75,8 @@ class Lirpa:
     ) -> Evidence:
         rows = known.straddles(threat.eps).nonzero().squeeze(1)
         low = torch.zeros(len(x), dtype=torch.float64, device=x.device)
-        outcome = ["skipped: already decided"] * len(x)
+        outcome = [DECIDED] * len(x)
+        status: list[Status] = ["skipped"] * len(x)
         exact = in_float64(net)
         both = (exact, copy.deepcopy(exact).float())  # of its own, as the library leaves traces
         for part in rows.split(self.batch):
@@ -81,12 +84,15 @@ class Lirpa:
             low[part[least > 0]] = threat.eps
             for row in part.tolist():
                 outcome[row] = problem or ("done" if low[row] > 0 else "done: nothing new proven")
-        return Evidence(low=low, witness=torch.full_like(x, torch.nan), outcome=outcome)
+                status[row] = "failed" if problem else "done"
+        nothing = torch.full_like(x, torch.nan)
+        low = threat.saturated(x, low)
+        return Evidence(low=low, witness=nothing, outcome=outcome, status=status)
 
     def _least_margins(
         self, both: tuple[nn.Module, nn.Module], x: Tensor, y: Tensor, threat: Threat
     ) -> tuple[Tensor, str]:
-        """Each input's smallest bound, less the margin; or -inf, and why there is none.
+        """Each input's smallest bound, less its rounding; or -inf, and why there is none.
 
         In float64, or where the library cannot do that, in float32.
         """
@@ -95,7 +101,8 @@ class Lirpa:
         for net, inputs, margin in ((exact, x.double(), MARGIN), (quick, x, FLOAT32_MARGIN)):
             try:
                 bound = self._bounded(net, inputs, y, threat).double()
-                return bound - margin * _size(exact, x), ""
+                error = rounding_errors(exact, x, eps=threat.eps, dtype=inputs.dtype)
+                return bound - margin * _size(exact, x) - error, ""
             except Exception as error:  # the library raises whatever it runs into
                 if "memory" in str(error):
                     raise
@@ -105,7 +112,7 @@ class Lirpa:
     def _bounded(self, net: nn.Module, x: Tensor, y: Tensor, threat: Threat) -> Float[Tensor, " n"]:
         """The library's smallest lower bound of each input."""
         library = auto_lirpa()
-        with _quiet():
+        with _quiet(), _default(x.dtype):
             # A module of its own for every batch: CROWN-Optimized spoils it for later ones.
             bounded = library.BoundedModule(net, x[:1], device=x.device)
             found, _ = bounded.compute_bounds(
@@ -154,6 +161,17 @@ def _specification(y: Tensor, logits: Tensor) -> Float[Tensor, "n k1 k"]:
     """The rows e_y - e_s, for all classes s but y in order."""
     eye = torch.eye(logits.shape[1], dtype=logits.dtype, device=logits.device)
     return eye[y].unsqueeze(1) - eye[others(y, logits.shape[1])]
+
+
+@contextlib.contextmanager
+def _default(dtype: torch.dtype) -> Iterator[None]:
+    """torch's default for new tensors: that of the tables that the library makes for a sigmoid."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 @contextlib.contextmanager

@@ -9,16 +9,16 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from evaluators._around import Input
-from evaluators._exact import Found, decide, smallest
+from evaluators._exact import UNDECIDED, Found, decide, smallest
 from evaluators._gurobi import HINT, Gurobi, library
 from evaluators._highs import Highs
 from evaluators._solver import Guarded, Solver, SolverError, WithinLicence
-from evaluators.interface import EXACT, Evidence, Interval
+from evaluators.interface import DECIDED, Evidence, Interval, Status
 from relu.layers import read_layers, refusal, to_images, to_vectors
 from relu.names import InputError
 from relu.networks import margins
 from relu.threat import Norm, Threat
-from relu.witness import in_float64
+from relu.witness import adversarial, in_float64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,10 +70,11 @@ class Mip:
         known: Interval,
     ) -> Evidence:
         radius = self.mode == "radius"
-        wanted = known.high - known.low > EXACT if radius else known.straddles(threat.eps)
+        wanted = known.unsettled if radius else known.straddles(threat.eps)
         low = torch.zeros(len(x), dtype=torch.float64, device=x.device)
         seconds, witness = torch.zeros_like(low), torch.full_like(x, torch.nan).double()
-        outcome = ["skipped: already decided"] * len(x)
+        outcome = [DECIDED] * len(x)
+        status: list[Status] = ["skipped"] * len(x)
         rows = wanted.nonzero().squeeze(1).tolist()
         if rows:
             exact_net, shape = in_float64(net), tuple(x.shape[1:])
@@ -83,24 +84,28 @@ class Mip:
             started = time.perf_counter()
             about = Input(exact_net, layers, inputs[i], int(y[i]), shape, threat)
             found = self._found(about, float(known.low[i]), float(known.high[i]))
-            low[i], outcome[i] = found.low, found.outcome
+            low[i], outcome[i], status[i] = found.low, found.outcome, found.status
             if found.point is not None:
-                witness[i] = to_images(layers, found.point.unsqueeze(0), shape)[0]
+                image = to_images(layers, found.point.unsqueeze(0), shape)
+                if bool(adversarial(exact_net, image, y[i : i + 1])):
+                    witness[i] = image[0]
+                else:  # by the solver's tolerances alone
+                    outcome[i], status[i] = UNDECIDED, "undecided"
             seconds[i] = time.perf_counter() - started
-        return Evidence(low=low, witness=witness, outcome=outcome, seconds=seconds)
+        return Evidence(low=low, witness=witness, outcome=outcome, seconds=seconds, status=status)
 
     def _found(self, about: Input, low: float, high: float) -> Found:
         solver, tighten = self._solver(about.threat.norm), self._tighten
         if bool(margins(about.logits(about.x).unsqueeze(0), about.label) <= 0):
-            return Found(0.0, about.x, "done: misclassified")
+            return Found(0.0, about.x, "done: misclassified", "done")
         try:
             if self.mode == "decide":
                 return decide(about, solver, tighten=tighten, seconds=self.seconds)
             return smallest(
-                about, solver, tighten=tighten, seconds=self.seconds, low=low, high=high
+                about, solver, tighten=tighten, seconds=self.seconds, known=low, high=high
             )
         except SolverError as error:
-            return Found(0.0, None, f"solver error: {error}")
+            return Found(0.0, None, f"solver error: {error}", "failed")
 
     @property
     def _tighten(self) -> float:

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from evaluators._outcomes import worked_on
 from evaluators.interface import Evidence, Interval
 from relu.ascent import Loss, ascend
 from relu.names import InputError
@@ -86,12 +87,11 @@ class Pgd:
         return Evidence(
             low=torch.zeros(len(x), dtype=torch.float64),
             witness=witness,
-            outcome=["done" if done else "skipped: already decided" for done in (at_eps | beyond)],
+            **worked_on(at_eps | beyond),
         )
 
     def _wider(self, threat: Threat, x: Tensor) -> Iterator[Threat]:
-        low, high = threat.box
-        reach = threat.length(torch.full_like(x[:1], high - low)).sum().item()
+        reach = float(threat.farthest(x).amax()) if len(x) else 0.0
         while self.growth > 1 and threat.eps < reach:
             threat = replace(threat, eps=min(threat.eps * self.growth, reach))
             yield threat

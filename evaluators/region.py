@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from evaluators.interface import EXACT, Evidence, Interval
+from evaluators.interface import DECIDED, EXACT, Evidence, Interval, Status, exact_at
 from relu.complete import complete
 from relu.layers import Layer, read_layers, refusal, to_images, to_vectors
 from relu.names import InputError
@@ -63,10 +63,11 @@ class Region:
         threat: Threat,
         known: Interval,
     ) -> Evidence:
-        rows = (known.high - known.low > EXACT).nonzero().squeeze(1)
+        rows = known.unsettled.nonzero().squeeze(1)
         low = torch.zeros(len(x), dtype=torch.float64, device=x.device)
         witness = torch.full_like(x, torch.nan, dtype=torch.float64)
-        outcome = ["skipped: already decided"] * len(x)
+        outcome = [DECIDED] * len(x)
+        status: list[Status] = ["skipped"] * len(x)
         seconds = torch.zeros_like(low)
         if len(rows):
             exact_net, shape = in_float64(net), tuple(x.shape[1:])
@@ -75,13 +76,15 @@ class Region:
             found, late, spent = self._search(layers, inputs, y[rows], threat, known.high[rows])
             points = to_images(layers, found.point, shape)
             good = threat.in_box(points) & adversarial(exact_net, points, y[rows])
-            low[rows], witness[rows[good]] = found.low, points[good]
+            witness[rows[good]] = points[good]
+            low[rows] = threat.saturated(x[rows], found.low)
             high = torch.where(good, found.high, torch.inf).minimum(known.high[rows])
-            exact = (high - found.low <= EXACT) | found.low.isinf()
+            exact = exact_at(low[rows], high) | low[rows].isinf()
             seconds[rows] = spent
             for i, row in enumerate(rows.tolist()):
-                outcome[row] = "done: exact" if exact[i] else "timeout" if late[i] else "done"
-        return Evidence(low=low, witness=witness, outcome=outcome, seconds=seconds)
+                status[row] = "timeout" if late[i] and not exact[i] else "done"
+                outcome[row] = "done: exact" if exact[i] else status[row]
+        return Evidence(low=low, witness=witness, outcome=outcome, seconds=seconds, status=status)
 
     def _search(
         self, layers: tuple[Layer, ...], x: Tensor, y: Tensor, threat: Threat, high: Tensor

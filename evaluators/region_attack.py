@@ -7,15 +7,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from evaluators._outcomes import worked_on
 from evaluators.interface import Evidence, Interval
 from relu.grid import at_once, groups
 from relu.names import InputError
 from relu.threat import Threat
 from relu.walk import SHARES, approach, walk
-from relu.witness import in_float64, outward
+from relu.witness import CLEAR, in_float64, outward
 
 POLISHING = 3  # rounds in float64 at the end, from the point itself
-CLEAR = 2.0**-40  # of a witness's largest logit: its margin at the end, far beyond any rounding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,7 @@ class RegionAttack:
         return Evidence(
             low=torch.zeros(len(x), dtype=torch.float64, device=x.device),
             witness=witness,
-            outcome=["done" if i else "skipped: already decided" for i in known.inexact.tolist()],
+            **worked_on(known.inexact),
         )
 
     def _found(

@@ -22,7 +22,7 @@ HALF = 2 ** (BITS - 1)  # radii of BITS bits between two powers of two
 STEPS = 12  # in float32, at most; three or four are usual
 CLOSE = 1e-3  # relative: float32 is not asked about radii that are nearer to each other
 FARTHEST = 10.0  # factor between two radii that are asked about, where a secant leads beyond
-FLATTEST, STEEPEST = 0.25, 50.0  # of the powers with which bounds lose
+FLATTEST, STEEPEST = 0.01, 50.0  # of the powers with which bounds lose
 APART = 1e-3  # in log radius: of points that are nearer to each other, a slope is mostly rounding
 UNKNOWN = torch.iinfo(torch.long).min // 4  # the rank of no radius
 
@@ -154,6 +154,6 @@ def proven_radii(
 
 def _next(root: Tensor, low: Tensor, high: Tensor, drop: Tensor, *, halve: bool) -> Tensor:
     """The rank where a secant leads; or the middle of what is open, or else ever farther below."""
-    led = (root.isfinite() & (root > 0)) & ~((low > UNKNOWN) & halve)
+    led = (root.isfinite() & (root > 0)) if not halve else torch.zeros_like(low, dtype=torch.bool)
     below = torch.where(low > UNKNOWN, torch.div(low + high, 2, rounding_mode="floor"), high - drop)
     return torch.where(led, ranks_of(torch.where(led, root, 1.0)), below)
