@@ -1,6 +1,7 @@
 """From requests to results on disk: data, plan, run, and the record that is kept of it."""
 
 import argparse
+import dataclasses
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,14 +13,17 @@ import torch
 from bench.data import DataSet, load
 from bench.discovery import Catalogue
 from bench.holdout import hold_out
+from bench.job import Job
 from bench.launch import Launcher, data_folder
 from bench.only import keep
+from bench.outcome import Outcome
 from bench.plan import Cell, all_jobs, make_plan, once
 from bench.provenance import provenance
 from bench.report import forecast
 from bench.request import Request
 from bench.runfiles import RunFiles
 from bench.store import Store
+from bench.withdrawal import contradicted, judged_again
 from relu.names import InputError
 
 
@@ -64,10 +68,41 @@ def compute(
         files.require_locks()
         kept({})
 
-    outcomes = launcher.run(begin)
+    failures = _failures(launcher.run(begin))
     launcher.there()  # listing the folders lets a network file system notice what others wrote
+    while begun_again := _again(store, cells, failures):
+        cells = begun_again
+        kept(failures)
+        failures |= _failures(Launcher(options, _without(all_jobs(cells), failures)).run(begin))
+    return kept(failures)
+
+
+def _again(store: Store, cells: Sequence[Cell], failures: Mapping[str, str]) -> list[Cell] | None:
+    """The cells with what is to be judged again, as an evaluator is contradicted; None: nothing."""
+    again = [judged_again(store, cell, failures) for cell in cells]
+    changed = [new for old, new in zip(cells, again, strict=True) if new is not old]
+    for cell in changed:
+        names = ", ".join(cell.evaluator_labels[name] for name in sorted(contradicted(store, cell)))
+        where = f"{cell.dataset} {cell.arch} {cell.label} {cell.norm}"
+        sys.stderr.write(f"{where}: {names} is contradicted; judging again what it had decided\n")
+    return again if changed else None
+
+
+def _failures(outcomes: Mapping[str, Outcome]) -> dict[str, str]:
+    """Why jobs have no result, by key."""
     ended = ("failed", "skipped")
-    return kept({key: o.message for key, o in outcomes.items() if o.status in ended})
+    return {key: outcome.message for key, outcome in outcomes.items() if outcome.status in ended}
+
+
+def _without(jobs: Sequence[Job], failures: Mapping[str, str]) -> list[Job]:
+    """The jobs that have not failed, none of which waits for one that has."""
+    return [
+        dataclasses.replace(
+            job, informed_by=tuple(key for key in job.informed_by if key not in failures)
+        )
+        for job in jobs
+        if job.key not in failures
+    ]
 
 
 def _load(requests: Sequence[Request], options: argparse.Namespace) -> dict[str, DataSet]:

@@ -8,14 +8,15 @@ with the one after it.
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from bench.isolation import nothing
 from bench.store import Store
 from bench.verdict import joined
 from evaluators.interface import Evidence
 
 DEADLY = 2  # deaths at one piece, all in one run, after which it is passed over
+CRASHED = f"crashed: ended its process {DEADLY} times"
 
 
 class Pieces:
@@ -42,7 +43,8 @@ class Pieces:
             stop = min(start + step, size)
             if str(start) not in self.state["done"]:
                 deadly = self._deadly(start)
-                found = nothing(x[start:stop]) if deadly else self._survived(judge, start, stop)
+                crashed = nothing(x[start:stop], CRASHED)
+                found = crashed if deadly else self._survived(judge, start, stop)
                 self.state["done"][str(start)] = _plain(found)
             parts.append(Evidence(**self.state["done"][str(start)]))
             progress(stop, size)
@@ -73,13 +75,3 @@ def _plain(found: Evidence) -> dict[str, Any]:
         name: value.cpu() if isinstance(value, Tensor) else value
         for name, value in vars(found).items()
     }
-
-
-def nothing(x: Tensor) -> Evidence:
-    """Of inputs that cannot be judged without losing the process."""
-    return Evidence(
-        low=torch.zeros(len(x), dtype=torch.float64),
-        witness=torch.full_like(x, torch.nan, dtype=torch.float64),
-        outcome=[f"crashed: ended its process {DEADLY} times"] * len(x),
-        seconds=torch.zeros(len(x), dtype=torch.float64),
-    )  # fmt: skip

@@ -4,7 +4,7 @@ A folder, called a store, holds
 
     networks/KEY/  network.safetensors, history.json, settings.json
     clean/KEY/     clean.parquet (index, label, predicted, correct), settings.json
-    evidence/KEY/  evidence.parquet (index, low, high, seconds, outcome),
+    evidence/KEY/  evidence.parquet (index, low, high, seconds, status, outcome),
                    witness.safetensors (index, witness), settings.json
 
 KEY is the digest of everything the result depends on (bench/plan.py). An entry exists only
@@ -33,6 +33,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from evaluators.interface import status_of
 from relu.names import InputError
 
 Kind = Literal["networks", "clean", "evidence"]
@@ -136,7 +137,10 @@ class Store:
             (draft / "witness.safetensors").write_bytes(save(tensors))
 
     def load_evidence(self, key: str) -> pd.DataFrame:
-        return pd.read_parquet(io.BytesIO(self._read("evidence", key, "evidence.parquet")))
+        table = pd.read_parquet(io.BytesIO(self._read("evidence", key, "evidence.parquet")))
+        if "status" not in table:  # made by version 0.1
+            table["status"] = table["outcome"].map(status_of)
+        return table
 
     def load_witnesses(self, key: str) -> tuple[Tensor, Tensor]:
         """Test indices and the witnesses found for them."""

@@ -18,6 +18,7 @@ from bench.discovery import Catalogue, Kind
 from bench.freshness import inputs
 from bench.halving import in_parts
 from bench.holdout import hold_out
+from bench.isolation import Isolation
 from bench.job import Job
 from bench.machine import DEVICE
 from bench.memory import keep_freed_memory
@@ -153,12 +154,17 @@ class Worker:
             )
             return found
 
-        def piece(start: int, stop: int) -> Evidence:
+        def fitting(start: int, stop: int) -> Evidence:
             parts = in_parts(
                 lambda first, last: judge(start + first, start + last), stop - start,
                 note=notes.note,
             )  # fmt: skip
             return joined(parts)
+
+        isolation = Isolation(fitting, x)
+
+        def piece(start: int, stop: int) -> Evidence:
+            return joined(isolation.judge(start, stop))
 
         step = getattr(evaluator, "step", None)
         if step is None:
@@ -166,6 +172,9 @@ class Worker:
         else:
             pieces = Pieces(self.store, job.key, inputs=self._inputs, run=self.run)
             evidence = pieces.judge(piece, x, step=step, progress=notes.progress)
+            if isolation.errors and not isolation.judged:
+                self.store.forget_checkpoint(job.key)
+        isolation.require_some()
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         seconds = time.perf_counter() - started
@@ -190,7 +199,7 @@ class Worker:
             for key in job.informed_by
             if self.store.has("evidence", key)
         }
-        table = combine(clean, evidence).table
+        table = combine(clean, evidence, withdrawn=job.settings.get("withdrawn", ())).table
         low, high = torch.tensor(table["low"].to_numpy()), torch.tensor(table["high"].to_numpy())
         witness = self._nearest_witnesses(evidence, x, part.start).to(self.device)
         return Interval(low=low.to(self.device), high=high.to(self.device), witness=witness)
@@ -237,16 +246,17 @@ def _threat(fields: Mapping[str, Any]) -> Threat:
 
 def _table(start: int, checked: Replay, seconds: float, each: Tensor | None) -> pd.DataFrame:
     """A row per input; wall time goes to the inputs that were worked on, unless `each` says."""
-    outcome = pd.Series(checked.outcome)
+    status = pd.Series(checked.status, dtype=str)
     if each is None:
-        worked = ~outcome.str.startswith("skipped").to_numpy()
+        worked = (status != "skipped").to_numpy()
         shares = worked * (seconds / max(1, worked.sum()))
     else:
         shares = each.double().cpu().numpy()
     return pd.DataFrame({
-        "index": range(start, start + len(outcome)),
+        "index": range(start, start + len(status)),
         "low": checked.low.numpy(),
         "high": checked.high.numpy(),
         "seconds": shares,
-        "outcome": outcome,
+        "status": status,
+        "outcome": checked.outcome,
     })  # fmt: skip

@@ -68,16 +68,19 @@ class Interval:
     @property
     def inexact(self) -> Bool[Tensor, " n"]:
         """Inputs without a witness at the radius that is proven (as at inf): attacks' work."""
-        return ~exact_at(self.low, self.high) | self.low.isinf()
+        inexact: Tensor = ~exact_at(self.low, self.high) | self.low.isinf()
+        return inexact
 
     @property
     def unsettled(self) -> Bool[Tensor, " n"]:
         """Inputs whose radius is not known: work for what certifies."""
-        return ~exact_at(self.low, self.high)
+        unsettled: Tensor = ~exact_at(self.low, self.high)
+        return unsettled
 
     def straddles(self, eps: float) -> Bool[Tensor, " n"]:
         """Inputs for which it is still open whether they are robust at eps."""
-        return ~certified_at(self.low, eps) & ~fooled_at(self.high, eps)
+        open_: Tensor = ~certified_at(self.low, eps) & ~fooled_at(self.high, eps)
+        return open_
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,8 +91,8 @@ class Evidence:
     """
 
     low: Float[Tensor, " n"]
-    """proven in this call: no adversarial input in the closed ball of this radius; 0: nothing
-    proven; inf: none in the whole box, as for any radius that reaches its farthest point; float64"""
+    """proven in this call: no adversarial input in the closed ball of this radius, float64; 0:
+    nothing proven; inf: none in the whole box, as for any radius that reaches its farthest point"""
     witness: Float[Tensor, "n *shape"]
     """an adversarial input in the box, at any distance; NaN where none was found"""
     outcome: Sequence[str]
@@ -108,7 +111,7 @@ class Evidence:
 def status_of(outcome: str) -> Status:
     """What the first word of an outcome says, for evidence and results without a status."""
     first = outcome.partition(":")[0].partition(",")[0]
-    named = {str(status): status for status in get_args(Status)}
+    named: dict[str, Status] = {status: status for status in get_args(Status)}
     return named.get(first, "failed")
 
 

@@ -165,7 +165,7 @@ def _specification(y: Tensor, logits: Tensor) -> Float[Tensor, "n k1 k"]:
 
 @contextlib.contextmanager
 def _default(dtype: torch.dtype) -> Iterator[None]:
-    """torch's default for new tensors: that of the tables that the library makes for a sigmoid."""
+    """Sets the default for new tensors: that of the tables that the library makes for a sigmoid."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from bench.verdict import Verdict
-from evaluators.interface import EXACT
+from evaluators.interface import EXACT, certified_at, exact_at, fooled_at
 
 Contribution = dict[str, float | int | None]
 """Of one evaluator, about correctly classified inputs: worked (inputs left to it), fooled (its own
@@ -21,7 +21,7 @@ def exact_radii(verdict: Verdict) -> np.ndarray:
     """The radius of each input, NaN where it is not known, 0 or infinite."""
     low, high = verdict.table["low"].to_numpy(), verdict.table["high"].to_numpy()
     with np.errstate(invalid="ignore"):
-        known = (high - low <= EXACT) & (low > 0) & np.isfinite(high)
+        known = exact_at(low, high) & (low > 0) & np.isfinite(high)
     return np.where(known, high, np.nan)
 
 
@@ -44,16 +44,16 @@ def contributions(
 ) -> dict[str, Contribution]:
     """What each evaluator contributed. correct: whether each input is classified correctly."""
     bounds, exact = own_bounds(verdict, evidence), exact_radii(verdict)
-    fooled = {name: correct & (high <= eps) for name, (_, high) in bounds.items()}
-    certified = {name: correct & (low >= eps) for name, (low, _) in bounds.items()}
+    fooled = {name: correct & fooled_at(high, eps) for name, (_, high) in bounds.items()}
+    certified = {name: correct & certified_at(low, eps) for name, (low, _) in bounds.items()}
     decided = {name: fooled[name] | certified[name] for name in bounds}
     deciders = np.sum([*decided.values(), np.zeros(len(correct))], axis=0)
     found: dict[str, Contribution] = {}
     for name, (low, high) in bounds.items():
         at = (np.abs(low - exact) <= EXACT) | (high - exact <= EXACT)
-        outcome = evidence[name]["outcome"]
+        status = evidence[name]["status"]
         found[name] = {
-            "worked": int((~outcome.str.startswith("skipped")).sum()),
+            "worked": int((status != "skipped").sum()),
             "fooled": int(fooled[name].sum()),
             "certified": int(certified[name].sum()),
             "alone": int((decided[name] & (deciders == 1)).sum()),

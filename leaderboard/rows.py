@@ -10,8 +10,8 @@ import pandas as pd
 
 from bench.runfiles import read_run
 from bench.store import Kind, Store
-from bench.verdict import Verdict, combine
-from evaluators.interface import EXACT
+from bench.verdict import Verdict, combine, merged
+from evaluators.interface import certified_at, exact_at, fooled_at
 from leaderboard.contribution import contributions, radius_statistics
 
 NUMBERS = (
@@ -22,7 +22,8 @@ NUMBERS = (
 Row = dict[str, Any]
 """One network under one threat: dataset, arch, norm, eps, box, method, label, settings, group,
 seed, points, the NUMBERS (shares in [0, 1]; radii in pixel units; None where unknown or infinite),
-train_seconds, seconds (evaluator -> seconds), outcomes (evaluator -> outcome -> inputs),
+train_seconds, seconds (evaluator -> seconds), outcomes and statuses (evaluator -> which -> inputs),
+unfinished (the outcomes of inputs that an evaluator began and did not end),
 contributions (evaluator -> what it decided), evaluator_labels, published (names of a paper's
 tables), and what went wrong: refusals and failures (by evaluator), contradictions."""
 
@@ -58,6 +59,7 @@ def make_row(stores: Sequence[Store], cell: Mapping[str, Any], failures: Mapping
     row |= {k: v for k, v in cell.items() if k not in ("network", "clean", "evidence")}
     row |= dict.fromkeys(NUMBERS) | {"published": list(row["published"])}
     row |= {"train_seconds": None, "seconds": {}, "outcomes": {}, "contradictions": []}
+    row |= {"statuses": {}, "unfinished": {}}
     row["contributions"] = {}
     held = _held(stores, cell)
     row["failures"] = _failures(held, cell, failures)
@@ -69,6 +71,8 @@ def make_row(stores: Sequence[Store], cell: Mapping[str, Any], failures: Mapping
     row["test_error"] = judged.test_error
     row["seconds"] = {n: float(t["seconds"].sum()) for n, t in judged.evidence.items()}
     row["outcomes"] = {n: _counts(t["outcome"]) for n, t in judged.evidence.items()}
+    row["statuses"] = {n: _counts(t["status"]) for n, t in judged.evidence.items()}
+    row["unfinished"] = {n: _counts(_unfinished(t)) for n, t in judged.evidence.items()}
     row["contradictions"] = [str(c) for c in judged.verdict.contradictions]
     verdict, evidence, correct = judged.verdict, judged.evidence, judged.correct
     row["contributions"] = contributions(verdict, evidence, correct, cell["eps"])
@@ -132,30 +136,34 @@ def _evidence(held: Mapping[str, Store], cell: Mapping[str, Any]) -> dict[str, p
         name: [held[key].load_evidence(key) for key in keys if key in held]
         for name, keys in cell["evidence"].items()
     }
-    return {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items() if parts}
+    return {name: merged(parts) for name, parts in tables.items() if parts}
 
 
-def _counts(outcomes: pd.Series) -> dict[str, int]:
-    return {str(outcome): int(count) for outcome, count in outcomes.value_counts().items()}
+def _counts(words: pd.Series) -> dict[str, int]:
+    return {str(word): int(count) for word, count in words.value_counts().items()}
+
+
+def _unfinished(table: pd.DataFrame) -> pd.Series:
+    """The outcomes of inputs that were worked on, but not to the evaluator's end."""
+    return table["outcome"][~table["status"].isin(["done", "skipped"])]
 
 
 def summary(verdict: Verdict, eps: float) -> dict[str, float | None]:
     """Shares and means over the judged inputs, misclassified ones included (radius 0).
 
     robust_error_low: share with high <= eps. robust_error_high: that, and the share with
-    low < eps. undecided: the difference. exact_share: high - low <= EXACT.
+    low < eps. undecided: the difference. exact_share: high and low agree up to EXACT.
     """
     low, high = verdict.table["low"].to_numpy(), verdict.table["high"].to_numpy()
-    fooled, open_ = high <= eps, (low < eps) & (high > eps)
-    with np.errstate(invalid="ignore"):
-        exact = (high - low <= EXACT) | (high == low)
+    fooled = fooled_at(high, eps)
+    open_ = ~fooled & ~certified_at(low, eps)
     return {
         "robust_error_low": float(fooled.mean()),
         "robust_error_high": float((fooled | open_).mean()),
         "undecided": float(open_.mean()),
         "radius_low": _finite(low.mean()),
         "radius_high": _finite(high.mean()),
-        "exact_share": float(exact.mean()),
+        "exact_share": float(exact_at(low, high).mean()),
     }
 
 

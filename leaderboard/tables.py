@@ -134,10 +134,10 @@ def _judged(rows: Sequence[Row], evaluator: str) -> str:
 
 def _worked(row: Row, evaluator: str) -> int | None:
     """How many inputs the evaluator worked on, None where it did not run."""
-    counts = row["outcomes"].get(evaluator)
+    counts = row["statuses"].get(evaluator)
     if counts is None:
         return None
-    return sum(int(n) for o, n in counts.items() if not o.startswith("skipped"))
+    return sum(int(n) for status, n in counts.items() if status != "skipped")
 
 
 def mean(values: Sequence[float | None], scale: float, digits: int) -> str:
@@ -166,9 +166,8 @@ def notes_of(row: Row, *about: str) -> list[str]:
     """Everything that keeps a row from being whole, or only what is said `about` some part."""
     notes = [(name, f"{_name(row, name)}: {why}") for name, why in row["failures"].items()]
     notes += [(name, f"{_name(row, name)}: {why}") for name, why in row["refusals"].items()]
-    for name, counts in row["outcomes"].items():
-        odd = {o: n for o, n in counts.items() if not o.startswith(("done", "skipped"))}
-        notes += [(name, f"{_name(row, name)}: {o} ({n} inputs)") for o, n in odd.items()]
+    for name, counts in row["unfinished"].items():
+        notes += [(name, f"{_name(row, name)}: {o} ({n} inputs)") for o, n in counts.items()]
     if row["contradictions"]:
         first, count = row["contradictions"][0], len(row["contradictions"])
         more = f" (and {count - 1} more)" if count > 1 else ""

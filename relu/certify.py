@@ -110,8 +110,8 @@ class _Search:
     ) -> Tensor:  # fmt: skip
         """Radii at which the bound holds, below `stop`, or there if nothing of the box is beyond.
 
-        first: where the search begins, where nothing is known; good: what is proven already; known: what others certify;
-        high: the nearest witness.
+        first: where the search begins, where nothing is known; good: what is proven already; known:
+        what others certify; high: the nearest witness.
         """
         guess = likely_radii(self.likely, self.secants, first.minimum(stop), stop)
         whole = (guess >= stop) & (high > stop)

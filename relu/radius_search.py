@@ -33,7 +33,8 @@ Margins = Callable[[Int[Tensor, " m"], Float[Tensor, " m"]], Float[Tensor, " m"]
 def ranks_of(radius: Float[Tensor, " n"]) -> Int[Tensor, " n"]:
     """The number of the largest radius of BITS bits that is at most this one."""
     mantissa, exponent = torch.frexp(radius)
-    return exponent.long() * HALF + (mantissa * 2 * HALF).floor().long() - HALF
+    rank: Tensor = exponent.long() * HALF + (mantissa * 2 * HALF).floor().long() - HALF
+    return rank
 
 
 def radii_of(rank: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
@@ -121,8 +122,13 @@ def _between(guess: Tensor, good: Tensor, bad: Tensor, failed: Tensor) -> Tensor
 
 
 def proven_radii(
-    margins: Margins, secants: Secants, guess: Float[Tensor, " n"], *, good: Float[Tensor, " n"],
-    bad: Float[Tensor, " n"], questions: int,
+    margins: Margins,
+    secants: Secants,
+    guess: Float[Tensor, " n"],
+    *,
+    good: Float[Tensor, " n"],
+    bad: Float[Tensor, " n"],
+    questions: int,
 ) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
     """Radii of BITS bits at which the bound held in float64 (0: none), and the least that failed.
 

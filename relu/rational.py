@@ -41,7 +41,9 @@ def exact_margins(
     many products of whole numbers as the network has of floats, some 10^7 a second.
     """
     exact = [(_kernel(layer), _exact(layer.bias)) for layer in layers]
-    return [_margin(layers, exact, _exact(row), int(label)) for row, label in zip(z, y, strict=True)]
+    return [
+        _margin(layers, exact, _exact(row), int(label)) for row, label in zip(z, y, strict=True)
+    ]
 
 
 def _margin(

@@ -69,7 +69,8 @@ def adversarial(
 def _exactly(exact_net: nn.Module, z: Tensor, y: Tensor) -> Tensor:
     logits, layers = exact_net(z), _layers(exact_net, z)
     if layers is None:
-        return ~(margins(logits, y) > -CLEAR * logits.abs().amax(1))
+        fooled: Tensor = ~(margins(logits, y) > -CLEAR * logits.abs().amax(1))
+        return fooled
     vectors = to_vectors(layers, z)
     fooled, open_ = _by_rows(layers, vectors, y, logits)
     rows = open_.nonzero().squeeze(1)
