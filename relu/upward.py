@@ -22,21 +22,24 @@ def distance_up(x: Float[Tensor, "n d"], z: Float[Tensor, "n d"]) -> Float[Tenso
 
 
 def sum_up(moved: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
-    """The sum of d numbers >= 0, in whatever order it is formed, increased by its rounding."""
-    count = moved.shape[1]
+    """The sum of numbers >= 0, in whatever order it is formed, increased by its rounding.
+
+    Exact where no more than one of them is not 0.
+    """
+    count = (moved > 0).sum(1)
     total = moved.sum(1)
-    return total if count == 1 else _next(total * (1 + 2 * count * UNIT))
+    return torch.where(count > 1, _next(total * (1 + 2 * count * UNIT)), total)
 
 
 def norm_up(moved: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
-    """The l2 norm of d numbers >= 0, increased by its rounding; their squares cannot underflow."""
-    count = moved.shape[1]
-    if count == 1:
-        return moved[:, 0]
-    largest = moved.amax(1)
+    """The l2 norm of numbers >= 0, increased by its rounding; their squares cannot underflow.
+
+    Exact where no more than one of them is not 0.
+    """
+    count, largest = (moved > 0).sum(1), moved.amax(1)
     scaled = moved / torch.where(largest > 0, largest, 1.0).unsqueeze(1)
     length = torch.linalg.vector_norm(scaled, dim=1) * largest
-    return torch.where(largest > 0, _next(length * (1 + 2 * (count + 4) * UNIT)), largest)
+    return torch.where(count > 1, _next(length * (1 + 2 * (count + 4) * UNIT)), largest)
 
 
 def _next(values: Tensor) -> Tensor:

@@ -57,7 +57,7 @@ def test_the_main_job_fills_the_run_folder(run: Any, out: Path) -> None:
     expected = {
         "dataset", "arch", "norm", "eps", "method", "seed", "points", "test_error",
         "robust_error_low", "robust_error_high", "radius_low", "radius_high", "exact_share",
-        "undecided", "outcomes",
+        "undecided", "outcomes", "statuses", "unfinished",
     }  # fmt: skip
     for row in rows(out):
         assert expected <= set(row)

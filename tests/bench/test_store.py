@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from bench.store import Store
+from evaluators.interface import DECIDED
 from relu.names import InputError
 
 
@@ -37,8 +38,9 @@ def test_networks_come_back_bit_by_bit(store: Store) -> None:
 
 def test_evidence_and_witnesses_come_back(store: Store) -> None:
     witness = torch.tensor([[torch.nan, torch.nan], [0.25, 0.5]])
-    store.save_evidence("k", table(), witness, {})
-    pd.testing.assert_frame_equal(store.load_evidence("k"), table())
+    judged = table().assign(status=["done", "skipped"], outcome=["done: exact", DECIDED])
+    store.save_evidence("k", judged, witness, {})
+    pd.testing.assert_frame_equal(store.load_evidence("k"), judged)
     index, found = store.load_witnesses("k")
     assert index.tolist() == [1]
     assert torch.equal(found, witness[1:])
@@ -55,6 +57,12 @@ def test_a_failing_write_leaves_no_entry_and_no_draft(
         store.save_evidence("k", table(), torch.zeros(2, 1), {})
     assert not store.has("evidence", "k")
     assert not list((store.root / "drafts").iterdir())
+
+
+def test_evidence_of_version_01_has_the_status_that_its_outcomes_say(store: Store) -> None:
+    old = pd.DataFrame({"index": range(3), "outcome": ["done: exact", DECIDED, "solver error: x"]})
+    store.save_evidence("k", old, torch.full((3, 1), torch.nan), {})
+    assert store.load_evidence("k")["status"].tolist() == ["done", "skipped", "failed"]
 
 
 def test_the_first_of_two_runs_wins_and_the_second_does_not_mind(store: Store) -> None:

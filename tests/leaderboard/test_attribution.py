@@ -57,7 +57,7 @@ def test_who_decided_nothing_has_no_cost_per_decision() -> None:
 
 
 def test_where_nothing_was_judged_there_is_no_table() -> None:
-    failed = any_row(contributions={}, seconds={}, outcomes={})
+    failed = any_row(contributions={}, seconds={}, outcomes={}, statuses={}, unfinished={})
     for rows in ([], [failed]):
         assert attribution_to_markdown(rows) == ""
         assert attribution_to_csv(rows) == ""

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from bench.verdict import Verdict, combine
+from evaluators.interface import status_of
 from leaderboard.contribution import (
     contributions,
     exact_radii,
@@ -23,7 +24,14 @@ Table = pd.DataFrame
 
 def table(low: Sequence[float], high: Sequence[float], outcome: Sequence[str] = ()) -> Table:
     outcomes = list(outcome) or [DONE] * len(low)
-    return Table({"index": range(len(low)), "low": low, "high": high, "outcome": outcomes})
+    status = list(map(status_of, outcomes))
+    columns = {"low": low, "high": high, "status": status, "outcome": outcomes}
+    return Table({"index": range(len(low)), **columns})
+
+
+def below(high: float) -> float:
+    """A low that meets this witness: closed balls end just before it."""
+    return high * (1 - 1e-9)
 
 
 def judged(correct: Sequence[bool], evidence: Mapping[str, Table]) -> tuple[Verdict, np.ndarray]:
@@ -39,7 +47,7 @@ EVIDENCE = {
                  [SKIPPED, DONE, DONE, DONE, DONE, DONE]),
     "cw": table([0] * 6, [inf, 0.09, 0.6, 0.2, 0.5, inf],
                 [SKIPPED, DONE, DONE, DONE, DONE, SKIPPED]),
-    "exact": table([0.0, 0.0, 0.12, 0.2, 0.05, 0.06], [inf, inf, inf, inf, inf, 0.06],
+    "exact": table([0.0, 0.0, 0.12, below(0.2), 0.05, below(0.06)], [inf, inf, inf, inf, inf, 0.06],
                    [SKIPPED, SKIPPED, DONE, DONE, "timeout", DONE]),
 }  # fmt: skip
 
@@ -71,18 +79,21 @@ def test_a_radius_is_exact_where_a_witness_meets_a_proof() -> None:
     assert np.isnan(exact_radii(nobody)).all()
 
 
-def test_an_exact_radius_at_eps_is_fooled_and_certified_by_one_alone() -> None:
-    evidence = {"mip": table([EPS], [EPS])}
+def test_an_exact_radius_is_decided_at_eps_by_one_alone() -> None:
+    evidence = {"mip": table([below(EPS)], [EPS])}
     verdict, correct = judged([True], evidence)
     found = contributions(verdict, evidence, correct, EPS)["mip"]
-    assert [found[key] for key in ("fooled", "certified", "alone", "exact")] == [1, 1, 1, 1]
+    assert [found[key] for key in ("fooled", "certified", "alone", "exact")] == [1, 0, 1, 1]
+    beyond = {"mip": table([EPS], [EPS + 1e-7])}
+    found = contributions(*judged([True], beyond)[:1], beyond, correct, EPS)["mip"]
+    assert [found[key] for key in ("fooled", "certified", "alone", "exact")] == [0, 1, 1, 1]
 
 
 def test_who_is_contradicted_loses_its_lows_and_keeps_its_witnesses() -> None:
     evidence = {
         "liar": table([0.3, 0.2], [inf, 0.05]),
         "pgd": table([0.0, 0.0], [0.2, inf]),
-        "kw": table([0.15, 0.05], [inf, inf]),
+        "kw": table([0.15, below(0.05)], [inf, inf]),
     }
     verdict, correct = judged([True, True], evidence)
     assert {c.low_by for c in verdict.contradictions} == {"liar"}
@@ -149,7 +160,7 @@ def test_statistics_of_radii_leave_out_who_is_misclassified() -> None:
 
 
 def test_a_kw_that_did_not_look_for_radii_is_compared_with_nothing() -> None:
-    evidence = {"kw": table([0.1], [inf]), "mip": table([0.2], [0.2])}
+    evidence = {"kw": table([0.1], [inf]), "mip": table([below(0.2)], [0.2])}
     verdict, correct = judged([True], evidence)
     for settings in ({"kw.halvings": 0}, {}):
         found = radius_statistics(verdict, evidence, correct, settings)

@@ -22,6 +22,7 @@ from tests.leaderboard.test_tables import cells
 from tests.leaderboard.test_tables import row as any_row
 
 inf = np.inf
+BELOW = 1 - 1e-9  # of a witness: where the closed ball that a proof is about ends
 INDEX = [3, 4, 5, 6, 7]
 LABELS = {"region": "region", "cw": "CW", "pgd": "PGD"}
 
@@ -41,7 +42,7 @@ def row(**changes: Any) -> Row:
 
 # inputs 3, 5 and 6 have an exact radius; of 4 only bounds are known; 7 is misclassified
 EVIDENCE = {
-    "region": table([0.2, 0.1, 0.4, 0.5, 0.0], [0.2, inf, 0.4, inf, inf]),
+    "region": table([BELOW * 0.2, 0.1, BELOW * 0.4, BELOW * 0.5, 0.0], [0.2, inf, 0.4, inf, inf]),
     "cw": table([0.0] * 5, [0.21, 0.3, 0.4, 0.5, inf]),
     "pgd": table([0.0] * 5, [0.3, 0.5, inf, 0.55, inf]),
 }

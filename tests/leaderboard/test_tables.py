@@ -22,6 +22,7 @@ def row(**changes: Any) -> Row:
         "label": "AT", "settings": {"steps": 40}, "seed": 0, "points": 100,
         "evaluator_labels": {"pgd": "PGD", "kw": "KW"}, "group": "g", "refusals": {},
         "outcomes": {"pgd": {"done": 60, "skipped: already decided": 40}}, "failures": {},
+        "statuses": {"pgd": {"done": 60, "skipped": 40}}, "unfinished": {"pgd": {}},
         "contradictions": [], "contributions": {},
         "exact_correct_share": 0.02, "exact_over_kw": None,
         "test_error": 0.018, "robust_error_low": 0.0412, "robust_error_high": 0.5,
@@ -109,7 +110,7 @@ def test_rows_that_differ_in_more_than_the_seed_are_never_folded() -> None:
 
 
 def test_outcomes_that_are_neither_done_nor_skipped_are_told() -> None:
-    outcomes = {"pgd": {"done": 90, "skipped: already decided": 8, "timeout": 2}}
-    markdown = to_markdown([row(outcomes=outcomes)])
+    statuses = {"pgd": {"done": 90, "skipped": 8, "timeout": 2}}
+    markdown = to_markdown([row(statuses=statuses, unfinished={"pgd": {"timeout": 2}})])
     assert "[1] PGD: timeout (2 inputs)" in markdown
     assert "done (" not in markdown
