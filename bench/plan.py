@@ -158,7 +158,7 @@ def _trained(
         "data": case.data.fingerprint("train"),
         "method": plugin.name,
         "fields": flat(method),
-        "code": code_of("train", plugin.digest),
+        "code": code_of("train", plugin.code),
         "training": training,
         "threat": _plain(case.threat) if getattr(plugin.cls, "uses_threat", True) else None,
     }
@@ -208,7 +208,7 @@ class _Judging:
         self.settings |= {f"{plugin.name}.{name}": value for name, value in fields.items()}
         common = self.about | {
             "evaluator": plugin.name, "fields": fields, "threat": _plain(case.threat),
-            "code": code_of("judge", plugin.digest),
+            "code": code_of("judge", plugin.code),
         }  # fmt: skip
         template = JobTemplate("judge", common, resource=plugin.cls.resource)
         self.steps[plugin.name] = template, getattr(plugin.cls, "shard", SHARD)
