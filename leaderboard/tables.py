@@ -169,6 +169,10 @@ def notes_of(row: Row, *about: str) -> list[str]:
     for name, counts in row["outcomes"].items():
         odd = {o: n for o, n in counts.items() if not o.startswith(("done", "skipped"))}
         notes += [(name, f"{_name(row, name)}: {o} ({n} inputs)") for o, n in odd.items()]
+    if row["left_out"]:
+        where = ", ".join(row["left_out"])
+        said = f"{_name(row, 'network')}: trained to other weights in {where}, left out here"
+        notes.append(("network", said))
     if row["contradictions"]:
         first, count = row["contradictions"][0], len(row["contradictions"])
         more = f" (and {count - 1} more)" if count > 1 else ""
