@@ -29,7 +29,7 @@ class Beside:
     """A plugin file and the modules beside it, whose names begin with `prefix`."""
 
     def __init__(self, file: Path) -> None:
-        self.file = file.resolve()
+        self.file = file.absolute()
         self.prefix = f"{PREFIX}{next(_loads)}_{file.stem.replace('.', '_')}"
         self._texts: dict[Path, bytes] = {}
         packages = self._packages()
@@ -92,10 +92,13 @@ class Beside:
         return self.file if fullname == self.name else self.locate(name)
 
     def import_(
-        self, name: str, scope: Mapping[str, object] | None = None,
-        inner: Mapping[str, object] | None = None, wanted: Sequence[str] | None = (),
+        self,
+        name: str,
+        scope: Mapping[str, object] | None = None,
+        inner: Mapping[str, object] | None = None,
+        wanted: Sequence[str] | None = (),
         level: int = 0,
-    ) -> ModuleType:  # fmt: skip
+    ) -> ModuleType:
         """What `import` does in these modules: first it looks beside the plugin."""
         if level or not self.lies_here(name):
             return builtins.__import__(name, scope, inner, wanted or (), level)
@@ -114,7 +117,8 @@ class Beside:
             level > 0 or (around and name.partition(".")[0] == around[-1].name)
             for level, name in names
         )
-        return around if inside else []
+        ours = bool(around) and around[-1].name in OURS  # a plugin in a folder of the bench
+        return around if inside and not ours else []
 
     def _spec(self, fullname: str, place: Path) -> importlib.machinery.ModuleSpec:
         if place.is_dir():
@@ -123,9 +127,11 @@ class Beside:
             return spec
         package = place.name == "__init__.py" and place != self.file
         found = importlib.util.spec_from_file_location(
-            fullname, place, loader=_Loader(fullname, self),
+            fullname,
+            place,
+            loader=_Loader(fullname, self),
             submodule_search_locations=[str(place.parent)] if package else None,
-        )  # fmt: skip
+        )
         assert found is not None
         return found
 

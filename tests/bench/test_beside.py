@@ -46,10 +46,17 @@ def tree(tmp_path: Path) -> Tree:
     ],
 )
 def test_beside_is_found_by_every_kind_of_import(tree: Tree, text: str) -> None:
-    folder = tree("a", {
-        "plugin.py": text, "helper.py": "X = 1", "inner/__init__.py": "", "inner/leaf.py": "X = 1",
-        "space/leaf.py": "X = 1", "outer.py": "from helper import X",
-    })  # fmt: skip
+    folder = tree(
+        "a",
+        {
+            "plugin.py": text,
+            "helper.py": "X = 1",
+            "inner/__init__.py": "",
+            "inner/leaf.py": "X = 1",
+            "space/leaf.py": "X = 1",
+            "outer.py": "from helper import X",
+        },
+    )
     before = set(sys.modules), list(sys.path)
     module = Beside(folder / "plugin.py").load()
     assert module.X == 1
@@ -65,13 +72,16 @@ def test_beside_is_found_when_a_function_runs_long_after(tree: Tree) -> None:
 
 
 def test_beside_in_packages_works_as_in_an_import_of_the_package(tree: Tree) -> None:
-    folder = tree("a", {
-        "pkg/__init__.py": "from pkg.sub.plugin import Y",
-        "pkg/common.py": "X = 1",
-        "pkg/sub/__init__.py": "",
-        "pkg/sub/plugin.py": "from ..common import X\nfrom .near import Z\nY = X + Z",
-        "pkg/sub/near.py": "import pkg.common\nZ = pkg.common.X",
-    })  # fmt: skip
+    folder = tree(
+        "a",
+        {
+            "pkg/__init__.py": "from pkg.sub.plugin import Y",
+            "pkg/common.py": "X = 1",
+            "pkg/sub/__init__.py": "",
+            "pkg/sub/plugin.py": "from ..common import X\nfrom .near import Z\nY = X + Z",
+            "pkg/sub/near.py": "import pkg.common\nZ = pkg.common.X",
+        },
+    )
     module = Beside(folder / "pkg/sub/plugin.py").load()
     assert module.Y == 2
     assert "pkg" not in sys.modules

@@ -91,8 +91,13 @@ def test_a_helper_is_in_the_digest_of_the_plugin(tmp_path: Path, text: str) -> N
 def test_modules_of_its_package_are_in_the_digest_of_the_plugin(
     tmp_path: Path, edited: str
 ) -> None:
-    files = {"__init__": "", "common": "X = 1", "near/__init__": "", "near/losses": "",
-             "near/plugin": "from .losses import *\nfrom ..common import X"}  # fmt: skip
+    files = {
+        "__init__": "",
+        "common": "X = 1",
+        "near/__init__": "",
+        "near/losses": "",
+        "near/plugin": "from .losses import *\nfrom ..common import X",
+    }
     for name, text in files.items():
         path = tmp_path / "pkg" / f"{name}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -160,11 +165,15 @@ def test_a_helper_that_was_edited_gives_other_keys(plugin_file: Write) -> None:
 
 
 RESTS_ON = {
-    "pgd": {"torch"}, "cw": {"torch"}, "crown": {"torch"}, "kw": {"torch"},
-    "region_attack": {"torch"}, "region": {"torch", "numpy", "scipy"},
+    "pgd": {"torch"},
+    "cw": {"torch"},
+    "crown": {"torch"},
+    "kw": {"torch"},
+    "region_attack": {"torch"},
+    "region": {"torch", "numpy", "scipy"},
     "lirpa": {"torch", "numpy", "auto_LiRPA"},
     "mip": {"torch", "numpy", "scipy", "highspy", "gurobipy"},
-}  # fmt: skip
+}
 
 
 def test_versions_are_those_of_the_libraries_that_evidence_rests_on(catalogue: Catalogue) -> None:
@@ -202,8 +211,11 @@ def test_a_difference_is_told_in_words() -> None:
 
 
 def names_in(node: ast.AST) -> set[str]:
-    own = {n.attr for n in ast.walk(node)
-           if isinstance(n, ast.Attribute) and getattr(n.value, "id", "") == "self"}  # fmt: skip
+    own = {
+        n.attr
+        for n in ast.walk(node)
+        if isinstance(n, ast.Attribute) and getattr(n.value, "id", "") == "self"
+    }
     return own | {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
 
 
@@ -276,8 +288,9 @@ def test_an_edited_module_gives_other_keys_to_the_jobs_it_takes_part_in(
     code._bench.cache_clear()
     read = code._contents
     monkeypatch.setattr(
-        code, "_contents",
+        code,
+        "_contents",
         lambda path: read(path) + (b"#" if path == imports.ROOT / file else b""),
-    )  # fmt: skip
+    )
     assert {kind for kind in MODULES if code_of(kind, None) != before[kind]} == kinds
     monkeypatch.undo()

@@ -57,9 +57,10 @@ def test_other_versions_and_code_are_said_where_nothing_else_tells() -> None:
 
 def test_only_lines_that_are_still_alike_are_told_apart_further() -> None:
     rows = [
-        row(code=code()), row(code=code(plugin="qqqqqqqq"), group="h"),
+        row(code=code()),
+        row(code=code(plugin="qqqqqqqq"), group="h"),
         row(code=code(plugin="rrrrrrrr"), group="i", settings={"steps": 7}),
-    ]  # fmt: skip
+    ]
     assert labels(*rows) == [
         "AT (steps=40, code of PGD #pppppp)",
         "AT (steps=40, code of PGD #qqqqqq)",

@@ -19,11 +19,24 @@ from tests.leaderboard.test_tables import row
 
 def cell(**changes: Any) -> dict[str, Any]:
     return {
-        "dataset": "digits", "arch": "fc_small", "norm": "linf", "eps": 0.1, "box": "0.0,1.0",
-        "method": "at", "label": "AT", "settings": {"steps": 40}, "seed": 0, "points": 3,
-        "group": "g", "network": "n", "clean": "c", "evidence": {"pgd": ["p"]}, "refusals": {},
-        "evaluator_labels": {"pgd": "PGD", "kw": "KW"}, "published": [],
-    } | changes  # fmt: skip
+        "dataset": "digits",
+        "arch": "fc_small",
+        "norm": "linf",
+        "eps": 0.1,
+        "box": "0.0,1.0",
+        "method": "at",
+        "label": "AT",
+        "settings": {"steps": 40},
+        "seed": 0,
+        "points": 3,
+        "group": "g",
+        "network": "n",
+        "clean": "c",
+        "evidence": {"pgd": ["p"]},
+        "refusals": {},
+        "evaluator_labels": {"pgd": "PGD", "kw": "KW"},
+        "published": [],
+    } | changes
 
 
 def save(
@@ -43,10 +56,15 @@ def save(
             inputs = {"inputs": {"weights": store.weights_digest(some["network"])}}
             clean = pd.DataFrame({"index": range(3), "correct": [True] * 3})
             store.save_clean(some["clean"], clean, inputs)
-            table = pd.DataFrame({
-                "index": range(3), "low": [0.0] * 3, "high": [weight] * 3, "seconds": [0.1] * 3,
-                "outcome": ["done"] * 3,
-            })  # fmt: skip
+            table = pd.DataFrame(
+                {
+                    "index": range(3),
+                    "low": [0.0] * 3,
+                    "high": [weight] * 3,
+                    "seconds": [0.1] * 3,
+                    "outcome": ["done"] * 3,
+                }
+            )
             for key in (key for keys in some["evidence"].values() for key in keys):
                 store.save_evidence(key, table, torch.full((3, 1), torch.nan), inputs)
     run = {"cells": cells, "failures": {}}
@@ -137,9 +155,13 @@ def test_a_plan_keeps_cases_that_nobody_judges_apart(
         catalogue.evaluators["pgd"].cls, "refusal", lambda *_: "refused", raising=True
     )
     asked = Request(
-        datasets=("digits",), methods=("plain",), evaluators=("pgd",), norms=("linf", "l2"),
-        eps=(0.1, 0.2), points=10,
-    )  # fmt: skip
+        datasets=("digits",),
+        methods=("plain",),
+        evaluators=("pgd",),
+        norms=("linf", "l2"),
+        eps=(0.1, 0.2),
+        points=10,
+    )
     cells = make_plan(asked, catalogue, {"digits": digits})
     assert len({(one.group, one.norm, one.eps) for one in cells}) == 4
     assert len({one.group for one in cells}) == 4
