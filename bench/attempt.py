@@ -4,7 +4,6 @@ import contextlib
 import faulthandler
 import functools
 import os
-import random
 import socket
 import threading
 import time
@@ -13,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-import numpy as np
 import torch
 
 from bench.discovery import discover
@@ -23,6 +21,7 @@ from bench.job import Job
 from bench.outcome import Outcome, failure, timed_out
 from bench.runfiles import ATTEMPT, RunFiles
 from bench.store import Store
+from bench.surroundings import own_state
 from bench.worker import Worker
 
 NOTED_EVERY = 2.0  # seconds between two notes of a job's progress
@@ -78,7 +77,7 @@ class Spec:
                 return Outcome(status="stored")
             if threads:
                 torch.set_num_threads(threads)
-            with files.log(job.key) as log, self._apart(log), _own_state(job):
+            with files.log(job.key) as log, self._apart(log), own_state(job):
                 outcome = self._logged(worker, job, files, log)
             if self.apart and outcome.status == "failed" and not _gpu_works():
                 os._exit(1)  # after some errors CUDA needs a new process
@@ -117,25 +116,6 @@ class Spec:
                 yield
         finally:
             faulthandler.cancel_dump_traceback_later()
-
-
-@contextlib.contextmanager
-def _own_state(job: Job) -> Iterator[None]:
-    """Every job finds the same state of this process, whatever earlier ones have left behind."""
-    seed = int(job.key[:8], 16)
-    random.seed(seed)
-    np.random.seed(seed)
-    dtype, grad = torch.get_default_dtype(), torch.is_grad_enabled()
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    precision, benchmark = torch.get_float32_matmul_precision(), torch.backends.cudnn.benchmark
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(dtype)
-        torch.set_grad_enabled(grad)
-        torch.use_deterministic_algorithms(deterministic, warn_only=True)
-        torch.set_float32_matmul_precision(precision)
-        torch.backends.cudnn.benchmark = benchmark
 
 
 def _gpu_works() -> bool:

@@ -1,13 +1,10 @@
 """Finds methods and evaluators: files in their folders, files given by path, installed packages."""
 
 import functools
-import hashlib
 import importlib
-import importlib.util
 import inspect
 import json
 import pkgutil
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -17,7 +14,9 @@ from typing import Any, Literal
 
 import evaluators
 import methods
-from bench import code, fields
+from bench import fields
+from bench.beside import Beside
+from bench.code import Code, code_behind
 from relu.names import InputError, resolve
 from relu.threat import Threat
 
@@ -37,8 +36,8 @@ class Plugin:
     name: str
     cls: type[Any]
     source: Path
-    digest: str
-    """of its code: an edited plugin gives new results, not the old ones"""
+    code: Code
+    """behind it: an edited plugin, or a helper of it, gives new results, not the old ones"""
 
     @property
     def aliases(self) -> tuple[str, ...]:
@@ -146,20 +145,10 @@ def _at_least_one(file: Path, plugins: list[Plugin]) -> list[Plugin]:
 def _in_file(file: Path) -> list[Plugin]:
     if not file.is_file():
         raise InputError(f"--plugin must name a Python file, {str(file)!r} is not there")
-    name = (
-        f"bench_plugin_{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:8]}_{file.stem}"
-    )
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
+    if file.suffix != ".py":
         raise InputError(f"--plugin must name a Python file (.py), got {str(file)!r}")
-    loader, module = spec.loader, importlib.util.module_from_spec(spec)
-
-    def load() -> ModuleType:
-        sys.modules[name] = module  # dataclasses look their module up
-        loader.exec_module(module)
-        return module
-
-    return _at_least_one(file, _in_module(_imported(file, load), anew=True))
+    beside = Beside(file)
+    return _at_least_one(file, _in_module(_imported(file, beside.load), beside))
 
 
 def _announced(name: str, value: str, load: Any, kind: Kind) -> Plugin:
@@ -170,7 +159,7 @@ def _announced(name: str, value: str, load: Any, kind: Kind) -> Plugin:
     return _checked(kind, name, cls)
 
 
-def _in_module(module: ModuleType, *, anew: bool = False) -> list[Plugin]:
+def _in_module(module: ModuleType, beside: Beside | None = None) -> list[Plugin]:
     """The classes a module defines that do what a method or an evaluator does; one of each kind."""
     plugins = []
     stem = Path(str(module.__file__)).stem
@@ -182,11 +171,11 @@ def _in_module(module: ModuleType, *, anew: bool = False) -> list[Plugin]:
         if len(candidates) > 1:
             names = ", ".join(c.__name__ for c in candidates)
             raise InputError(f"{module.__file__} must define one {kind}, it has {names}")
-        plugins += [_checked(kind, stem, c, anew=anew) for c in candidates]
+        plugins += [_checked(kind, stem, c, beside) for c in candidates]
     return plugins
 
 
-def _checked(kind: Kind, name: str, cls: type[Any], *, anew: bool = False) -> Plugin:
+def _checked(kind: Kind, name: str, cls: type[Any], beside: Beside | None = None) -> Plugin:
     try:
         source = Path(inspect.getsourcefile(cls) or "")
     except (TypeError, OSError):
@@ -210,8 +199,8 @@ def _checked(kind: Kind, name: str, cls: type[Any], *, anew: bool = False) -> Pl
             f"defaults, but: {error}"
         ) from error
     _check_words(kind, name, cls, source)
-    digest = code.digest(source, anew=anew)
-    return Plugin(kind=kind, name=name, cls=cls, source=source, digest=digest)
+    code = code_behind(cls.__module__, beside)
+    return Plugin(kind=kind, name=name, cls=cls, source=source, code=code)
 
 
 def _check_words(kind: Kind, name: str, cls: type[Any], source: Path) -> None:

@@ -47,6 +47,7 @@ class Cell:
     judges: Mapping[str, tuple[Job, ...]]
     evaluator_labels: Mapping[str, str]
     refusals: Mapping[str, str]
+    cascade: bool = True
     published: tuple[str, ...] = ()
 
     def jobs(self) -> Iterator[Job]:
@@ -54,12 +55,16 @@ class Cell:
         yield from (self.network, self.clean, *itertools.chain(*self.judges.values()))
 
     def record(self) -> dict[str, Any]:
-        """The cell as plain JSON, jobs as keys."""
+        """The cell as plain JSON: jobs as keys, and what their keys know of data and code."""
         parts = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         judges = parts.pop("judges")
         evidence = {name: [job.key for job in jobs] for name, jobs in judges.items()}
         keys = {"network": self.network.key, "clean": self.clean.key, "evidence": evidence}
-        return parts | keys
+        network, clean = self.network.settings, self.clean.settings
+        data = {"train": network.get("data"), "test": clean["data"]}
+        code = {"network": network["code"], "clean": clean["code"]}
+        code |= {name: jobs[0].settings["code"] for name, jobs in judges.items()}
+        return parts | keys | {"data": data, "code": code}
 
 
 def make_plan(request: Request, catalogue: Catalogue, data: Mapping[str, DataSet]) -> list[Cell]:
@@ -158,7 +163,7 @@ def _trained(
         "data": case.data.fingerprint("train"),
         "method": plugin.name,
         "fields": flat(method),
-        "code": code_of("train", plugin.digest),
+        "code": code_of("train", plugin.code),
         "training": training,
         "threat": _plain(case.threat) if getattr(plugin.cls, "uses_threat", True) else None,
     }
@@ -192,7 +197,8 @@ class _Judging:
         for plugin in sorted((catalogue.evaluators[e] for e in request.evaluators), key=_cost):
             self._add(plugin, overrides.get(("evaluator", plugin.name), {}))
         judging = [[template.make({}).key, step] for template, step in self.steps.values()]
-        alike: dict[str, Any] = {"judging": judging, "points": self.points}
+        about = self.about | {"threat": _plain(case.threat)}  # there may be nobody who judges
+        alike: dict[str, Any] = {"judging": judging, "points": self.points, "about": about}
         alike |= {} if self.cascade else {"cascade": False}
         self.group = JobTemplate("judge", alike, resource="cpu")
 
@@ -208,7 +214,7 @@ class _Judging:
         self.settings |= {f"{plugin.name}.{name}": value for name, value in fields.items()}
         common = self.about | {
             "evaluator": plugin.name, "fields": fields, "threat": _plain(case.threat),
-            "code": code_of("judge", plugin.digest),
+            "code": code_of("judge", plugin.code),
         }  # fmt: skip
         template = JobTemplate("judge", common, resource=plugin.cls.resource)
         self.steps[plugin.name] = template, getattr(plugin.cls, "shard", SHARD)
@@ -231,7 +237,8 @@ class _Judging:
             points=self.points, network=network.job, clean=clean, judges=judges,
             evaluator_labels=self.labels, refusals=self.refusals, method=network.method,
             label=network.label, seed=network.seed, settings={**network.settings, **self.settings},
-            group=self.group.make({"network": network.group}).key, published=self.published,
+            group=self.group.make({"network": network.group}).key, cascade=self.cascade,
+            published=self.published,
         )  # fmt: skip
 
 

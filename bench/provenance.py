@@ -10,11 +10,34 @@ import torch
 
 import bench
 
-PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "pandas")
+PACKAGES = (
+    "auto-LiRPA",
+    "distributed",
+    "filelock",
+    "gurobipy",
+    "highspy",
+    "jaxtyping",
+    "joblib",
+    "matplotlib",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "rich",
+    "safetensors",
+    "scikit-learn",
+    "scipy",
+    "tabulate",
+    "torch",
+    "torchvision",
+)
+"""Distributions that the bench uses, those that it can do without too."""
 
 
 def provenance(device: torch.device) -> dict[str, object]:
-    """Commit of the checkout (None outside one), versions, device name, threads, platform."""
+    """Commit of the checkout (None outside one), versions, device name, threads, platform.
+
+    Versions in full, with the build of torch; None for what is not installed.
+    """
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor()
     return {
         "bench": bench.__version__,

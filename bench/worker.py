@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.checkpoint import read_checkpoint
-from bench.code import code_of
+from bench.code import code_of, difference
 from bench.data import DataSet, load
 from bench.discovery import Catalogue, Kind
 from bench.freshness import inputs
@@ -73,9 +73,10 @@ class Worker:
         s = job.settings
         kind: Kind = "method" if job.kind == "train" else "evaluator"
         plugin = self.catalogue.of(kind).get(str(s.get(kind)))
-        if s["code"] != code_of(job.kind, plugin.digest if plugin else None):
-            what = f"{kind} {s[kind]!r} or the bench" if plugin else "the bench"
-            raise InputError(f"the code of {what} is not what it was when the run was planned")
+        here = code_of(job.kind, plugin.code if plugin else None)
+        if s["code"] != here:
+            what = difference(s["code"], here, f"{kind} {s[kind]!r}" if plugin else "")
+            raise InputError(f"{what} when the run was planned")
 
     def data(self, job: Job, part: str) -> DataSet:
         """The job's data set. Raises InputError where it is not the one the job is about."""

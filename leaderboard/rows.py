@@ -13,11 +13,21 @@ from bench.store import Kind, Store
 from bench.verdict import Verdict, combine, merged
 from evaluators.interface import certified_at, exact_at, fooled_at
 from leaderboard.contribution import contributions, radius_statistics
+from leaderboard.merge import answered, once
 
 NUMBERS = (
     "test_error", "robust_error_low", "robust_error_high", "radius_low", "radius_high",
     "exact_share", "undecided", "exact_correct_share", "exact_over_kw",
 )  # fmt: skip
+
+UNSAID: Mapping[str, Any] = {
+    "box": "0.0,1.0",
+    "published": (),
+    "data": {},
+    "code": {},
+    "cascade": True,
+}
+"""Of a run whose record does not say."""
 
 Row = dict[str, Any]
 """One network under one threat: dataset, arch, norm, eps, box, method, label, settings, group,
@@ -25,7 +35,10 @@ seed, points, the NUMBERS (shares in [0, 1]; radii in pixel units; None where un
 train_seconds, seconds (evaluator -> seconds), outcomes and statuses (evaluator -> which -> inputs),
 unfinished (the outcomes of inputs that an evaluator began and did not end),
 contributions (evaluator -> what it decided), evaluator_labels, published (names of a paper's
-tables), and what went wrong: refusals and failures (by evaluator), contradictions."""
+tables); what the network is and what was computed with: network (the key of its job), weights
+(their digest, None where there are none), data (part -> fingerprint), code ("network", "clean" or
+evaluator -> its digests and versions), cascade; and what went wrong: refusals and failures (by
+evaluator), contradictions, left_out (folders that hold other weights of the same training)."""
 
 
 def read_rows(folders: Iterable[Path]) -> list[Row]:
@@ -33,39 +46,25 @@ def read_rows(folders: Iterable[Path]) -> list[Row]:
     stores = [Store(folder) for folder in folders]
     runs = [read_run(store.root) for store in stores]
     failures = {key: why for run in runs for key, why in run["failures"].items()}
-    cells = _once(cell for run in runs for cell in run["cells"])
-    return [make_row(stores, cell, failures) for cell in cells]
-
-
-def _once(cells: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Each cell once, with the published tables of all its likes."""
-    found: list[Mapping[str, Any]] = []
-    tables: list[list[str]] = []
-    for cell in cells:
-        own = {name: value for name, value in cell.items() if name != "published"}
-        if own not in found:
-            found.append(own)
-            tables.append([])
-        tables[found.index(own)] += cell.get("published", ())
-    return [
-        {**cell, "published": list(dict.fromkeys(names))}
-        for cell, names in zip(found, tables, strict=True)
-    ]
+    cells = once(cell for run in runs for cell in run["cells"])
+    return answered([make_row(stores, cell, failures) for cell in cells])
 
 
 def make_row(stores: Sequence[Store], cell: Mapping[str, Any], failures: Mapping[str, str]) -> Row:
     """The row of one cell: its evidence intersected, its unfinished parts named."""
-    row: Row = {"box": "0.0,1.0", "published": ()}  # where a run does not say
-    row |= {k: v for k, v in cell.items() if k not in ("network", "clean", "evidence")}
+    row: Row = {**UNSAID}
+    row |= {k: v for k, v in cell.items() if k not in ("clean", "evidence")}
     row |= dict.fromkeys(NUMBERS) | {"published": list(row["published"])}
     row |= {"train_seconds": None, "seconds": {}, "outcomes": {}, "contradictions": []}
     row |= {"statuses": {}, "unfinished": {}}
     row["contributions"] = {}
-    held = _held(stores, cell)
+    held, row["left_out"] = _held(stores, cell)
+    row["weights"] = None
     row["failures"] = _failures(held, cell, failures)
     if (store := held.get(cell["network"])) is not None:
         about = store.settings("networks", cell["network"])
         row["train_seconds"] = about["seconds"] if about["kind"] == "train" else None
+        row["weights"] = store.weights_digest(cell["network"])
     if (judged := _judged(held, cell)) is None:
         return row
     row["test_error"] = judged.test_error
@@ -94,8 +93,9 @@ def read_judged(folder: Path) -> Iterator[tuple[Row, Judged]]:
     """The rows of a run that are judged, and what is behind them. Raises InputError."""
     store = Store(folder)
     run = read_run(folder)
-    for cell in _once(run["cells"]):
-        if (judged := _judged(_held([store], cell), cell)) is not None:
+    for cell in once(run["cells"]):
+        held, _ = _held([store], cell)
+        if (judged := _judged(held, cell)) is not None:
             yield make_row([store], cell, run["failures"]), judged
 
 
@@ -110,20 +110,31 @@ def _judged(held: Mapping[str, Store], cell: Mapping[str, Any]) -> Judged | None
     )  # fmt: skip
 
 
-def _held(stores: Sequence[Store], cell: Mapping[str, Any]) -> dict[str, Store]:
-    """Key -> the first store that has it; evidence counts only if it is about these weights.
+def _held(stores: Sequence[Store], cell: Mapping[str, Any]) -> tuple[dict[str, Store], list[str]]:
+    """Key -> the first store that has it, all about the same weights; and who has other weights.
 
-    Two machines may train the same settings to different weights: evidence about the one network
-    says nothing of the other.
+    Two machines may train the same settings to different weights. They are two networks of one
+    seed, and evidence about the one says nothing of the other: the one of which more is known
+    counts, the first of two, and the folders of all others are named.
     """
     key = cell["network"]
-    home = next((store for store in stores if store.has("networks", key)), None)
-    if home is None:
-        return {}
-    weights = home.weights_digest(key)
+    homes: dict[str, Store] = {}
+    for store in stores:
+        if store.has("networks", key):
+            homes.setdefault(store.weights_digest(key), store)
+    if not homes:
+        return {}, []
+    found = {weights: _about(stores, cell, weights) for weights in homes}
+    most = max(found, key=lambda weights: len(found[weights]))
+    others = [str(home.root) for weights, home in homes.items() if weights != most]
+    return {key: homes[most], **found[most]}, others
+
+
+def _about(stores: Sequence[Store], cell: Mapping[str, Any], weights: str) -> dict[str, Store]:
+    """Key -> the first store that has it, of what was computed about these weights."""
     made: list[tuple[Kind, str]] = [("clean", cell["clean"])]
     made += [("evidence", key) for keys in cell["evidence"].values() for key in keys]
-    held = {key: home}
+    held: dict[str, Store] = {}
     for kind, key in made:
         for store in stores:
             if store.has(kind, key) and store.settings(kind, key)["inputs"]["weights"] == weights:

@@ -168,6 +168,10 @@ def notes_of(row: Row, *about: str) -> list[str]:
     notes += [(name, f"{_name(row, name)}: {why}") for name, why in row["refusals"].items()]
     for name, counts in row["unfinished"].items():
         notes += [(name, f"{_name(row, name)}: {o} ({n} inputs)") for o, n in counts.items()]
+    if row["left_out"]:
+        where = ", ".join(row["left_out"])
+        said = f"{_name(row, 'network')}: trained to other weights in {where}, left out here"
+        notes.append(("network", said))
     if row["contradictions"]:
         first, count = row["contradictions"][0], len(row["contradictions"])
         more = f" (and {count - 1} more)" if count > 1 else ""

@@ -39,8 +39,8 @@ def test_a_file_given_by_path_is_found_under_its_name(plugin_file: Write) -> Non
 
 
 def test_an_edited_file_has_another_digest(plugin_file: Write) -> None:
-    before = discover([plugin_file("my_defense", DEFENSE)]).methods["my_defense"].digest
-    after = discover([plugin_file("my_defense", DEFENSE + "#")]).methods["my_defense"].digest
+    before = discover([plugin_file("my_defense", DEFENSE)]).methods["my_defense"].code
+    after = discover([plugin_file("my_defense", DEFENSE + "#")]).methods["my_defense"].code
     assert before != after
 
 

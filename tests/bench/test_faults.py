@@ -19,11 +19,11 @@ import torch
 from torch import Tensor, nn
 
 from bench.__main__ import main
-from bench.attempt import _own_state
 from bench.data import DataSet
 from bench.halving import in_parts
 from bench.job import Job
 from bench.settings import Training
+from bench.surroundings import own_state
 from bench.train import Watcher, train
 from methods.plain import Plain
 from relu.networks import build
@@ -260,7 +260,7 @@ def test_the_main_job_on_a_dask_cluster_with_a_gpu_by_name(
 
 def test_what_a_job_does_to_its_process_does_not_reach_the_next() -> None:
     def draw() -> list[float]:
-        with _own_state(Job(kind="judge", key="0" * 24, settings={})):
+        with own_state(Job(kind="judge", key="0" * 24, settings={})):
             drawn = [random.random(), float(np.random.rand())]
             torch.set_default_dtype(torch.float64)
             torch.set_grad_enabled(False)
@@ -283,7 +283,6 @@ def test_code_that_changes_under_a_run_fails_the_job_instead_of_mixing_old_and_n
     assert ended.returncode == 1
     (row,) = rows(tmp_path / "out")
     assert row["failures"]["edited"] == (
-        "the code of evaluator 'edited' or the bench is not what it was when the run was planned "
-        "(4 of 4 shards)"
+        "the code of evaluator 'edited' is not what it was when the run was planned (4 of 4 shards)"
     )
     assert len(calls.read_text().split()) == 1

@@ -2,6 +2,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from bench.code import Code
 from bench.discovery import Catalogue, Plugin
 from bench.fields import changed, field_types, flat
 from bench.settings import parse_overrides
@@ -41,7 +42,9 @@ def test_the_checks_of_what_is_held_run_again() -> None:
 
 def test_the_command_line_reaches_what_is_held(catalogue: Catalogue) -> None:
     source = catalogue.methods["at"].source
-    plugin = Plugin(digest="", kind="method", name="mmr_at", cls=Variant, source=source)
+    plugin = Plugin(
+        code=Code(digest="", versions={}), kind="method", name="mmr_at", cls=Variant, source=source
+    )
     with_variant = Catalogue(methods={"mmr_at": plugin}, evaluators={})
     chosen = {"method": ("mmr_at",), "evaluator": ()}
     for text in ("mmr_at.mmr.weight=0.5", "methods.MMR+at.mmr.weight=0.5"):

@@ -17,6 +17,8 @@ from leaderboard.tables import (
 
 def row(**changes: Any) -> Row:
     return {
+        "network": f"network of seed {changes.get('seed', 0)}", "weights": "w", "left_out": [],
+        "data": {}, "code": {}, "cascade": True, "published": [],
         "dataset": "digits", "arch": "fc_small", "norm": "linf", "eps": 4 / 255, "box": "0.0,1.0",
         "method": "at",
         "label": "AT", "settings": {"steps": 40}, "seed": 0, "points": 100,
@@ -107,6 +109,12 @@ def test_rows_that_differ_in_more_than_the_seed_are_never_folded() -> None:
     assert [line[3] for line in cells(to_markdown(guests))[2:]] == [
         "model (#aaaaaa)", "model (#bbbbbb)",
     ]  # fmt: skip
+
+
+def test_a_network_with_other_weights_elsewhere_is_said() -> None:
+    markdown = to_markdown([row(left_out=["run-b", "run-c"])])
+    assert "AT [1]" in markdown
+    assert "[1] AT, seed 0: trained to other weights in run-b, run-c, left out here" in markdown
 
 
 def test_outcomes_that_are_neither_done_nor_skipped_are_told() -> None:
