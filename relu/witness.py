@@ -120,11 +120,17 @@ def _by_relaxation(layers: tuple[Layer, ...], z: Tensor, y: Tensor, logits: Tens
 
 
 def _by_whole_numbers(layers: tuple[Layer, ...], z: Tensor, y: Tensor) -> Tensor:
-    try:
-        found = [margin <= 0 for margin in exact_margins(layers, z, y)]
-    except (ValueError, OverflowError):  # weights or pixels that are no numbers
-        found = [True] * len(y)
-    return torch.tensor(found, device=z.device)
+    """Row by row, as there are few; what is not finite has no class."""
+    finite = z.isfinite().all(1) & all(_is_finite(layer) for layer in layers)
+    fooled = ~finite
+    if finite.any():
+        found = exact_margins(layers, z[finite], y[finite])
+        fooled[finite] = torch.tensor([margin <= 0 for margin in found], device=z.device)
+    return fooled
+
+
+def _is_finite(layer: Layer) -> bool:
+    return bool(layer.weight.isfinite().all() and layer.bias.isfinite().all())
 
 
 @torch.no_grad()

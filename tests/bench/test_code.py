@@ -165,11 +165,11 @@ def test_a_helper_that_was_edited_gives_other_keys(plugin_file: Write) -> None:
 
 
 RESTS_ON = {
-    "pgd": {"torch"},
-    "cw": {"torch"},
-    "crown": {"torch"},
-    "kw": {"torch"},
-    "region_attack": {"torch"},
+    "pgd": {"torch", "numpy"},
+    "cw": {"torch", "numpy"},
+    "crown": {"torch", "numpy"},
+    "kw": {"torch", "numpy"},
+    "region_attack": {"torch", "numpy"},
     "region": {"torch", "numpy", "scipy"},
     "lirpa": {"torch", "numpy", "auto_LiRPA"},
     "mip": {"torch", "numpy", "scipy", "highspy", "gurobipy"},
