@@ -18,11 +18,18 @@ from typing import Any, Literal
 import evaluators
 import methods
 from bench import code, fields
-from relu.names import InputError, resolve
+from relu.names import InputError, resolve, suggestion
 from relu.threat import Threat
 
 Kind = Literal["method", "evaluator"]
 DOES: Mapping[Kind, str] = {"method": "loss", "evaluator": "judge"}
+CALLS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "loss": (("net", "x", "y"), ("threat", "progress")),
+    "judge": (("net", "x", "y"), ("threat", "known")),
+    "refusal": (("net", "threat"), ()),
+    "defaults": (("dataset", "arch", "threat"), ()),
+}
+"""How the bench calls a plugin's functions: arguments by position, arguments by name."""
 REQUIRED: Mapping[Kind, tuple[str, ...]] = {
     "method": ("label", "loss"),
     "evaluator": ("label", "resource", "refusal", "judge"),
@@ -85,7 +92,15 @@ class Catalogue:
     def find(self, kind: Kind, name: str) -> Plugin:
         """The plugin that `name` means. Raises InputError with the valid names."""
         plugins = self.of(kind)
-        return plugins[resolve(name, {n: p.aliases for n, p in plugins.items()}, kind)]
+        try:
+            return plugins[resolve(name, {n: p.aliases for n, p in plugins.items()}, kind)]
+        except InputError as error:
+            file = Path(f"{name}.py")
+            if suggestion(name, plugins) and not file.is_file():
+                raise
+            file = file if file.is_file() else Path("FILE")
+            hint = f" ({kind}s of yours are given with --plugin {file})"
+            raise InputError(f"{error}{hint}") from error
 
 
 def discover(files: Sequence[Path] = ()) -> Catalogue:
@@ -94,7 +109,7 @@ def discover(files: Sequence[Path] = ()) -> Catalogue:
     for kind in DOES:
         for point in entry_points(group=f"bench.{kind}s"):
             found.append(_announced(point.name, point.value, point.load, kind))
-    for file in files:
+    for file in {file.resolve(): file for file in files}.values():
         found += _in_file(file)
     return Catalogue(methods=_by_name(found, "method"), evaluators=_by_name(found, "evaluator"))
 
@@ -103,6 +118,8 @@ def _by_name(found: Sequence[Plugin], kind: Kind) -> dict[str, Plugin]:
     plugins: dict[str, Plugin] = {}
     for plugin in (p for p in found if p.kind == kind):
         if plugin.name in plugins:
+            if plugin.source.resolve() == plugins[plugin.name].source.resolve():
+                continue  # given by path, too
             raise InputError(
                 f"two {kind}s are called {plugin.name!r}: {plugins[plugin.name].source} "
                 f"and {plugin.source}; rename one file"
@@ -210,6 +227,7 @@ def _checked(kind: Kind, name: str, cls: type[Any], *, anew: bool = False) -> Pl
             f"defaults, but: {error}"
         ) from error
     _check_words(kind, name, cls, source)
+    _check_calls(kind, cls, source)
     digest = code.digest(source, anew=anew)
     return Plugin(kind=kind, name=name, cls=cls, source=source, digest=digest)
 
@@ -230,3 +248,23 @@ def _check_words(kind: Kind, name: str, cls: type[Any], source: Path) -> None:
                 f"{kind} {cls.__name__} in {source}: {attribute} must be a whole number of at "
                 f"least {least}, got {value!r}"
             )
+
+
+def _check_calls(kind: Kind, cls: type[Any], source: Path) -> None:
+    """What the bench will call must take the arguments that it is called with."""
+    plugin = cls()
+    for function, (by_position, by_name) in CALLS.items():
+        if not callable(getattr(plugin, function, None)):
+            continue
+        try:
+            signature = inspect.signature(getattr(plugin, function))
+        except (TypeError, ValueError):  # of compiled functions nothing is known
+            continue
+        try:
+            signature.bind(*by_position, **dict.fromkeys(by_name))
+        except TypeError as error:
+            called = ", ".join([*by_position, *(f"{name}={name}" for name in by_name)])
+            raise InputError(
+                f"{kind} {cls.__name__} in {source}: {function} is called as "
+                f"{function}({called}), but: {error}"
+            ) from error

@@ -96,6 +96,12 @@ def _add_eval(commands: Any) -> None:
         metavar="CHECKPOINT",
         help="its weights: .safetensors, .pt, .pth, .npz or .mat; no code in them is ever executed",
     )
+    judge.add_argument(
+        "--member",
+        metavar="N",
+        help="which of the networks in it, where several fit, counted from 1; they are listed "
+        "where this is missing",
+    )
     judge.add_argument("--name", help="what the leaderboard calls it (default: the file's name)")
     _add_judging(judge, required=True)
 
