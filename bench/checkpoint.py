@@ -85,7 +85,7 @@ def _choices(path: Path, arch: str, fitting: Sequence[Member], member: int | Non
     more = ", ..." if len(fitting) > LISTED else ""
     given = "" if member is None else f", got {member}"
     return (
-        f"{path} holds {len(fitting)} networks that fit {arch}: say which with --member, "
+        f"{path} holds {len(fitting)} networks that fit {arch}: say which with --member: "
         f"{', '.join(listed)}{more}{given}"
     )
 
@@ -137,18 +137,17 @@ def _read(path: Path) -> list[tuple[str, State]]:
         if suffix == ".npz":
             with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 return [("", {name: _tensor(name, archive[name]) for name in archive.files})]
-        arrays = scipy.io.loadmat(str(path))
-        return [("", {n: _tensor(n, array) for n, array in arrays.items() if n[:2] != "__"})]
+        return [("", _read_matlab(path))]
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except pickle.UnpicklingError as error:
         raise InputError(f"{path} {_refused(str(error))}") from error
     except SafetensorError as error:
         raise InputError(f"{path} is damaged: {error}") from error
-    except NotImplementedError as error:  # of scipy
-        raise InputError(f"{path} is no MATLAB file up to version 7: save it with -v7") from error
     except Exception as error:  # each reader has a zoo of its own for damaged files
         reason = (str(error).splitlines() or [type(error).__name__])[0]
+        if "Object arrays" in reason:
+            reason = "an array in it holds Python objects, which are never opened"
         raise InputError(f"{path} is damaged or not a {path.suffix} file: {reason}") from error
 
 
@@ -165,6 +164,14 @@ def _require_file(path: Path) -> None:
         raise InputError(f"{cannot}: {error.strerror}") from error
     if what is not None:
         raise InputError(f"{path} {what}")
+
+
+def _read_matlab(path: Path) -> State:
+    try:
+        arrays = scipy.io.loadmat(str(path))
+    except NotImplementedError as error:
+        raise InputError("no MATLAB file up to version 7: save with -v7") from error
+    return {name: _tensor(name, array) for name, array in arrays.items() if name[:2] != "__"}
 
 
 def _read_torch(path: Path) -> Any:

@@ -82,10 +82,12 @@ def _read_layout(name: str, place: Path) -> Arrays:
         for file in sorted(root.rglob("*")):
             if file.is_file() and (what := _placeholder(file)) is not None:
                 raise InputError(f"{file} {what}") from error
-        reason = str(error).partition("\n")[0]
-        if "download=True" in reason:  # an option of torchvision, which has no option here
-            reason = f"a file of {name} is missing or damaged there"
-        raise InputError(f"{place / looked_for} cannot be read: {reason}") from error
+        reason = f"is damaged ({str(error).partition(chr(10))[0]})"
+        if "download=True" in reason:  # advice of torchvision, which nobody can follow here
+            reason = "is missing or damaged"
+        raise InputError(
+            f"{place / looked_for} cannot be read: a file of {name} {reason}"
+        ) from error
 
 
 def _placeholder(file: Path) -> str | None:

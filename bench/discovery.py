@@ -18,18 +18,12 @@ from typing import Any, Literal
 import evaluators
 import methods
 from bench import code, fields
+from bench.contract import check_calls, check_words
 from relu.names import InputError, resolve, suggestion
 from relu.threat import Threat
 
 Kind = Literal["method", "evaluator"]
 DOES: Mapping[Kind, str] = {"method": "loss", "evaluator": "judge"}
-CALLS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "loss": (("net", "x", "y"), ("threat", "progress")),
-    "judge": (("net", "x", "y"), ("threat", "known")),
-    "refusal": (("net", "threat"), ()),
-    "defaults": (("dataset", "arch", "threat"), ()),
-}
-"""How the bench calls a plugin's functions: arguments by position, arguments by name."""
 REQUIRED: Mapping[Kind, tuple[str, ...]] = {
     "method": ("label", "loss"),
     "evaluator": ("label", "resource", "refusal", "judge"),
@@ -226,45 +220,7 @@ def _checked(kind: Kind, name: str, cls: type[Any], *, anew: bool = False) -> Pl
             f"{kind} {cls.__name__} in {source}: its settings need types and plain finite "
             f"defaults, but: {error}"
         ) from error
-    _check_words(kind, name, cls, source)
-    _check_calls(kind, cls, source)
+    check_words(kind, name, cls, source)
+    check_calls(kind, cls, source)
     digest = code.digest(source, anew=anew)
     return Plugin(kind=kind, name=name, cls=cls, source=source, digest=digest)
-
-
-def _check_words(kind: Kind, name: str, cls: type[Any], source: Path) -> None:
-    """What people type and read must be text, what is counted a number."""
-    if not name.isidentifier() or name == "train":
-        raise InputError(f"{source}: {name!r} cannot be a {kind}'s name; rename the file")
-    aliases = getattr(cls, "aliases", ())
-    if not isinstance(cls.label, str) or not cls.label.strip():
-        raise InputError(f"{kind} {cls.__name__} in {source}: label must be text")
-    if not isinstance(aliases, tuple) or not all(isinstance(a, str) for a in aliases):
-        raise InputError(f"{kind} {cls.__name__} in {source}: aliases must be a tuple of texts")
-    for attribute, least in (("cost", 0), ("shard", 1)):
-        value = getattr(cls, attribute, least)
-        if not isinstance(value, int) or value < least:
-            raise InputError(
-                f"{kind} {cls.__name__} in {source}: {attribute} must be a whole number of at "
-                f"least {least}, got {value!r}"
-            )
-
-
-def _check_calls(kind: Kind, cls: type[Any], source: Path) -> None:
-    """What the bench will call must take the arguments that it is called with."""
-    plugin = cls()
-    for function, (by_position, by_name) in CALLS.items():
-        if not callable(getattr(plugin, function, None)):
-            continue
-        try:
-            signature = inspect.signature(getattr(plugin, function))
-        except (TypeError, ValueError):  # of compiled functions nothing is known
-            continue
-        try:
-            signature.bind(*by_position, **dict.fromkeys(by_name))
-        except TypeError as error:
-            called = ", ".join([*by_position, *(f"{name}={name}" for name in by_name)])
-            raise InputError(
-                f"{kind} {cls.__name__} in {source}: {function} is called as "
-                f"{function}({called}), but: {error}"
-            ) from error

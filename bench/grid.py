@@ -14,7 +14,7 @@ def grid_points(axes: Mapping[str, list[str]], asked: Sequence[str]) -> Iterator
     given: set[str] = set()
     for text in asked:
         field, equals, values = (part.strip() for part in text.partition("="))
-        if not equals or "." not in field:
+        if not equals:
             raise InputError(f"--grid expects name.field=value,value, got {text!r}")
         if field in given:
             raise InputError(f"--grid {field} is given twice: put all its values into one")

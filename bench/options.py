@@ -22,6 +22,8 @@ class Parser(argparse.ArgumentParser):
         if message.startswith("unrecognized arguments: --"):
             given = message.split()[2].partition("=")[0]
             near = suggestion(given, sorted(self.options() - {given}))  # another command's
+        if message.endswith("expected one argument"):  # argparse takes it for an option
+            near = "; a value that begins with - needs an equals sign, as --box=-1,2"
         raise InputError(f"{message}{near} ({self.prog} --help lists all options)")
 
     def options(self) -> set[str]:

@@ -16,7 +16,7 @@ from bench.suite import read_suite, suite_file
 from bench.values import one_number, point_count, split, whole_number
 from relu.names import InputError, resolve
 from relu.networks import ARCHITECTURES
-from relu.threat import Norm, format_eps, parse_box, parse_eps, parse_norm
+from relu.threat import Norm, parse_box, parse_eps, parse_norm
 
 FIRST = 1000  # test inputs that are judged, where nothing is said
 TRAIN = ("train", "")  # the training loop, among overrides
@@ -232,10 +232,10 @@ def _require_inside(norm: Norm, eps: float, dataset: str, box: tuple[float, floa
     width, pixels = box[1] - box[0], math.prod(SOURCES[dataset].shape)
     diameter = width * {"linf": 1.0, "l2": math.sqrt(pixels), "l1": float(pixels)}[norm]
     if eps >= diameter:
-        meant = f": did you mean {eps:g}/255?" if eps / 255 < diameter else ""
+        meant = f"; did you mean {eps:g}/255?" if norm == "linf" and eps / 255 < width else ""
         raise InputError(
-            f"{norm} eps {format_eps(eps)} reaches across the whole box [{box[0]:g}, {box[1]:g}] "
-            f"of {dataset}, whose diameter is {diameter:g} (pixels lie in [0, 1]){meant}"
+            f"{norm} eps {eps:g} reaches across the whole box [{box[0]:g}, {box[1]:g}] of "
+            f"{dataset}: expected less than {diameter:g}, as pixels lie in [0, 1]{meant}"
         )
 
 

@@ -67,7 +67,7 @@ def parse_overrides(
 
 
 def _with_field(field: str, catalogue: Catalogue, chosen: Mapping[str, Sequence[str]]) -> str:
-    """`; did you mean NAME.FIELD?` for what takes part and has the field, or nothing."""
+    """`; did you mean NAME.FIELD?` for what takes part and has the field, or that nothing has."""
     kinds: Sequence[tuple[Kind, Kind]] = (("method", "evaluator"), ("evaluator", "method"))
     names = [
         f"{kind}s.{name}.{field}" if name in chosen[other] else f"{name}.{field}"
@@ -76,7 +76,9 @@ def _with_field(field: str, catalogue: Catalogue, chosen: Mapping[str, Sequence[
         if field in field_types(catalogue.of(kind)[name].cls)
     ]
     names += [f"train.{field}"] if chosen["method"] and field in field_types(Training) else []
-    return f"; did you mean {' or '.join(names)}?" if names else ""
+    if not names:
+        return f", and nothing in this run has a field {field!r}"
+    return f"; did you mean {' or '.join(names)}?"
 
 
 def _target(
