@@ -38,9 +38,14 @@ def matched(found: Mapping[str, Tensor], arch: str, shape: tuple[int, ...], clas
         )
     names = _behind_a_prefix(found, expected)
     if names is None:
-        names = _by_layer(found, expected, arch, shape)
+        names = _by_layer(found, expected, arch)
     for ours, theirs in names.items():
-        _require_shape(found, theirs, expected, ours, arch, shape)
+        if found[theirs].shape != expected[ours].shape:
+            called = "" if theirs.endswith(ours) else f" ({theirs})"
+            raise InputError(
+                f"{arch} on images of shape {shape} expects {ours} of shape "
+                f"{tuple(expected[ours].shape)}, found {tuple(found[theirs].shape)}{called}"
+            )
     return {ours: found[names[ours]] for ours in expected}
 
 
@@ -55,9 +60,7 @@ def _behind_a_prefix(found: Mapping[str, Tensor], expected: State) -> dict[str, 
     return None
 
 
-def _by_layer(
-    found: Mapping[str, Tensor], expected: State, arch: str, shape: tuple[int, ...]
-) -> dict[str, str]:
+def _by_layer(found: Mapping[str, Tensor], expected: State, arch: str) -> dict[str, str]:
     """Our names -> theirs: whole layers where names say what belongs together, else separately."""
     ours, theirs = _by_rank(expected), _by_rank(found)
     if [len(names) for names in theirs] != [len(names) for names in ours]:
@@ -162,13 +165,13 @@ def _earlier(groups: Sequence[Group]) -> dict[Group, set[Group]]:
     """For each group those whose names are the same but for smaller numbers."""
     keys = {group: _layer(group[0]) for group in groups}
     texts = {group: re.sub(r"\d+", "#", key) for group, key in keys.items()}
-    return {
-        group: {
-            other for other in groups
-            if texts[other] == texts[group] and _natural(keys[other]) < _natural(keys[group])
-        }
-        for group in groups
-    }  # fmt: skip
+    ranks = {group: _natural(key) for group, key in keys.items()}
+
+    def before(group: Group) -> set[Group]:
+        alike = [other for other in groups if texts[other] == texts[group]]
+        return {other for other in alike if ranks[other] < ranks[group]}
+
+    return {group: before(group) for group in groups}
 
 
 def _contradicts(groups: Sequence[Group], earlier: Mapping[Group, set[Group]]) -> bool:
@@ -182,18 +185,6 @@ def _sizes(tensors: Mapping[str, Tensor], group: Group) -> tuple[tuple[int, ...]
 def _natural(name: str) -> list[tuple[int, str]]:
     """A sort key under which layer 10 comes after layer 2."""
     return [(int(p), "") if p.isdigit() else (-1, p) for p in re.split(r"(\d+)", name)]
-
-
-def _require_shape(
-    found: Mapping[str, Tensor], theirs: str, expected: State, ours: str, arch: str,
-    shape: tuple[int, ...],
-) -> None:  # fmt: skip
-    if found[theirs].shape != expected[ours].shape:
-        called = "" if theirs.endswith(ours) else f" ({theirs})"
-        raise InputError(
-            f"{arch} on images of shape {shape} expects {ours} of shape "
-            f"{tuple(expected[ours].shape)}, found {tuple(found[theirs].shape)}{called}"
-        )
 
 
 def _shapes(state: Mapping[str, Tensor]) -> str:
