@@ -156,7 +156,8 @@ def _at_least_one(file: Path, plugins: list[Plugin]) -> list[Plugin]:
 
 def _in_file(file: Path) -> list[Plugin]:
     if not file.is_file():
-        raise InputError(f"--plugin must name a Python file, {str(file)!r} is not there")
+        what = "a folder" if file.is_dir() else "not there"
+        raise InputError(f"--plugin must name a Python file, {str(file)!r} is {what}")
     name = (
         f"bench_plugin_{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:8]}_{file.stem}"
     )

@@ -26,7 +26,7 @@ def matched(found: Mapping[str, Tensor], arch: str, shape: tuple[int, ...], clas
     meant: layers of one shape come out in the right order or not at all.
     """
     expected = skeleton(arch, shape, classes).state_dict()
-    if normalization := [n for n in found if n.rpartition(".")[2] in NORMALIZATION]:
+    if normalization := [name for name in found if name.endswith(NORMALIZATION)]:
         raise InputError(
             f"it has batch normalization ({normalization[0]}), the architectures of the bench have "
             f"none: fold it into the weights and biases of the layers before it"

@@ -122,7 +122,7 @@ def test_a_network_trained_elsewhere_gets_its_row(run: Any, out: Path, tmp_path:
     assert guest["test_error"] == trained["test_error"]
 
 
-def test_the_same_weights_are_one_network_whatever_the_file(run: Any, tmp_path: Path) -> None:
+def test_the_same_weights_are_one_network_whatever_the_file(tmp_path: Path) -> None:
     state = build("fc_small", (1, 8, 8), 10, seed=1).state_dict()
     arrays = {name: tensor.numpy() for name, tensor in state.items()}
     torch.save(state, tmp_path / "a.pt")
@@ -136,8 +136,9 @@ def test_the_same_weights_are_one_network_whatever_the_file(run: Any, tmp_path: 
     for file in sorted(tmp_path.glob("?.*")):
         out = tmp_path / f"out_{file.stem}"
         more = ["--member", "2"] if file.stem == "c" else []
-        about = ["--arch", "fc_small", "--dataset", "digits", "--name", "guest", "--points", "60"]
+        about = ["--arch", "fc_small", "--dataset", "digits", "--name", "guest", "--points", "20"]
         quick = ["--eval", "pgd", "--set", "pgd.steps=5", "--engine", "inline"]
+        quick += ["--set", "pgd.restarts=1"]
         assert main(["eval", str(file), *about, *quick, *more, "--out", str(out)]) == 0
         kinds = ("networks", "clean", "evidence")
         keys = [sorted(path.name for path in (out / kind).iterdir()) for kind in kinds]
