@@ -4,7 +4,9 @@ import hashlib
 import pickle
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,174 +15,225 @@ import scipy.io
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
+from bench.matlab import from_matlab
+from bench.placeholders import HEAD, placeholder
+from bench.weights import State, matched
 from relu.names import InputError
-from relu.networks import build
 
-WRAPPERS = ("state_dict", "model_state_dict", "net", "model", "weights")
 DEEPEST = 5  # containers around a state dict
 SUFFIXES = (".safetensors", ".pt", ".pth", ".npz", ".mat")
+LISTED = 9  # members in a message
 
 
-def digest(path: Path) -> str:
-    """A digest of the file's contents. Raises InputError where it cannot be read."""
-    try:
-        if not path.is_file():
-            raise InputError(f"cannot read checkpoint {str(path)!r}: no such file")
-        return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    except OSError as error:
-        raise InputError(f"cannot read checkpoint {str(path)!r}: {error.strerror}") from error
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """One of the networks in a file: where it is there, its weights, and their digest."""
+
+    place: str
+    state: State
+    digest: str
 
 
-def read_checkpoint(path: Path, arch: str, shape: Sequence[int], classes: int) -> dict[str, Tensor]:
+def read_checkpoint(
+    path: Path,
+    arch: str,
+    shape: Sequence[int],
+    classes: int,
+    *,
+    member: int | None = None,
+    wanted: str | None = None,
+) -> State:
     """The weights in the file as a float32 state dict of the architecture.
 
     Formats by suffix: safetensors, PyTorch (`weights_only=True`, possibly wrapped), npz (no
-    pickles), mat (also with the names and layouts of the networks that [CAH19] published:
-    dense weights transposed, images as height x width x channels). Tensors are matched by name,
-    else weights and biases each in the natural order of their names. The bench judges the network
-    with its weights rounded to float32. Raises InputError with expected and found shapes.
+    pickles), mat (also with the names and layouts of the networks that [CAH19] published: see
+    bench/matlab.py). Tensors are matched as bench/weights.py says. The bench judges the network
+    with its weights rounded to float32.
+
+    member: which of several networks that fit, counted from 1. wanted: the digest of the one that
+    is meant, in place of `member`. Raises InputError, also where several fit and neither is given.
     """
-    net = build(arch, tuple(shape), classes)
-    found = _read(path)
-    _require_plain(path, found)
-    if path.suffix.lower() == ".mat":
-        found = _published(path, found, net, shape) or found
-    expected = net.state_dict()
-    if len(found) != len(expected):
-        raise InputError(
-            f"{path}: {arch} has {len(expected)} tensors ({_shapes(expected)}), "
-            f"the checkpoint has {len(found)} ({_shapes(found)})"
-        )
-    if set(found) != set(expected):
-        found = _renamed(path, found, expected)
-    for name, tensor in expected.items():
-        if found[name].shape != tensor.shape:
-            raise InputError(
-                f"{path}: {arch} on images of shape {tuple(shape)} expects {name} of shape "
-                f"{tuple(tensor.shape)}, found {tuple(found[name].shape)}"
-            )
-        if not found[name].float().isfinite().all():
-            raise InputError(f"{path}: {name} has values that are not finite in float32")
-    return {name: found[name].float() for name in expected}
+    fitting = _fitting(path, arch, tuple(shape), classes)
+    if wanted is not None:
+        same = [found for found in fitting if found.digest == wanted]
+        if not same:
+            raise InputError(f"{path} no longer holds the weights that it held in the plan")
+        return same[0].state
+    if member is None and len(fitting) == 1:
+        return fitting[0].state
+    if member is None or member > len(fitting):
+        raise InputError(_choices(path, arch, fitting, member))
+    return fitting[member - 1].state
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def digest(state: Mapping[str, Tensor]) -> str:
+    """What tells weights from all others: names, shapes and float32 values, whatever the file."""
+    found = hashlib.sha256()
+    for name, tensor in state.items():
+        found.update(f"{name} {tuple(tensor.shape)}\0".encode())
+        found.update(tensor.detach().float().contiguous().numpy().tobytes())
+    return found.hexdigest()[:16]
+
+
+def _choices(path: Path, arch: str, fitting: Sequence[Member], member: int | None) -> str:
+    """The line for a member that is not there, or is not named."""
+    if len(fitting) == 1:
+        return f"--member {member}: {path} holds one network that fits {arch}"
+    listed = [f"{i} ({found.place})" for i, found in enumerate(fitting[:LISTED], 1)]
+    more = ", ..." if len(fitting) > LISTED else ""
+    given = "" if member is None else f", got {member}"
+    return (
+        f"{path} holds {len(fitting)} networks that fit {arch}: say which with --member: "
+        f"{', '.join(listed)}{more}{given}"
+    )
+
+
+def _fitting(path: Path, arch: str, shape: tuple[int, ...], classes: int) -> list[Member]:
+    """The networks that fit, each once, in the file's order; raises InputError where none does."""
+    fitting: dict[str, Member] = {}
+    reasons: dict[str, int] = {}  # and how large what is refused is: the largest is the network
+    for place, tensors in _read(path):
+        try:
+            state = _state(tensors, arch, shape, classes, matlab=path.suffix.lower() == ".mat")
+        except InputError as error:
+            reason = f"{path}: {place}: {error}" if place else f"{path}: {error}"
+            reasons[reason] = sum(tensor.numel() for tensor in tensors.values())
+        else:
+            name = digest(state)
+            fitting.setdefault(name, Member(place=place, state=state, digest=name))
+    if not fitting:
+        raise InputError(max(reasons, key=lambda reason: reasons[reason]))
+    return list(fitting.values())
+
+
+def _state(
+    tensors: Mapping[str, Tensor], arch: str, shape: tuple[int, ...], classes: int, *, matlab: bool
+) -> State:
+    """The tensors as the architecture's state dict, checked and in float32."""
+    tensors = from_matlab(tensors, arch, shape, classes) if matlab else tensors
+    state = matched(tensors, arch, shape, classes)
+    for name, tensor in state.items():
+        usable = tensor.is_floating_point() and tensor.layout == torch.strided
+        if not usable or tensor.is_quantized or tensor.device.type != "cpu":
+            raise InputError(f"{name} is no dense tensor of real numbers ({tensor.dtype})")
+        if not tensor.float().isfinite().all():
+            raise InputError(f"{name} has values that are not finite in float32")
+    return {name: tensor.float() for name, tensor in state.items()}
+
+
+def _read(path: Path) -> list[tuple[str, State]]:
+    """(place in the file, tensors by name) of everything that may be a network's state dict."""
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise InputError(f"a checkpoint ends in one of {', '.join(SUFFIXES)}, got {str(path)!r}")
-    if not path.is_file():
-        raise InputError(f"cannot read checkpoint {str(path)!r}: no such file")
+    _require_file(path)
     try:
-        if suffix == ".safetensors":
-            return load_file(path)
+        if suffix == ".safetensors":  # whose order is that of bytes: writers sort
+            return [("", dict(sorted(load_file(path).items())))]
         if suffix in (".pt", ".pth"):
-            with warnings.catch_warnings(action="ignore"):  # our one line says it better
-                return _unwrap(path, torch.load(path, map_location="cpu", weights_only=True))
+            return _state_dicts(_read_torch(path))
         if suffix == ".npz":
             with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-                return {name: _tensor(archive[name]) for name in archive.files}
-        arrays = scipy.io.loadmat(str(path))
-        return {name: _tensor(a) for name, a in arrays.items() if name[:2] != "__"}
-    except InputError:
-        raise
+                return [("", {name: _tensor(name, archive[name]) for name in archive.files})]
+        return [("", _read_matlab(path))]
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
     except pickle.UnpicklingError as error:
-        raise InputError(
-            f"{path} is damaged or holds more than weights, which is never executed"
-        ) from error
+        raise InputError(f"{path} {_refused(str(error))}") from error
     except SafetensorError as error:
         raise InputError(f"{path} is damaged: {error}") from error
     except Exception as error:  # each reader has a zoo of its own for damaged files
         reason = (str(error).splitlines() or [type(error).__name__])[0]
+        if "Object arrays" in reason:
+            reason = "an array in it holds Python objects, which are never opened"
         raise InputError(f"{path} is damaged or not a {path.suffix} file: {reason}") from error
 
 
-def _unwrap(path: Path, loaded: Any) -> dict[str, Tensor]:
-    """The state dict inside {"state_dict": ...} or a list, as published checkpoints have it."""
-    for _ in range(DEEPEST):
-        if isinstance(loaded, Mapping) and all(isinstance(v, Tensor) for v in loaded.values()):
-            return {str(name): tensor for name, tensor in loaded.items()}
-        inner = [loaded[k] for k in WRAPPERS if k in loaded] if isinstance(loaded, Mapping) else []
-        if isinstance(loaded, list | tuple):
-            inner = list(loaded)
-        if not inner:
-            break
-        loaded = inner[0]
-    raise InputError(f"{path}: expected a state dict, found {type(loaded).__name__}")
+def _require_file(path: Path) -> None:
+    cannot = f"cannot read checkpoint {str(path)!r}"
+    try:
+        if path.is_dir():
+            raise InputError(f"{cannot}: it is a folder, name a file in it")
+        if not path.is_file():
+            raise InputError(f"{cannot}: no such file")
+        with path.open("rb") as file:
+            what = placeholder(file.read(HEAD))
+    except OSError as error:
+        raise InputError(f"{cannot}: {error.strerror}") from error
+    if what is not None:
+        raise InputError(f"{path} {what}")
 
 
-def _tensor(array: np.ndarray) -> Tensor:
+def _read_matlab(path: Path) -> State:
+    try:
+        arrays = scipy.io.loadmat(str(path))
+    except NotImplementedError as error:
+        raise InputError("no MATLAB file up to version 7: save with -v7") from error
+    return {name: _tensor(name, array) for name, array in arrays.items() if name[:2] != "__"}
+
+
+def _read_torch(path: Path) -> Any:
+    """What torch.save wrote. Raises InputError for other things that PyTorch writes."""
+    with path.open("rb") as file:
+        zipped = file.read(2) == b"PK"
+    if zipped:
+        if not zipfile.is_zipfile(path):
+            raise InputError("the end of the file is missing: copy or download it again")
+        with zipfile.ZipFile(path) as archive:
+            parts = {name.rpartition("/")[2] for name in archive.namelist()}
+        if "data.pkl" not in parts or "constants.pkl" in parts:
+            what = "a TorchScript archive" if "constants.pkl" in parts else "a zip archive"
+            raise InputError(f"{what} with code or other things: save net.state_dict() instead")
+    with warnings.catch_warnings(action="ignore"):  # our one line says it better
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _refused(text: str) -> str:
+    """What is wrong where unpickling was refused, from torch's text."""
+    named = re.search(r"GLOBAL (\S+)", text)
+    if named is None:
+        return "is damaged or holds more than weights, which is never executed"
+    return (
+        f"holds more than weights ({named[1]}), which is never executed: save net.state_dict() "
+        f"instead of the whole"
+    )
+
+
+def _state_dicts(loaded: Any) -> list[tuple[str, State]]:
+    """All state dicts inside {"model": ...} or lists, as published checkpoints have them."""
+    found = list(_walk(loaded, "", DEEPEST, set()))
+    if not found:
+        what = f"{type(loaded).__name__}"
+        if isinstance(loaded, Mapping):
+            other = [f"{k} ({type(v).__name__})" for k, v in loaded.items() if not _is_tensor(v)]
+            what = f"a dict with {', '.join(other[:3])}" if other else "an empty dict"
+        raise InputError(f"expected a state dict, names and tensors alone, found {what}")
+    return found
+
+
+def _walk(value: Any, place: str, depth: int, seen: set[int]) -> Iterator[tuple[str, State]]:
+    """(place, state dict) of all state dicts in a value, each object once."""
+    if depth < 0 or id(value) in seen:
+        return
+    seen.add(id(value))
+    if isinstance(value, Mapping):
+        if value and all(_is_tensor(v) for v in value.values()):
+            yield place, {str(name): tensor for name, tensor in value.items()}
+            return
+        for name, inner in value.items():
+            yield from _walk(inner, f"{place}.{name}".removeprefix("."), depth - 1, seen)
+    elif isinstance(value, list | tuple):
+        for i, inner in enumerate(value, 1):
+            yield from _walk(inner, f"{place} no. {i}".strip(), depth - 1, seen)
+
+
+def _is_tensor(value: object) -> bool:
+    return isinstance(value, Tensor)
+
+
+def _tensor(name: str, array: np.ndarray) -> Tensor:
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"{name} holds no numbers but {array.dtype}: leave it out")
     return torch.from_numpy(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("=")))
-
-
-def _require_plain(path: Path, found: Mapping[str, Tensor]) -> None:
-    for name, tensor in found.items():
-        usable = tensor.is_floating_point() and tensor.layout == torch.strided
-        if not usable or tensor.is_quantized or tensor.device.type != "cpu":
-            raise InputError(f"{path}: {name} is no dense tensor of real numbers ({tensor.dtype})")
-
-
-def _published(
-    path: Path, found: Mapping[str, Tensor], net: nn.Sequential, shape: Sequence[int]
-) -> dict[str, Tensor]:
-    """The state dict behind the variable names of [CAH19]'s published networks, else nothing."""
-    dense = [("U", "bU"), ("W", "bW")]
-    layers = ("conv1", "conv2", "fc1", "fc2")
-    convolutional = [(f"weights_{layer}", f"biases_{layer}") for layer in layers]
-    names = next((n for n in (dense, convolutional) if {w for w, _ in n} <= set(found)), [])
-    state: dict[str, Tensor] = {}
-    channels = shape[0]  # of what is flattened next
-    for (index, layer), (weight_name, bias_name) in zip(_affine(net), names, strict=False):
-        if bias_name not in found:
-            raise InputError(f"{path}: {weight_name} is there, {bias_name} is missing")
-        weight = found[weight_name]
-        if isinstance(layer, nn.Conv2d) and weight.ndim == 4:
-            weight, channels = weight.permute(3, 2, 0, 1), layer.out_channels
-        elif isinstance(layer, nn.Linear) and weight.ndim == 2:
-            weight, channels = _channels_first(weight.T, channels), 1
-        else:
-            raise InputError(
-                f"{path}: {weight_name} of shape {tuple(weight.shape)} does not fit the "
-                f"{type(layer).__name__} layer {index}"
-            )
-        bias = found[bias_name].flatten()
-        state |= {f"{index}.weight": weight.contiguous(), f"{index}.bias": bias}
-    return state
-
-
-def _renamed(
-    path: Path, found: Mapping[str, Tensor], expected: Mapping[str, Tensor]
-) -> dict[str, Tensor]:
-    """`found` under the expected names: the k-th weight is the k-th weight, biases likewise."""
-    renamed: dict[str, Tensor] = {}
-    for part in ("weight", "bias"):
-        theirs = sorted((name for name in found if part in name.lower()), key=_natural)
-        ours = [name for name in expected if name.endswith(part)]
-        if len(theirs) != len(ours):
-            raise InputError(
-                f"{path}: expected {len(ours)} tensors called ...{part} ({', '.join(ours)}), "
-                f"found {', '.join(found)}"
-            )
-        renamed |= {name: found[other] for name, other in zip(ours, theirs, strict=True)}
-    return renamed
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """A sort key under which layer 10 comes after layer 2."""
-    return [(int(p), "") if p.isdigit() else (-1, p) for p in re.split(r"(\d+)", name)]
-
-
-def _affine(net: nn.Sequential) -> list[tuple[int, nn.Module]]:
-    return [(i, layer) for i, layer in enumerate(net) if isinstance(layer, nn.Linear | nn.Conv2d)]
-
-
-def _channels_first(weight: Tensor, channels: int) -> Tensor:
-    """Reorders the columns of a dense layer from height x width x channels to channels first."""
-    if weight.shape[1] % channels:
-        return weight  # reported as a wrong shape by the caller
-    return weight.view(len(weight), -1, channels).transpose(1, 2).reshape(len(weight), -1)
-
-
-def _shapes(state: Mapping[str, Tensor]) -> str:
-    return ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in state.items())

@@ -22,7 +22,7 @@ from bench.imports import (
 IN_ALL = ("worker", "surroundings")
 MODULES: Mapping[str, tuple[str, ...]] = {
     "train": (*IN_ALL, "train", "resume", "halving", "outcome", "data", "sources"),
-    "import": (*IN_ALL, "checkpoint"),
+    "import": IN_ALL,
     "clean": (*IN_ALL, "halving", "outcome"),
     "judge": (*IN_ALL, "verdict", "pieces", "isolation", "halving", "outcome"),
 }

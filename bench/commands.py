@@ -9,8 +9,8 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from bench import checkpoint
-from bench.compute import Computed, compute
+from bench.checkpoint import digest, read_checkpoint
+from bench.compute import Computed, compute, require_runnable
 from bench.discovery import Catalogue, Plugin, discover
 from bench.report import standing
 from bench.request import Checkpoint, Request, make_request, make_requests
@@ -20,6 +20,7 @@ from bench.sources import SOURCES
 from bench.store import Store
 from bench.suite import describe, suites
 from bench.tune import command, make_search, make_trials, ranked
+from bench.values import one_number
 from leaderboard.files import printed, written
 from leaderboard.published import tables
 from leaderboard.ratios import HINT, ratios, ratios_to_csv, ratios_to_markdown, ratios_to_svg
@@ -34,30 +35,38 @@ NAMED = 10  # contradictions of a row that are printed
 
 def run_command(options: argparse.Namespace) -> int:
     """Trains, judges, prints the leaderboard; 0, or 1 where a job failed or evidence conflicts."""
+    require_runnable(options)
     catalogue = _catalogue(options)
     requests = make_requests(options, catalogue)
-    if not all(request.methods for request in requests):
-        raise InputError(f"--methods expects one or more of {', '.join(catalogue.methods)}")
+    for request in requests:
+        if not request.methods:
+            where = f"suite {request.suite}: methods" if request.suite else "--methods"
+            raise InputError(f"{where} expects one or more of {', '.join(catalogue.methods)}")
     return _leaderboard([_with_table(request) for request in requests], catalogue, options)
 
 
 def eval_command(options: argparse.Namespace) -> int:
     """Judges a checkpoint like a network of our own."""
+    require_runnable(options)
     catalogue = _catalogue(options)
-    path = Path(options.checkpoint)
-    about = Checkpoint(
-        path=str(path), digest=checkpoint.digest(path), name=options.name or path.stem
-    )
-    request = dataclasses.replace(make_request(options, catalogue), checkpoint=about)
+    request = make_request(options, catalogue)
     if len(request.datasets) > 1 or len(request.archs) > 1:
         raise InputError("eval expects one --dataset and one --arch: those of the checkpoint")
+    member = one_number([] if options.member is None else [options.member], "--member")
+    checkpoint = _checkpoint(request, Path(options.checkpoint), member, options.name)
+    return _leaderboard([dataclasses.replace(request, checkpoint=checkpoint)], catalogue, options)
+
+
+def _checkpoint(request: Request, path: Path, member: int | None, name: str | None) -> Checkpoint:
     source = SOURCES[request.datasets[0]]
-    checkpoint.read_checkpoint(path, request.archs[0], source.shape, source.classes)
-    return _leaderboard([request], catalogue, options)
+    weights = read_checkpoint(path, request.archs[0], source.shape, source.classes, member=member)
+    usual = path.stem if member is None else f"{path.stem} no. {member}"
+    return Checkpoint(path=str(path.absolute()), digest=digest(weights), name=name or usual)
 
 
 def tune_command(options: argparse.Namespace) -> int:
     """Tries a method's settings on held-out training images, prints the trials and the choice."""
+    require_runnable(options)
     catalogue = _catalogue(options)
     search = make_search(options, catalogue)
     done = compute([search.request], catalogue, options, TUNE)
@@ -164,7 +173,10 @@ def _with_table(request: Request) -> Request:
     """With the published table by its name. Raises InputError where there is none."""
     if request.published is None:
         return request
-    table = resolve(request.published, dict.fromkeys(tables(), ()), "published table")
+    try:
+        table = resolve(request.published, dict.fromkeys(tables(), ()), "published table")
+    except InputError as error:
+        raise InputError(f"suite {request.suite}: published: {error}") from error
     return dataclasses.replace(request, published=table)
 
 

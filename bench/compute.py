@@ -22,7 +22,7 @@ from bench.provenance import provenance
 from bench.report import forecast
 from bench.request import Request
 from bench.runfiles import RunFiles
-from bench.store import Store
+from bench.store import Store, require_folder
 from bench.withdrawal import contradicted, judged_again
 from relu.names import InputError
 
@@ -45,13 +45,27 @@ class Computed:
         }
 
 
+def require_runnable(options: argparse.Namespace) -> None:
+    """Refuses options about where and how jobs run, before anything is read or downloaded."""
+    for key in ("out", "data", "address"):
+        if getattr(options, key) == "":
+            raise InputError(f"--{key} expects a value, got ''")
+    require_folder(Path(options.out))
+    Launcher(options, ())
+
+
 def compute(
     asked: Sequence[Request], catalogue: Catalogue, options: argparse.Namespace, record: str
 ) -> Computed | None:
     """Runs all jobs of the requests and keeps its record under a name; None for a dry run."""
     requests = keep(asked, options.only, catalogue)
     data = _load(requests, options)
-    cells = once(cell for request in requests for cell in make_plan(request, catalogue, data))
+    mixed = " or an option" if options.set or options.grid else ""
+    cells = once(
+        cell
+        for request in requests
+        for cell in _planned(request, catalogue, data, f"suite {request.suite}{mixed}")
+    )
     launcher = Launcher(options, all_jobs(cells))
     if options.dry_run:
         sys.stdout.write(forecast(launcher, len(cells)))
@@ -105,6 +119,16 @@ def _without(jobs: Sequence[Job], failures: Mapping[str, str]) -> list[Job]:
     ]
 
 
+def _planned(
+    request: Request, catalogue: Catalogue, data: Mapping[str, DataSet], place: str
+) -> list[Cell]:
+    """The cells of a request; errors name the suite that its settings are from."""
+    try:
+        return make_plan(request, catalogue, data)
+    except InputError as error:
+        raise (InputError(f"{place}: {error}") if request.suite else error) from error
+
+
 def _load(requests: Sequence[Request], options: argparse.Namespace) -> dict[str, DataSet]:
     """The data sets of all requests, and no others. They agree on what is held out."""
     folder = Path(place) if (place := data_folder(options)) else None
@@ -117,5 +141,7 @@ def _load(requests: Sequence[Request], options: argparse.Namespace) -> dict[str,
                 whole = load(name, folder)
                 data[name] = whole if share is None else hold_out(whole, share)
             if request.count(there := len(data[name].y_test)) > there:
-                raise InputError(f"--points {request.points}: {name} has {there} {part} inputs")
+                ours = options.points is None
+                where = f"suite {request.suite}: points" if ours else "--points"
+                raise InputError(f"{where} {request.points}: {name} has {there} {part} inputs")
     return data

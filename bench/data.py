@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from bench.placeholders import HEAD, placeholder
 from bench.sources import SOURCES, Arrays
 from relu.names import InputError
 
@@ -58,16 +59,40 @@ def load(name: str, folder: Path | None = None) -> DataSet:
     if folder is not None and not folder.is_dir():
         raise InputError(f"--data must name a folder, got {str(folder)!r}")
     for place in (folder, _cache()):
-        if place is not None and (place / f"{name}.npz").is_file():
-            return _check(name, _read_npz(place / f"{name}.npz"))
+        if place is not None and (file := place / f"{name}.npz").is_file():
+            if not source.looked_for:
+                raise InputError(
+                    f"{file} would take the place of the {name} that come with the installation: "
+                    f"remove or rename it"
+                )
+            return _check(name, _read_npz(file), f"{file}:")
         if source.looked_for and place is not None and (place / source.looked_for).exists():
-            try:
-                return _check(name, source.read(place, False))
-            except Exception as error:  # each reader fails in its own way on damaged files
-                raise InputError(f"{place / source.looked_for} cannot be read: {error}") from error
-    if not source.looked_for:
-        return _check(name, source.read(Path(), False))
-    return _check(name, _download(name, folder))
+            return _check(name, _read_layout(name, place), f"{place / source.looked_for}:")
+    arrays = _download(name, folder) if source.looked_for else source.read(Path(), False)
+    return _check(name, arrays, f"{name}:")
+
+
+def _read_layout(name: str, place: Path) -> Arrays:
+    """The files of torchvision's layout. Raises InputError that names what is wrong with them."""
+    looked_for = Path(SOURCES[name].looked_for)
+    try:
+        return SOURCES[name].read(place, False)
+    except Exception as error:  # each reader fails in its own way on damaged files
+        root = place / looked_for.parts[0]
+        for file in sorted(root.rglob("*")):
+            if file.is_file() and (what := _placeholder(file)) is not None:
+                raise InputError(f"{file} {what}") from error
+        reason = f"is damaged ({str(error).partition(chr(10))[0]})"
+        if "download=True" in reason:  # advice of torchvision, which nobody can follow here
+            reason = "is missing or damaged"
+        raise InputError(
+            f"{place / looked_for} cannot be read: a file of {name} {reason}"
+        ) from error
+
+
+def _placeholder(file: Path) -> str | None:
+    with file.open("rb") as opened:
+        return placeholder(opened.read(HEAD))
 
 
 def _cache() -> Path:
@@ -99,40 +124,48 @@ def _download(name: str, folder: Path | None) -> Arrays:
 
 def _read_npz(path: Path) -> Arrays:
     try:
+        if (what := _placeholder(path)) is not None:
+            raise InputError(f"{path} {what}")
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             missing = [part for part in PARTS if part not in archive]
             if missing:
                 raise InputError(f"{path}: expected {', '.join(PARTS)}, {missing[0]} is missing")
             return {part: archive[part] for part in PARTS}
-    except (OSError, ValueError, EOFError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path} is not a readable npz file: {error}") from error
+    except InputError:
+        raise
+    except (OSError, ValueError, EOFError, AttributeError) as error:
+        reason = str(error)
+        if "Object arrays" in reason:
+            reason = "an array in it holds Python objects, which are never opened: save numbers"
+        raise InputError(f"{path} is not a readable npz file: {reason}") from error
     except Exception as error:  # zipfile and zlib raise errors of their own for damaged archives
         raise InputError(f"{path} is damaged: {error}") from error
 
 
-def _check(name: str, arrays: Arrays) -> DataSet:
+def _check(name: str, arrays: Arrays, where: str) -> DataSet:
+    """The arrays as a data set. Raises InputError, which begins with `where`."""
     tensors = {}
     for part in ("train", "test"):
-        x, y = _images(name, arrays[f"x_{part}"]), np.asarray(arrays[f"y_{part}"])
-        classes = SOURCES[name].classes
-        if y.ndim != 1 or len(y) != len(x) or not len(y):
-            raise InputError(f"{name}: {len(x)} {part} images but labels of shape {y.shape}")
-        if not np.issubdtype(y.dtype, np.integer):
-            raise InputError(
-                f"{name}: {part} labels must be integers from 0 to {classes - 1}, got {y.dtype}"
-            )
-        if y.min() < 0 or y.max() >= classes:
-            raise InputError(
-                f"{name}: {part} labels must be integers from 0 to {classes - 1}, "
-                f"got {y.dtype} from {y.min()} to {y.max()}"
-            )
-        tensors[f"x_{part}"], tensors[f"y_{part}"] = x, torch.from_numpy(y.astype(np.int64))
+        x, y = _images(name, arrays[f"x_{part}"], f"{where} x_{part}"), arrays[f"y_{part}"]
+        tensors[f"x_{part}"] = x
+        tensors[f"y_{part}"] = _labels(name, y, f"{len(x)} {part} images", f"{where} y_{part}")
     return DataSet(name=name, classes=SOURCES[name].classes, **tensors)
 
 
-def _images(name: str, images: np.ndarray) -> Tensor:
+def _labels(name: str, labels: np.ndarray, images: str, where: str) -> Tensor:
+    """images: what the labels are of, as "6 test images"."""
+    y, classes = np.asarray(labels), SOURCES[name].classes
+    if y.ndim != 1 or len(y) != int(images.split()[0]):
+        raise InputError(f"{where}: {images} but labels of shape {y.shape}")
+    expected = f"labels must be integers from 0 to {classes - 1}"
+    if not np.issubdtype(y.dtype, np.integer):
+        raise InputError(f"{where}: {expected}, got {y.dtype}")
+    if y.min() < 0 or y.max() >= classes:
+        raise InputError(f"{where}: {expected}, got {y.dtype} from {y.min()} to {y.max()}")
+    return torch.from_numpy(y.astype(np.int64))
+
+
+def _images(name: str, images: np.ndarray, where: str) -> Tensor:
     shape = SOURCES[name].shape
     channels, height, width = shape
     if images.shape[1:] == (height, width, channels):
@@ -140,17 +173,38 @@ def _images(name: str, images: np.ndarray) -> Tensor:
     elif images.shape[1:] == (height, width) and channels == 1:
         images = images[:, None]
     if images.shape[1:] != shape:
-        raise InputError(f"{name}: expected images of shape {shape}, got {images.shape[1:]}")
+        raise InputError(f"{where}: expected images of shape {shape}, got {images.shape[1:]}")
+    if not len(images):
+        raise InputError(f"{where}: there are no images in it")
+    _require_pixels(images, where)
+    x = torch.from_numpy(np.ascontiguousarray(images, dtype=np.float32))
+    return x.div_(255) if images.dtype == np.uint8 else x
+
+
+def _require_pixels(images: np.ndarray, where: str) -> None:
+    """Refuses what is neither uint8 of 0 to 255 nor floats of 0 to 1, and what pretends to be."""
+    expected = "pixels must be uint8 or floats in [0, 1]"
     whole = images.dtype == np.uint8
     if not whole and not np.issubdtype(images.dtype, np.floating):
-        raise InputError(f"{name}: pixels must be uint8 or floats in [0, 1], got {images.dtype}")
-    if not whole and not ((images >= 0) & (images <= 1)).all():
+        hint = f": save them with astype({'float' if images.dtype == bool else 'uint8'!r})"
+        hint = hint if images.dtype.kind in "iub" else ""
+        raise InputError(f"{where}: {expected}, got {images.dtype}{hint}")
+    least, most = images.min(), images.max()
+    if not whole and not np.isfinite([least, most]).all():  # NaN goes through min and max
+        count = (~np.isfinite(images)).sum()
+        raise InputError(f"{where}: {expected}, got {count} that are NaN or infinite")
+    if not whole and not (least >= 0 and most <= 1):
+        hint = ": divide by 255, or save as uint8" if least >= 0 and 1.5 < most <= 255 else ""
+        raise InputError(f"{where}: {expected}, got values from {least:g} to {most:g}{hint}")
+    if whole and most == 1:
         raise InputError(
-            f"{name}: pixels must be uint8 or floats in [0, 1], got values from "
-            f"{images.min():g} to {images.max():g}"
+            f"{where}: uint8 pixels go from 0 to 255, the largest here is 1: "
+            f"multiply by 255, or save images that are scaled to [0, 1] as floats"
         )
-    x = torch.from_numpy(np.ascontiguousarray(images, dtype=np.float32))
-    return x.div_(255) if whole else x
+    if not whole and 0 < most <= 1 / 255:
+        raise InputError(
+            f"{where}: floats go from 0 to 1, the largest here is {most:g}: divided by 255 twice?"
+        )
 
 
 def augment(x: Float[Tensor, "n c h w"], *, pad: int = 2) -> Float[Tensor, "n c h w"]:

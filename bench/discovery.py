@@ -17,7 +17,8 @@ import methods
 from bench import fields
 from bench.beside import Beside
 from bench.code import Code, code_behind
-from relu.names import InputError, resolve
+from bench.contract import check_calls, check_words
+from relu.names import InputError, resolve, suggestion
 from relu.threat import Threat
 
 Kind = Literal["method", "evaluator"]
@@ -84,7 +85,15 @@ class Catalogue:
     def find(self, kind: Kind, name: str) -> Plugin:
         """The plugin that `name` means. Raises InputError with the valid names."""
         plugins = self.of(kind)
-        return plugins[resolve(name, {n: p.aliases for n, p in plugins.items()}, kind)]
+        try:
+            return plugins[resolve(name, {n: p.aliases for n, p in plugins.items()}, kind)]
+        except InputError as error:
+            file = Path(f"{name}.py")
+            if suggestion(name, plugins) and not file.is_file():
+                raise
+            file = file if file.is_file() else Path("FILE")
+            hint = f" ({kind}s of yours are given with --plugin {file})"
+            raise InputError(f"{error}{hint}") from error
 
 
 def discover(files: Sequence[Path] = ()) -> Catalogue:
@@ -93,7 +102,7 @@ def discover(files: Sequence[Path] = ()) -> Catalogue:
     for kind in DOES:
         for point in entry_points(group=f"bench.{kind}s"):
             found.append(_announced(point.name, point.value, point.load, kind))
-    for file in files:
+    for file in {file.resolve(): file for file in files}.values():
         found += _in_file(file)
     return Catalogue(methods=_by_name(found, "method"), evaluators=_by_name(found, "evaluator"))
 
@@ -102,6 +111,8 @@ def _by_name(found: Sequence[Plugin], kind: Kind) -> dict[str, Plugin]:
     plugins: dict[str, Plugin] = {}
     for plugin in (p for p in found if p.kind == kind):
         if plugin.name in plugins:
+            if plugin.source.resolve() == plugins[plugin.name].source.resolve():
+                continue  # given by path, too
             raise InputError(
                 f"two {kind}s are called {plugin.name!r}: {plugins[plugin.name].source} "
                 f"and {plugin.source}; rename one file"
@@ -144,7 +155,8 @@ def _at_least_one(file: Path, plugins: list[Plugin]) -> list[Plugin]:
 
 def _in_file(file: Path) -> list[Plugin]:
     if not file.is_file():
-        raise InputError(f"--plugin must name a Python file, {str(file)!r} is not there")
+        what = "a folder" if file.is_dir() else "not there"
+        raise InputError(f"--plugin must name a Python file, {str(file)!r} is {what}")
     if file.suffix != ".py":
         raise InputError(f"--plugin must name a Python file (.py), got {str(file)!r}")
     beside = Beside(file)
@@ -198,24 +210,7 @@ def _checked(kind: Kind, name: str, cls: type[Any], beside: Beside | None = None
             f"{kind} {cls.__name__} in {source}: its settings need types and plain finite "
             f"defaults, but: {error}"
         ) from error
-    _check_words(kind, name, cls, source)
+    check_words(kind, name, cls, source)
+    check_calls(kind, cls, source)
     code = code_behind(cls.__module__, beside)
     return Plugin(kind=kind, name=name, cls=cls, source=source, code=code)
-
-
-def _check_words(kind: Kind, name: str, cls: type[Any], source: Path) -> None:
-    """What people type and read must be text, what is counted a number."""
-    if not name.isidentifier() or name == "train":
-        raise InputError(f"{source}: {name!r} cannot be a {kind}'s name; rename the file")
-    aliases = getattr(cls, "aliases", ())
-    if not isinstance(cls.label, str) or not cls.label.strip():
-        raise InputError(f"{kind} {cls.__name__} in {source}: label must be text")
-    if not isinstance(aliases, tuple) or not all(isinstance(a, str) for a in aliases):
-        raise InputError(f"{kind} {cls.__name__} in {source}: aliases must be a tuple of texts")
-    for attribute, least in (("cost", 0), ("shard", 1)):
-        value = getattr(cls, attribute, least)
-        if not isinstance(value, int) or value < least:
-            raise InputError(
-                f"{kind} {cls.__name__} in {source}: {attribute} must be a whole number of at "
-                f"least {least}, got {value!r}"
-            )

@@ -22,6 +22,8 @@ class Parser(argparse.ArgumentParser):
         if message.startswith("unrecognized arguments: --"):
             given = message.split()[2].partition("=")[0]
             near = suggestion(given, sorted(self.options() - {given}))  # another command's
+        if message.endswith("expected one argument"):  # argparse takes it for an option
+            near = "; a value that begins with - needs an equals sign, as --box=-1,2"
         raise InputError(f"{message}{near} ({self.prog} --help lists all options)")
 
     def options(self) -> set[str]:
@@ -95,6 +97,12 @@ def _add_eval(commands: Any) -> None:
         "checkpoint",
         metavar="CHECKPOINT",
         help="its weights: .safetensors, .pt, .pth, .npz or .mat; no code in them is ever executed",
+    )
+    judge.add_argument(
+        "--member",
+        metavar="N",
+        help="which of the networks in it, where several fit, counted from 1; they are listed "
+        "where this is missing",
     )
     judge.add_argument("--name", help="what the leaderboard calls it (default: the file's name)")
     _add_judging(judge, required=True)

@@ -1,27 +1,33 @@
 """What one command asks for: options and suites turned into checked Requests."""
 
 import argparse
+import contextlib
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from bench.discovery import Catalogue
+from bench.grid import grid_points, merged, require_new
 from bench.settings import Overrides, parse_overrides
 from bench.sources import SOURCES
-from bench.suite import read_suite
+from bench.suite import read_suite, suite_file
+from bench.values import one_number, point_count, split, whole_number
 from relu.names import InputError, resolve
 from relu.networks import ARCHITECTURES
 from relu.threat import Norm, parse_box, parse_eps, parse_norm
 
 FIRST = 1000  # test inputs that are judged, where nothing is said
-MOST = 2**31 - 1  # of whole numbers: what every library takes
 TRAIN = ("train", "")  # the training loop, among overrides
+T = TypeVar("T")
+
+_NOTHING = argparse.Namespace()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """A network trained elsewhere: its file, the digest of its contents, its name in the table."""
+    """A network trained elsewhere: its file, the digest of its weights, its name in the table."""
 
     path: str
     digest: str
@@ -35,7 +41,7 @@ class Request:
     An empty `archs` or `eps` means each data set's own. `points`: None for the first 1000.
     held_out: the share of the training set that is judged in the test set's place, None for none.
     overrides: one for each point of the grid. cascade: whether evaluators hear of earlier ones.
-    published: the table of a paper that the rows are set beside.
+    published: the table of a paper that the rows are set beside. suite: the file it is from.
     """
 
     datasets: tuple[str, ...]
@@ -53,6 +59,7 @@ class Request:
     checkpoint: Checkpoint | None = None
     published: str | None = None
     held_out: float | None = None
+    suite: str = ""
 
     def count(self, available: int) -> int:
         """How many of so many test inputs are judged."""
@@ -66,11 +73,12 @@ def make_requests(options: argparse.Namespace, catalogue: Catalogue) -> list[Req
 
     Options win over every part; checkpoints are not looked at. Raises InputError.
     """
-    for key in ("suite", "out", "data", "address"):
-        if getattr(options, key, None) == "":
-            raise InputError(f"--{key} expects a value, got ''")
-    parts = read_suite(options.suite) if getattr(options, "suite", None) else [{}]
-    asked = [_Asked(options, part, catalogue) for part in parts]
+    suite = getattr(options, "suite", None)
+    if suite == "":
+        raise InputError("--suite expects a value, got ''")
+    parts = read_suite(suite) if suite else [{}]
+    file = str(suite_file(suite)) if suite else ""
+    asked = [_Asked(options, part, file, catalogue) for part in parts]
     plugins = {
         kind: _unique([name for part in asked for name in part.chosen[kind]])
         for kind in ("method", "evaluator")
@@ -88,52 +96,102 @@ class _Asked:
     """The options of a command over those of a part of its suite."""
 
     def __init__(
-        self, options: argparse.Namespace, part: Mapping[str, Any], catalogue: Catalogue
+        self, options: argparse.Namespace, part: Mapping[str, Any], file: str, catalogue: Catalogue
     ) -> None:
-        self.options, self.part, self.catalogue = options, part, catalogue
-        self.chosen = self._plugins(self.given("methods"), self.given("eval", "all"))
-        own = [_texts(part.get(key, ""), key, empty=key not in part) for key in ("methods", "eval")]
-        self.named = self._plugins(own[0], own[1] or ["all"])  # by the suite, whatever is left
-
-    def _plugins(
-        self, methods: Sequence[str], evaluators: Sequence[str]
-    ) -> dict[str, tuple[str, ...]]:
-        if [e.lower() for e in evaluators] == ["all"]:
-            evaluators = list(self.catalogue.evaluators)
-        names = {"method": methods, "evaluator": evaluators}
-        find = self.catalogue.find
-        return {
-            "method": _unique([find("method", name).name for name in names["method"]]),
-            "evaluator": _unique([find("evaluator", name).name for name in names["evaluator"]]),
+        self.options, self.part, self.file = options, part, file
+        self.catalogue = catalogue
+        self.chosen = {
+            "method": self.parsed("methods", self._method),
+            "evaluator": self._evaluators(),
         }
+        alone = self if options is _NOTHING else _Asked(_NOTHING, part, file, catalogue)
+        self.named = alone.chosen  # by the suite, whatever is left
+
+    def _method(self, name: str) -> str:
+        return self.catalogue.find("method", name).name
+
+    def _evaluators(self) -> tuple[str, ...]:
+        if [name.lower() for name in self.given("eval", "all")] == ["all"]:
+            return tuple(self.catalogue.evaluators)
+        return self.parsed("eval", lambda name: self.catalogue.find("evaluator", name).name)
+
+    def from_suite(self, key: str) -> bool:
+        """Whether the key's value is the suite's."""
+        return getattr(self.options, key, None) is None and key in self.part
+
+    def where(self, key: str) -> str:
+        """Where the key's value stands."""
+        return f"suite {self.file}: {key}" if self.from_suite(key) else f"--{key}"
 
     def given(self, key: str, default: str = "") -> list[str]:
-        value = getattr(self.options, key, None)
-        value = self.part.get(key) if value is None else value
-        return _texts(default if value is None else value, key, empty=value is None)
+        """The texts of a key's value."""
+        value = self.part.get(key) if self.from_suite(key) else getattr(self.options, key, None)
+        empty = value is None
+        return split(default if empty else value, self.where(key), empty=empty)
+
+    def parsed(self, key: str, parse: Callable[[str], T], default: str = "") -> tuple[T, ...]:
+        """What the texts of a key's value mean, each once."""
+        texts = self.given(key, default)
+        with self._located(key):
+            return tuple(dict.fromkeys(parse(text) for text in texts))
+
+    @contextlib.contextmanager
+    def _located(self, key: str) -> Iterator[None]:
+        """Errors about a value of the suite, which do not say where it stands, now do."""
+        try:
+            yield
+        except InputError as error:
+            if self.from_suite(key):
+                raise InputError(f"{self.where(key)}: {error}") from error
+            raise
 
     def request(self, plugins: Mapping[str, Sequence[str]]) -> Request:
         """`plugins`: those of all parts, as settings may be about another part's."""
-        given, overrides = self.given, self._overrides(plugins)
-        epochs = _single(given("epochs"), "epochs")
-        if epochs is not None and any("epochs" in some.get(TRAIN, {}) for some in overrides):
-            raise InputError("--epochs and train.epochs say the same thing: give one of them")
+        overrides = self._overrides(plugins)
+        datasets = self.parsed("dataset", _dataset, "digits")
+        norms = self.parsed("norm", parse_norm, "linf")
+        box = self._box()
         return Request(
-            datasets=_resolved(given("dataset", "digits"),
-                               {n: s.aliases for n, s in SOURCES.items()}, "data set"),
-            archs=_resolved(given("arch"), dict.fromkeys(ARCHITECTURES, ()), "architecture"),
+            datasets=datasets,
+            archs=self.parsed("arch", _architecture),
             methods=self.chosen["method"],
             evaluators=self.chosen["evaluator"],
-            norms=tuple(dict.fromkeys(parse_norm(text) for text in given("norm", "linf"))),
-            eps=tuple(dict.fromkeys(parse_eps(text) for text in given("eps"))),
-            box=parse_box(",".join(given("box", "0,1"))),
-            seeds=tuple(dict.fromkeys(_whole(text, "seeds", 0) for text in given("seeds", "0"))),
-            points=_points(given("points")),
-            epochs=epochs,
+            norms=norms,
+            eps=self._eps(datasets, norms, box),
+            box=box,
+            seeds=self._seeds(),
+            points=point_count(self.given("points"), self.where("points")),
+            epochs=self._epochs(overrides),
             overrides=overrides,
             cascade=self.part.get("cascade", True) and not self.options.no_cascade,
             published=self.part.get("published"),
-        )  # fmt: skip
+            suite=self.file,
+        )
+
+    def _box(self) -> tuple[float, float]:
+        text = ",".join(self.given("box", "0,1"))
+        with self._located("box"):
+            return parse_box(text)
+
+    def _eps(
+        self, datasets: Sequence[str], norms: Sequence[Norm], box: tuple[float, float]
+    ) -> tuple[float, ...]:
+        found = self.parsed("eps", parse_eps)
+        with self._located("eps"):
+            for norm, eps, dataset in itertools.product(norms, found, datasets):
+                _require_inside(norm, eps, dataset, box)
+        return found
+
+    def _seeds(self) -> tuple[int, ...]:
+        where = self.where("seeds")
+        return tuple(dict.fromkeys(whole_number(t, where, 0) for t in self.given("seeds", "0")))
+
+    def _epochs(self, overrides: Sequence[Overrides]) -> int | None:
+        epochs = one_number(self.given("epochs"), self.where("epochs"))
+        if epochs is not None and any("epochs" in some.get(TRAIN, {}) for some in overrides):
+            where = self.where("epochs")
+            raise InputError(f"{where} and train.epochs say the same thing: give one of them")
+        return epochs
 
     def _overrides(self, plugins: Mapping[str, Sequence[str]]) -> tuple[Overrides, ...]:
         """One for each point of the grid, without what is about another part's plugins.
@@ -141,20 +199,26 @@ class _Asked:
         A suite may set fields of what the options leave out; options themselves may not.
         """
         kinds = {kind: _unique([*plugins[kind], *self.named[kind]]) for kind in plugins}
-        suite, given = self.part.get("set", {}), self.options.set
-        always = _merged(
-            parse_overrides([f"{k}={v}" for k, v in suite.items()], self.catalogue, kinds),
-            parse_overrides(given, self.catalogue, plugins),
+        suite = [f"{name}={value}" for name, value in self.part.get("set", {}).items()]
+        always = merged(
+            parse_overrides(suite, self.catalogue, kinds, option=f"suite {self.file}: set"),
+            parse_overrides(self.options.set, self.catalogue, plugins),
         )
         asked = {text.partition("=")[0].strip() for text in self.options.grid}
+        in_suite = f"suite {self.file}: grid"
+        axes = {
+            field: split(values, f"{in_suite} {field}", empty=False)
+            for field, values in self.part.get("grid", {}).items()
+        }
         found = []
-        for point in _grid(self.part.get("grid", {}), self.options.grid):
+        for point in grid_points(axes, self.options.grid):
             overrides = always
             for text in point:
-                theirs = plugins if text.partition("=")[0] in asked else kinds
-                field = parse_overrides([text], self.catalogue, theirs)
-                _require_new(field, overrides, text)
-                overrides = _merged(overrides, field)
+                ours = text.partition("=")[0] in asked
+                theirs, option = (plugins, "--grid") if ours else (kinds, in_suite)
+                field = parse_overrides([text], self.catalogue, theirs, option=option)
+                require_new(field, overrides, f"{option} {text.partition('=')[0]}")
+                overrides = merged(overrides, field)
             found.append(overrides)
         return tuple(
             {(kind, name): fields for (kind, name), fields in some.items()
@@ -163,72 +227,25 @@ class _Asked:
         )  # fmt: skip
 
 
-def _texts(value: Any, key: str, *, empty: bool) -> list[str]:
-    """The parts of "a,b" or of a suite's list; `empty`: whether there may be none."""
-    parts = value if isinstance(value, list) else str(value).split(",")
-    texts = [str(part).strip() for part in parts if isinstance(part, str | int | float)]
-    if empty and texts == [""]:
-        return []
-    if not texts or not all(texts) or len(texts) < len(parts):
-        raise InputError(f"--{key} expects names or numbers between commas, got {value!r}")
-    return texts
-
-
-def _grid(suite: Mapping[str, Any], asked: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """The assignments of each point of the grid: all values of all fields crossed."""
-    axes = {field: _texts(values, "grid", empty=False) for field, values in suite.items()}
-    given: set[str] = set()
-    for text in asked:
-        field, equals, values = (part.strip() for part in text.partition("="))
-        if not equals or "." not in field:
-            raise InputError(f"--grid expects name.field=value,value, got {text!r}")
-        if field in given:
-            raise InputError(f"--grid {field} is given twice: put all its values into one")
-        given.add(field)
-        axes[field] = _texts(values, "grid", empty=False)
-    return itertools.product(
-        *([f"{field}={value}" for value in dict.fromkeys(axes[field])] for field in axes)
-    )
-
-
-def _merged(first: Overrides, second: Overrides) -> Overrides:
-    """All fields of both, the second's before the first's."""
-    return {
-        plugin: {**first.get(plugin, {}), **second.get(plugin, {})}
-        for plugin in dict.fromkeys([*first, *second])
-    }
-
-
-def _require_new(field: Overrides, overrides: Overrides, text: str) -> None:
-    """A field of the grid is not given by another name, or by --set, too."""
-    for plugin, fields in field.items():
-        if any(name in overrides.get(plugin, {}) for name in fields):
-            raise InputError(f"--grid {text.partition('=')[0]}: this field is given twice")
+def _require_inside(norm: Norm, eps: float, dataset: str, box: tuple[float, float]) -> None:
+    """Refuses a radius at which the ball of any input holds the whole box."""
+    width, pixels = box[1] - box[0], math.prod(SOURCES[dataset].shape)
+    diameter = width * {"linf": 1.0, "l2": math.sqrt(pixels), "l1": float(pixels)}[norm]
+    if eps >= diameter:
+        meant = f"; did you mean {eps:g}/255?" if norm == "linf" and eps / 255 < width else ""
+        raise InputError(
+            f"{norm} eps {eps:g} reaches across the whole box [{box[0]:g}, {box[1]:g}] of "
+            f"{dataset}: expected less than {diameter:g}, as pixels lie in [0, 1]{meant}"
+        )
 
 
 def _unique(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _resolved(names: Sequence[str], valid: Any, what: str) -> tuple[str, ...]:
-    return _unique([resolve(name, valid, what) for name in names])
+def _dataset(name: str) -> str:
+    return resolve(name, {name: source.aliases for name, source in SOURCES.items()}, "data set")
 
 
-def _single(texts: Sequence[str], what: str) -> int | None:
-    if len(texts) > 1:
-        raise InputError(f"--{what} expects one number, got {','.join(texts)}")
-    return _whole(texts[0], what, 1) if texts else None
-
-
-def _points(texts: Sequence[str]) -> int | Literal["all"] | None:
-    return "all" if [text.lower() for text in texts] == ["all"] else _single(texts, "points")
-
-
-def _whole(text: str, what: str, least: int) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = least - 1
-    if not least <= value <= MOST:
-        raise InputError(f"--{what} expects a whole number from {least} to {MOST}, got {text!r}")
-    return value
+def _architecture(name: str) -> str:
+    return resolve(name, dict.fromkeys(ARCHITECTURES, ()), "architecture")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Any, Literal
 
-from bench.discovery import Catalogue, Plugin
+from bench.discovery import Catalogue, Kind, Plugin
 from bench.fields import field_types
 from relu.names import InputError, suggestion
 
@@ -36,26 +36,49 @@ Overrides = Mapping[tuple[str, str], Mapping[str, Any]]
 
 
 def parse_overrides(
-    assignments: Sequence[str], catalogue: Catalogue, chosen: Mapping[str, Sequence[str]]
+    assignments: Sequence[str],
+    catalogue: Catalogue,
+    chosen: Mapping[str, Sequence[str]],
+    *,
+    option: str = "--set",
 ) -> Overrides:
-    """What `--set name.field=value` texts say; `chosen` maps "method" and "evaluator" to names.
+    """What `name.field=value` texts say; `chosen` maps "method" and "evaluator" to names.
 
     "methods." or "evaluators." before the name says which is meant where both have the field;
-    "train." is the training loop; a field of a held method is name.held.field. Raises InputError
-    with the valid names.
+    "train." is the training loop; a field of a held method is name.held.field. option: what
+    errors call their place ("": the caller does). Raises InputError with the valid names.
     """
     overrides: dict[tuple[str, str], dict[str, Any]] = {}
     for assignment in assignments:
-        path, equals, text = assignment.partition("=")
-        parts = path.strip().split(".")
+        path, equals, text = (part.strip() for part in assignment.partition("="))
+        parts = path.split(".")
         prefix = [parts.pop(0)] if parts[0] in ("methods", "evaluators") else []
         if not equals or len(parts) < 2:
-            raise InputError(f"--set expects name.field=value, got {assignment!r}")
+            near = _with_field(parts[-1], catalogue, chosen) if equals and parts else ""
+            raise InputError(f"{option} expects name.field=value, got {assignment!r}{near}")
         name, field = parts[0], ".".join(parts[1:])
-        kind, name, cls = _target(prefix, name, field, catalogue, chosen)
-        value = parse_value(text.strip(), field_types(cls)[field], path.strip())
+        try:
+            kind, name, cls = _target(prefix, name, field, catalogue, chosen)
+            value = parse_value(text, field_types(cls)[field], path)
+        except InputError as error:
+            raise InputError(f"{option} {assignment}: {error}") from error
         overrides.setdefault((kind, name), {})[field] = value
     return overrides
+
+
+def _with_field(field: str, catalogue: Catalogue, chosen: Mapping[str, Sequence[str]]) -> str:
+    """`; did you mean NAME.FIELD?` for what takes part and has the field, or that nothing has."""
+    kinds: Sequence[tuple[Kind, Kind]] = (("method", "evaluator"), ("evaluator", "method"))
+    names = [
+        f"{kind}s.{name}.{field}" if name in chosen[other] else f"{name}.{field}"
+        for kind, other in kinds
+        for name in chosen[kind]
+        if field in field_types(catalogue.of(kind)[name].cls)
+    ]
+    names += [f"train.{field}"] if chosen["method"] and field in field_types(Training) else []
+    if not names:
+        return f", and nothing in this run has a field {field!r}"
+    return f"; did you mean {' or '.join(names)}?"
 
 
 def _target(
@@ -68,7 +91,7 @@ def _target(
     """(kind, name, class) of the one thing that has the field."""
     if name == "train" and not prefix:
         if not chosen["method"]:
-            raise InputError(f"--set train.{field}: nothing is trained here")
+            raise InputError("nothing is trained here")
         _require_field("train", field, list(field_types(Training)))
         return "train", "", Training
     found = _named(prefix, name, catalogue)
@@ -85,7 +108,7 @@ def _target(
     plugin = with_field[0]
     if plugin.name not in chosen[plugin.kind]:
         raise InputError(
-            f"--set {name}.{field}: {plugin.kind} {plugin.name!r} is not part of this run "
+            f"{plugin.kind} {plugin.name!r} is not part of this run "
             f"({', '.join(chosen[plugin.kind]) or 'it has none'})"
         )
     return plugin.kind, plugin.name, plugin.cls
@@ -105,7 +128,7 @@ def _named(prefix: Sequence[str], name: str, catalogue: Catalogue) -> list[Plugi
             raise failures[0]
         names = [*catalogue.methods, *catalogue.evaluators, "train"]
         raise InputError(
-            f"--set: no method or evaluator is called {name!r}: valid are "
+            f"no method or evaluator is called {name!r}: valid are "
             f"{', '.join(dict.fromkeys(names))}{suggestion(name, names)}"
         )
     return found

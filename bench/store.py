@@ -49,6 +49,7 @@ class Store:
 
     def prepare(self) -> None:
         """Creates the folder. Raises InputError where it cannot be written."""
+        require_folder(self.root)
         try:
             (self.root / "drafts").mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.root):
@@ -199,6 +200,15 @@ class Store:
                     raise
         finally:
             shutil.rmtree(draft, ignore_errors=True)
+
+
+def require_folder(path: Path) -> None:
+    """Refuses, as an output folder, what is there and is no folder."""
+    cannot = f"cannot write to the output folder {str(path)!r}"
+    if path.is_symlink() and not path.exists():
+        raise InputError(f"{cannot}: it is a link to {str(path.readlink())!r}, which is not there")
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{cannot}: it is a file")
 
 
 def write_json(path: Path, value: object) -> None:

@@ -29,7 +29,7 @@ def read_suite(name: str) -> list[Options]:
 
     A part's values win over the suite's; `set` and `grid` are merged. Raises InputError.
     """
-    path = _path(name)
+    path = suite_file(name)
     suite = _parsed(path)
     parts = suite.pop(PART, [{}])
     if not (isinstance(parts, list) and parts and all(isinstance(part, dict) for part in parts)):
@@ -42,12 +42,13 @@ def read_suite(name: str) -> list[Options]:
 
 def describe(name: str) -> tuple[str, list[str]]:
     """The first line of a suite's comment, and the published tables that it reproduces."""
-    first = _path(name).read_text(encoding="utf-8").partition("\n")[0]
+    first = suite_file(name).read_text(encoding="utf-8").partition("\n")[0]
     tables = [part["published"] for part in read_suite(name) if "published" in part]
     return first.lstrip("# ") if first.startswith("#") else "", list(dict.fromkeys(tables))
 
 
-def _path(name: str) -> Path:
+def suite_file(name: str) -> Path:
+    """The file of a suite, by file or by name. Raises InputError."""
     path = Path(name) if Path(name).is_file() else SUITES / f"{name}.toml"
     if not path.is_file():
         near = suggestion(name, suites())
@@ -60,7 +61,9 @@ def _path(name: str) -> Path:
 def _parsed(path: Path) -> Options:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+    except OSError as error:
+        raise InputError(f"cannot read suite {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"suite {path} is not valid TOML: {error}") from error
 
 

@@ -108,7 +108,10 @@ class Worker:
     def _import(self, job: Job, notes: Notes) -> None:
         s = job.settings
         net = build(s["arch"], tuple(s["shape"]), s["classes"])
-        net.load_state_dict(read_checkpoint(Path(job.path), s["arch"], s["shape"], s["classes"]))
+        wanted = s["checkpoint"]
+        net.load_state_dict(
+            read_checkpoint(Path(job.path), s["arch"], s["shape"], s["classes"], wanted=wanted)
+        )
         self.store.save_network(job.key, net, [], self._about(job, 0.0))
 
     def _clean(self, job: Job, notes: Notes) -> None:

@@ -1,5 +1,6 @@
 import os
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,9 @@ import pytest
 import scipy.io
 import torch
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
-from bench.checkpoint import read_checkpoint
+from bench.checkpoint import digest, read_checkpoint
 from relu.names import InputError
 from relu.networks import build
 
@@ -171,3 +172,237 @@ def test_unknown_suffixes_and_missing_files_are_named(tmp_path: Path) -> None:
     for name in ("net.h5", "net.pt"):
         with pytest.raises(InputError, match=r"net\."):
             loaded(tmp_path / name)
+
+
+GREEK = [
+    "encoder.in",
+    "encoder.widen",
+    *(f"hidden.{name}" for name in ("alpha", "beta", "gamma", "delta", "epsilon", "zeta")),
+    "narrow.in",
+    "narrow.mid",
+    "out",
+]
+
+
+@pytest.fixture(scope="module")
+def deep() -> dict[str, Tensor]:
+    """fc10's weights, of which six layers have one shape."""
+    return build("fc10", SHAPE, 5, seed=3).state_dict()
+
+
+def renamed(state: dict[str, Tensor], layers: Sequence[str]) -> dict[str, Tensor]:
+    """The tensors in their order, under the names of these layers."""
+    old = list(dict.fromkeys(name.partition(".")[0] for name in state))
+    new = dict(zip(old, layers, strict=True))
+    return {f"{new[n.partition('.')[0]]}.{n.partition('.')[2]}": state[n] for n in state}
+
+
+def read(
+    path: Path, arch: str = "fc10", *, member: int | None = None, wanted: str | None = None
+) -> dict[str, Tensor]:
+    return read_checkpoint(path, arch, SHAPE, 5, member=member, wanted=wanted)
+
+
+def same_tensors(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
+    return list(first) == list(second) and all(torch.equal(first[n], second[n]) for n in first)
+
+
+def save(path: Path, state: dict[str, Tensor]) -> Path:
+    """Saves in the order of `state`, as far as the format has one."""
+    arrays = {name: tensor.numpy() for name, tensor in state.items()}
+    if path.suffix == ".pt":
+        torch.save(state, path)
+    elif path.suffix == ".npz":
+        np.savez(path, allow_pickle=False, **arrays)
+    elif path.suffix == ".mat":
+        scipy.io.savemat(path, arrays)
+    else:
+        save_file(state, path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".npz", ".mat"])
+def test_layers_of_one_shape_come_in_the_files_own_order(
+    tmp_path: Path, suffix: str, deep: dict[str, Tensor]
+) -> None:
+    path = save(tmp_path / f"greek{suffix}", renamed(deep, GREEK))
+    assert same_tensors(read(path), deep)
+
+
+def test_biases_in_another_order_than_weights_go_with_their_layers(
+    tmp_path: Path, deep: dict[str, Tensor]
+) -> None:
+    state = renamed(deep, GREEK)
+    weights = {n: t for n, t in state.items() if n.endswith("weight")}
+    biases = {n: t + len(n) for n, t in sorted(state.items()) if n.endswith("bias")}
+    got = read(save(tmp_path / "a.pt", weights | biases))
+    for ours, theirs in zip(weights, (n for n in got if n.endswith("weight")), strict=True):
+        bias = ours.replace("weight", "bias")
+        assert torch.equal(got[theirs.replace("weight", "bias")], biases[bias])
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".npz", ".mat", ".safetensors"])
+def test_numbers_in_names_order_what_is_sorted_by_the_alphabet(
+    tmp_path: Path, suffix: str, deep: dict[str, Tensor]
+) -> None:
+    layers = [f"layer_{i}" for i in range(10)] + ["head"]  # layer_9 is the last hidden one
+    state = renamed(deep, [f"block{i}" for i in range(1, 11)] + ["head"])
+    assert sorted(state)[2].startswith("block10")
+    path = save(tmp_path / f"a{suffix}", dict(sorted(state.items())))
+    assert same_tensors(read(path), deep)
+    path = save(tmp_path / f"b{suffix}", renamed(deep, layers))
+    assert same_tensors(read(path), deep)
+
+
+def test_layers_of_one_shape_that_nothing_orders_are_refused(
+    tmp_path: Path, deep: dict[str, Tensor]
+) -> None:
+    greek = renamed(deep, GREEK)
+    for suffix in (".safetensors", ".pt", ".npz", ".mat"):
+        path = save(tmp_path / f"sorted{suffix}", dict(sorted(greek.items())))
+        with pytest.raises(InputError, match=r"hidden.alpha.weight, .*the alphabet's, which says"):
+            read(path)
+    backwards = renamed(deep, [f"layer{10 - i}" for i in range(11)])
+    with pytest.raises(InputError, match="numbers in their names contradict their order in the fi"):
+        read(save(tmp_path / "backwards.pt", backwards))
+
+
+def test_shapes_that_leave_one_way_need_no_order(tmp_path: Path, net: nn.Sequential) -> None:
+    state = renamed(net.state_dict(), ["d", "c", "b", "a"])
+    for suffix in (".safetensors", ".pt", ".npz", ".mat"):
+        for names in (sorted(state), sorted(state, reverse=True)):
+            path = save(tmp_path / f"net{suffix}", {n: state[n] for n in names})
+            assert same(loaded(path), net), path
+
+
+def test_arrays_without_names_are_weights_and_biases_by_their_dimensions(
+    tmp_path: Path, deep: dict[str, Tensor]
+) -> None:
+    np.savez(tmp_path / "a.npz", *(tensor.numpy() for tensor in deep.values()))
+    assert same_tensors(read(tmp_path / "a.npz"), deep)
+
+
+def networks(*seeds: int) -> list[dict[str, Tensor]]:
+    return [build("cnn_small", SHAPE, 5, seed=seed).state_dict() for seed in seeds]
+
+
+def test_of_several_networks_the_member_must_be_named(tmp_path: Path) -> None:
+    a, b = networks(0, 1)
+    for name, what, places in (
+        ("list", {"state_dict": [a, b], "err": 0.1}, "1 (state_dict no. 1), 2 (state_dict no. 2)"),
+        ("two", {"model": a, "state_dict": b}, "1 (model), 2 (state_dict)"),
+        (
+            "deep",
+            {"all": {"best": {"net": a}, "last": (b,)}},
+            "1 (all.best.net), 2 (all.last no. 1)",
+        ),
+    ):
+        path = tmp_path / f"{name}.pt"
+        torch.save(what, path)
+        with pytest.raises(InputError) as caught:
+            read(path, "cnn_small")
+        assert str(caught.value) == (
+            f"{path} holds 2 networks that fit cnn_small: say which with --member: {places}"
+        )
+        for member, state in ((1, a), (2, b)):
+            assert same_tensors(read(path, "cnn_small", member=member), state)
+            assert same_tensors(read(path, "cnn_small", wanted=digest(state)), state)
+        with pytest.raises(InputError, match=r"\), got 3"):
+            read(path, "cnn_small", member=3)
+        with pytest.raises(InputError, match="no longer holds the weights"):
+            read(path, "cnn_small", wanted="0")
+
+
+def test_what_does_not_fit_and_what_is_there_twice_is_no_choice(tmp_path: Path) -> None:
+    (a,) = networks(0)
+    other = build("fc1", SHAPE, 5).state_dict()
+    copy = {f"module.{name}": tensor.double() for name, tensor in a.items()}
+    moments = {
+        "state": {i: {"exp_avg": t, "step": torch.ones(())} for i, t in enumerate(a.values())}
+    }
+    for what in (
+        [a],
+        {"model": other, "state_dict": a},
+        {"model": a, "ema": copy},
+        {"optimizer": moments, "model": a},
+        [[{"net": [a]}]],
+        [a, a],
+    ):
+        torch.save(what, tmp_path / "net.pt")
+        assert same_tensors(read(tmp_path / "net.pt", "cnn_small"), a)
+    with pytest.raises(InputError, match=r"--member 2: .* holds one network that fits cnn_small"):
+        read(tmp_path / "net.pt", "cnn_small", member=2)
+    torch.save({"optimizer": moments, "model": other}, tmp_path / "net.pt")
+    with pytest.raises(InputError, match=r"model: cnn_small has 8 tensors .* checkpoint has 4"):
+        read(tmp_path / "net.pt", "cnn_small")
+
+
+def test_the_digest_is_of_the_weights_alone(net: nn.Sequential) -> None:
+    state = net.state_dict()
+    assert digest(state) == digest({n: t.double() for n, t in state.items()})
+    moved = {n: t.clone() for n, t in state.items()}
+    moved["7.bias"][0] += 1e-6
+    assert digest(moved) != digest(state)
+    assert digest({n: state[n].flatten() for n in state}) != digest(state)
+
+
+def test_biases_of_a_state_dict_that_scipy_saved_are_flattened(tmp_path: Path) -> None:
+    for oned in ("row", "column"):
+        net = build("cnn", SHAPE, 5, seed=2)
+        arrays = {name: tensor.numpy() for name, tensor in net.state_dict().items()}
+        scipy.io.savemat(tmp_path / "net.mat", arrays, oned_as=oned)
+        assert same(loaded(tmp_path / "net.mat", "cnn"), net)
+
+
+def test_published_names_beside_others_are_refused(tmp_path: Path) -> None:
+    shapes = {"U": (288, 1024), "bU": (1024,), "W": (1024, 5), "bW": (5,), "V": (1024, 1024)}
+    arrays = {name: np.ones(shape) for name, shape in shapes.items()}
+    scipy.io.savemat(tmp_path / "net.mat", arrays)
+    with pytest.raises(InputError, match="expected U, bU, W, bW, found V too"):
+        loaded(tmp_path / "net.mat", "fc1")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_is_no_state_dict_is_told_and_what_helps(tmp_path: Path, net: nn.Sequential) -> None:
+    state = net.state_dict()
+    torch.save(state, tmp_path / "half.pt")
+    whole = (tmp_path / "half.pt").read_bytes()
+    (tmp_path / "half.pt").write_bytes(whole[: len(whole) // 2])
+    torch.save(net, tmp_path / "module.pt")
+    torch.jit.script(net).save(tmp_path / "script.pt")
+    normal = nn.Sequential(nn.Conv2d(3, 4, 4), nn.BatchNorm2d(4))
+    torch.save(normal.state_dict(), tmp_path / "norm.pt")
+    torch.save({**state, "epoch": 3}, tmp_path / "epoch.pt")
+    torch.save(list(state.values()), tmp_path / "list.pt")
+    torch.save({}, tmp_path / "nothing.pt")
+    np.savez(tmp_path / "text.npz", arch="fc1")
+    np.savez(tmp_path / "object.npz", weight=np.array([{}], dtype=object))
+    (tmp_path / "empty.mat").write_bytes(b"")
+    (tmp_path / "pointer.safetensors").write_text("version https://git-lfs.github.com/spec/v1\n")
+    (tmp_path / "page.npz").write_text("<!DOCTYPE html>")
+    (tmp_path / "new.mat").write_bytes(b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM" + bytes(99))
+    (tmp_path / "folder.pt").mkdir()
+    complaints = {
+        "half.pt": "the end of the file is missing: copy or download it again",
+        "module.pt": "(torch.nn.modules.container.Sequential), which is never executed: save net.s",
+        "script.pt": "a TorchScript archive with code or other things: save net.state_dict()",
+        "norm.pt": "it has batch normalization (1.running_mean), the architectures of the bench ha",
+        "epoch.pt": "names and tensors alone, found a dict with epoch (int)",
+        "list.pt": "names and tensors alone, found list",
+        "nothing.pt": "found an empty dict",
+        "text.npz": "arch holds no numbers but <U3: leave it out",
+        "object.npz": "an array in it holds Python objects, which are never opened",
+        "empty.mat": "is empty: copy or download it again",
+        "pointer.safetensors": "is a Git LFS pointer, not the file itself: fetch that with git lfs",
+        "page.npz": "is a web page",
+        "new.mat": "no MATLAB file up to version 7",
+        "folder.pt": "it is a folder",
+    }
+    assert set(complaints) == {path.name for path in tmp_path.iterdir()}
+    for name, complaint in complaints.items():
+        with pytest.raises(InputError) as caught:
+            loaded(tmp_path / name)
+        assert complaint in str(caught.value)
+        assert str(tmp_path / name) in str(caught.value)
+        assert "\n" not in str(caught.value)
+        assert "weights_only" not in str(caught.value)

@@ -14,9 +14,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.io
+import torch
+from safetensors.torch import save_file
 
 from bench.__main__ import main
+from bench.job import Job
+from bench.resume import Notes
 from bench.store import Store
+from bench.worker import Worker
+from relu.networks import build
 from tests.outputs import stored_jobs
 
 QUICK = (
@@ -115,6 +122,49 @@ def test_a_network_trained_elsewhere_gets_its_row(run: Any, out: Path, tmp_path:
     assert guest["test_error"] == trained["test_error"]
 
 
+def test_the_same_weights_are_one_network_whatever_the_file(tmp_path: Path) -> None:
+    state = build("fc_small", (1, 8, 8), 10, seed=1).state_dict()
+    arrays = {name: tensor.numpy() for name, tensor in state.items()}
+    torch.save(state, tmp_path / "a.pt")
+    torch.save({"epoch": 3, "model": dict(reversed(state.items()))}, tmp_path / "b.pth")
+    torch.save([build("fc_small", (1, 8, 8), 10, seed=2).state_dict(), state], tmp_path / "c.pt")
+    renamed = {f"module.{name}": tensor for name, tensor in state.items()}
+    save_file(renamed, tmp_path / "d.safetensors")
+    np.savez_compressed(tmp_path / "e.npz", **arrays)
+    scipy.io.savemat(tmp_path / "f.mat", arrays)
+    found = []
+    for file in sorted(tmp_path.glob("?.*")):
+        out = tmp_path / f"out_{file.stem}"
+        more = ["--member", "2"] if file.stem == "c" else []
+        about = ["--arch", "fc_small", "--dataset", "digits", "--name", "guest", "--points", "20"]
+        quick = ["--eval", "pgd", "--set", "pgd.steps=5", "--engine", "inline"]
+        quick += ["--set", "pgd.restarts=1"]
+        assert main(["eval", str(file), *about, *quick, *more, "--out", str(out)]) == 0
+        kinds = ("networks", "clean", "evidence")
+        keys = [sorted(path.name for path in (out / kind).iterdir()) for kind in kinds]
+        found.append((keys, (out / "leaderboard.csv").read_text()))
+    assert len(found) == 6
+    assert all(one == found[0] for one in found)
+
+
+def test_a_checkpoint_that_changes_after_the_plan_is_not_judged(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "net.pt"
+    torch.save(build("fc_small", (1, 8, 8), 10, seed=1).state_dict(), file)
+    execute = Worker.execute
+
+    def late(worker: Worker, job: Job, notes: Notes) -> None:
+        torch.save(build("fc_small", (1, 8, 8), 10, seed=2).state_dict(), file)
+        execute(worker, job, notes)
+
+    monkeypatch.setattr(Worker, "execute", late)
+    about = ("--arch", "fc_small", "--dataset", "digits", "--points", "5", "--eval", "pgd")
+    status, printed, _ = run("eval", str(file), *about, "--engine", "inline")
+    assert status == 1
+    assert "no longer holds the weights that it held in the plan" in printed
+
+
 def test_list_shows_everything_with_settings(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list"]) == 0
     printed = capsys.readouterr().out
@@ -191,7 +241,27 @@ WRONG = [
     ((*RUN, "--set", "cw.steps=few"), "cw.steps must be of type int"),
     ((*RUN, "--set", "pgd.growth=1.0001"), "pgd.growth must be 1 (off) or at least 1.01"),
     ((*RUN, "--epochs", "1", "--set", "train.epochs=2"), "say the same thing"),
+    ((*RUN, "--eps", "8"), "expected less than 1, as pixels lie in [0, 1]; did you mean 8/255?"),
+    ((*RUN, "--eps", "1"), "linf eps 1 reaches across the whole box [0, 1] of digits"),
+    ((*RUN, "--eps", "3", "--box=-1,2"), "box [-1, 2] of digits: expected less than 3"),
+    ((*RUN, "--norm", "l2", "--eps", "8"), "l2 eps 8 reaches across the whole box"),
+    ((*RUN, "--norm", "l1", "--eps", "64"), "of digits: expected less than 64"),
+    ((*RUN, "--box", "-1,2"), "needs an equals sign, as --box=-1,2"),
+    ((*RUN, "--set", "steps=3"), "--set expects name.field=value, got 'steps=3'; did you mean"),
+    ((*RUN, "--eval", "pgd", "--set", "restarts=3"), "did you mean pgd.restarts?"),
+    ((*RUN, "--eval", "pgd", "--grid", "restarts=3"), "did you mean pgd.restarts?"),
+    ((*RUN, "--set", "epochs=3"), "did you mean train.epochs?"),
+    ((*RUN, "--set", "foo=3"), "nothing in this run has a field 'foo'"),
+    (("run", "--methods", "qqq"), "mmr_dd, plain (methods of yours are given with --plugin FILE)"),
+    ((*RUN, "--timeout", "abc", "--data", "/no/such/folder"), "--timeout expects"),
+    ((*RUN, "--workers", "x", "--data", "/no/such/folder"), "--workers expects"),
+    ((*RUN, "--gpus", "x", "--data", "/no/such/folder"), "--gpus expects"),
+    ((*RUN, "--engine", "x", "--data", "/no/such/folder"), "--engine expects"),
+    ((*RUN, "--jobs-per-gpu", "x", "--data", "/no/such/folder"), "--jobs-per-gpu expects"),
+    ((*RUN, "--address", "tcp://a:1", "--data", "/no/such/folder"), "give --engine dask too"),
     (("eval", "gone.pt", "--arch", "cnn", "--dataset", "digits"), "no such file"),
+    (("eval", "gone.pt", "--arch", "cnn", "--dataset", "digits", "--workers", "x"), "--workers"),
+    (("eval", "x.pt", "--arch", "cnn", "--dataset", "digits", "--member", "0"), "number from 1"),
     (("eval", "gone.pt", "--arch", "cnn"), "required: --dataset"),
 ]
 
@@ -304,6 +374,32 @@ def test_data_with_foreign_labels_is_refused(run: Any, out: Path, tmp_path: Path
     assert status == 2
     assert "labels must be integers from 0 to 9, got int64 from 0 to 12" in err
     assert not out.exists()
+
+
+def test_an_output_folder_that_is_something_else_is_named_before_data_are_read(
+    run: Any, out: Path, tmp_path: Path
+) -> None:
+    command = ("run", "--methods", "plain", "--dataset", "mnist", "--data", "/no/such/folder")
+    out.symlink_to(tmp_path / "gone")
+    status, _, err = run(*command)
+    assert status == 2
+    assert f"it is a link to '{tmp_path}/gone', which is not there" in err
+    out.unlink()
+    out.write_text("kept")
+    status, _, err = run(*command)
+    assert status == 2
+    assert err.endswith("it is a file\n")
+    assert out.read_text() == "kept"
+
+
+def test_a_plugin_that_was_forgotten_is_named(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "plian.py").write_text("")
+    status, _, err = run("run", "--methods", "plian")
+    assert status == 2
+    assert err.endswith("(methods of yours are given with --plugin plian.py)\n")
 
 
 @pytest.mark.parametrize("place", ["file", "/proc/nowhere"])

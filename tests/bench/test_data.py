@@ -76,13 +76,69 @@ def test_the_fingerprint_tells_parts_and_pixels_apart(tmp_path: Path) -> None:
         ({"x_train": np.full((6, 28, 28), "a")}, "uint8 or floats in"),
         ({"y_test": np.array(["a"] * 6)}, "labels must be integers"),
         ({"x_test": np.zeros((6, 32, 32), dtype=np.uint8)}, "expected images of shape"),
+        (
+            {"x_test": np.ones((6, 28, 28), dtype=np.uint8)},
+            "x_test: uint8 .* largest here is 1: mul",
+        ),
+        ({"x_train": np.eye(28)[None].repeat(6, 0).astype(np.uint8)}, "x_train: uint8 .* or save"),
+        (
+            {"x_test": np.full((6, 28, 28), 1 / 255)},
+            "largest here is 0.00392157: divided by 255 tw",
+        ),
+        (
+            {"x_test": np.full((6, 28, 28), 255.0)},
+            "from 255 to 255: divide by 255, or save as uint",
+        ),
+        ({"x_test": np.full((6, 28, 28), np.nan)}, "got 4704 that are NaN or infinite"),
+        ({"x_test": np.full((6, 28, 28), np.inf)}, "got 4704 that are NaN or infinite"),
+        ({"x_test": np.zeros((6, 28, 28), dtype=bool)}, "got bool: save them with astype"),
+        ({"x_test": np.zeros((0, 28, 28))}, "x_test: there are no images in it"),
+        ({"y_test": np.array([{}] * 6, dtype=object)}, "holds Python objects, which are never"),
+        ({"y_test": np.eye(6, dtype=int)}, r"6 test images but labels of shape \(6, 6\)"),
     ],
 )
 def test_wrong_contents_are_named(
     tmp_path: Path, changes: dict[str, np.ndarray], complaint: str
 ) -> None:
-    with pytest.raises(InputError, match=complaint):
+    with pytest.raises(InputError, match=complaint) as caught:
         load("mnist", write(tmp_path, "mnist", **changes))
+    assert str(caught.value).startswith(str(tmp_path / "mnist.npz"))
+    assert "\n" not in str(caught.value)
+
+
+def test_black_images_and_floats_from_0_to_1_are_data(tmp_path: Path) -> None:
+    for x in (np.zeros((6, 28, 28), dtype=np.uint8), np.eye(28)[None].repeat(6, 0)):
+        data = load("mnist", write(tmp_path, "mnist", x_test=x))
+        assert data.x_test.max() == x.max()
+
+
+def test_built_in_data_are_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = tmp_path / "cache" / "relu-bench"
+    cache.mkdir(parents=True)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache.parent))
+    for folder, given in ((tmp_path, tmp_path), (cache, None)):
+        write(folder, "digits")
+        with pytest.raises(InputError, match=r"digits.npz would take the place of the digits that"):
+            load("digits", given)
+        (folder / "digits.npz").unlink()
+    assert len(load("digits", tmp_path).y_test) == 445
+
+
+@pytest.mark.parametrize("text", ["", "version https://git-lfs.github.com/spec/v1\noid", "<html>"])
+def test_what_lies_in_a_data_files_place_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "mnist.npz").write_text(text)
+    with pytest.raises(InputError, match=r"mnist.npz is (empty|a Git LFS pointer|a web page)"):
+        load("mnist", tmp_path)
+    (tmp_path / "mnist.npz").unlink()
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    (raw / "train-images-idx3-ubyte").write_text(text)
+    with pytest.raises(InputError, match=r"-ubyte is (empty|a Git LFS pointer|a web page)"):
+        load("mnist", tmp_path)
+    (raw / "train-images-idx3-ubyte").write_bytes(b"\0\0\x08\x03")
+    with pytest.raises(InputError, match="a file of mnist is missing or damaged") as caught:
+        load("mnist", tmp_path)
+    assert "download=True" not in str(caught.value)
 
 
 def test_a_missing_array_and_a_torn_archive_are_named(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import inspect
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -6,7 +7,9 @@ import pytest
 
 from bench import discovery
 from bench.discovery import discover
+from methods.plain import Plain
 from relu.names import InputError
+from tests.bench.plugins import evaluator
 
 Write = Callable[[str, str], Path]
 
@@ -79,6 +82,14 @@ def test_an_installed_package_announces_its_plugins(
             "must be a frozen dataclass",
         ),
         (DEFENSE + DEFENSE.replace("class MyDefense", "class Other"), "must define one method"),
+        (DEFENSE.replace("threat, progress", "eps"), r"loss is called as loss\(net, x, y, threat="),
+        (DEFENSE.replace("net, x, y, *", "x, y, *"), "but: too many positional arguments"),
+        (
+            DEFENSE + "    def defaults(self, a, b, c): ...",
+            "defaults is called",
+        ),
+        (evaluator().replace("threat, known", "threat"), "unexpected keyword argument 'known'"),
+        (evaluator().replace("self, net, threat", "self, net"), "refusal is called as refusal"),
     ],
 )
 def test_unusable_files_are_told_why(plugin_file: Write, text: str, complaint: str) -> None:
@@ -90,6 +101,13 @@ def test_unusable_files_are_told_why(plugin_file: Write, text: str, complaint: s
 def test_a_second_plugin_of_a_name_is_refused(plugin_file: Write) -> None:
     with pytest.raises(InputError, match="two methods are called 'plain'"):
         discover([plugin_file("plain", DEFENSE)])
+
+
+def test_a_file_given_twice_is_one_plugin(plugin_file: Write) -> None:
+    path = plugin_file("my_defense", DEFENSE)
+    again = path.parent / ".." / path.parent.name / path.name
+    assert list(discover([path, again]).methods).count("my_defense") == 1
+    assert "plain" in discover([Path(inspect.getfile(Plain))]).methods
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Settings are chosen by what held-out training images say, and by nothing else."""
 
+import dataclasses
+import functools
 import json
 import shlex
 from collections.abc import Callable
@@ -12,6 +14,7 @@ import pytest
 
 from bench.__main__ import main
 from bench.data import DataSet
+from bench.sources import SOURCES
 from bench.store import Store
 from bench.tune import Trial, decided_by, ranked
 from tests.bench.plugins import evaluator
@@ -192,7 +195,10 @@ def test_ctrl_c_ends_with_130_and_the_search_goes_on_later(
 
 
 def test_no_test_image_reaches_a_search(
-    tmp_path: Path, digits: DataSet, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    digits: DataSet,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The same data with noise for a test set: the same keys, the same evidence, the same table."""
     rng, found = np.random.default_rng(1), []
@@ -201,13 +207,13 @@ def test_no_test_image_reaches_a_search(
         x, y = digits.x_test[:, 0].numpy(), digits.y_test.numpy()
         if name == "noise":
             x, y = rng.random(x.shape, dtype=np.float32), rng.integers(0, 10, y.shape)
-        folder = tmp_path / name
-        folder.mkdir()
-        np.savez(folder / "digits.npz", x_test=x, y_test=y, **parts)  # type: ignore[arg-type]
-        out = folder / "out"
-        assert main([*AT[:5], *QUICK, "--data", str(folder), "--out", str(out)]) == 0
+        whole = functools.partial(lambda arrays, *_: arrays, parts | {"x_test": x, "y_test": y})
+        source = dataclasses.replace(SOURCES["digits"], read=whole)
+        monkeypatch.setattr("bench.data.SOURCES", {**SOURCES, "digits": source})
+        out = tmp_path / name
+        assert main([*AT[:5], *QUICK, "--out", str(out)]) == 0
         evidence = {p.parent.name: p.read_bytes() for p in out.rglob("witness.safetensors")}
-        printed = capsys.readouterr().out.replace(str(folder), "FOLDER")
+        printed = capsys.readouterr().out.replace(str(out), "OUT")
         found.append((printed, kept(out)["trials"], kept(out)["cells"], evidence))
     assert found[0] == found[1]
 

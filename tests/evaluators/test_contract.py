@@ -73,10 +73,14 @@ def test_what_is_decided_is_left_alone(name: str, digits_net: nn.Sequential) -> 
 
 
 # Settings under which evaluators that have several ways of working take them, beside the default.
-WAYS = [
-    *((name, {}) for name in EVALUATORS), ("mip", {"mode": "radius"}), ("kw", {"halvings": 0}),
-    ("region", {"neighbours": "unlimited"}), ("region", {"neighbours": 0}), ("crown", {"box": False}),
-]  # fmt: skip
+WAYS: list[tuple[str, dict[str, object]]] = [
+    *((name, {}) for name in EVALUATORS),
+    ("mip", {"mode": "radius"}),
+    ("kw", {"halvings": 0}),
+    ("region", {"neighbours": "unlimited"}),
+    ("region", {"neighbours": 0}),
+    ("crown", {"box": False}),
+]
 
 
 @pytest.mark.parametrize("lie", [0.03, 0.4, 0.999, 5.0, torch.inf])
