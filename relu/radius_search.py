@@ -41,7 +41,8 @@ def radii_of(rank: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
     """The radius of BITS bits with this number."""
     exponent = torch.div(rank, HALF, rounding_mode="floor")
     mantissa = (rank - exponent * HALF + HALF).double() / (2 * HALF)
-    return torch.ldexp(mantissa, exponent)
+    power = (exponent + 1022).clamp_min(1) << 52  # the bits of 2^(exponent - 1)
+    return 2 * mantissa * power.view(torch.float64)
 
 
 @dataclass(eq=False)
