@@ -1,12 +1,17 @@
 """What the evaluators that bound margins share: the question at eps, the radius, the evidence."""
 
+from functools import partial
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from evaluators._outcomes import worked_on
 from evaluators.interface import Evidence, Interval
+from relu.ball import ball_of
 from relu.certify import Prover, certified
+from relu.dual import margins, relax
+from relu.layers import Layer
 from relu.threat import Threat
 
 
@@ -20,10 +25,12 @@ def certificates(
     known: Interval,
     halvings: int,
     search: Prover | None = None,
+    weaker: Prover | None = None,
 ) -> Evidence:
     """Evidence from a bound of the smallest margin, for inputs that are not decided.
 
     halvings: questions to float64 beyond the one at eps; search: what they ask, if not `prove`.
+    weaker: a cheaper bound that is never better, whose radii are found first: none is below them.
     """
     wanted = known.unsettled if halvings else known.straddles(threat.eps)
     rows = wanted.nonzero().squeeze(1)
@@ -31,11 +38,21 @@ def certificates(
     found = worked_on(wanted)
     outcome = list(found["outcome"])
     if len(rows):
-        low[rows] = certified(
-            net, x[rows], y[rows], prove, threat=threat, low=known.low[rows],
-            high=known.high[rows], halvings=halvings, search=search,
-        )  # fmt: skip
+        ask = partial(certified, net, x[rows], y[rows], threat=threat, low=known.low[rows],
+                      high=known.high[rows], halvings=halvings)  # fmt: skip
+        start = ask(weaker) if weaker and halvings else None
+        low[rows] = ask(prove, search=search, start=start)
         for row in rows.tolist():
             outcome[row] = "done" if low[row] > 0 else "done: nothing new proven"
     nothing = torch.full_like(x, torch.nan)
     return Evidence(low=low, witness=nothing, outcome=outcome, status=found["status"])
+
+
+def kw_prover(threat: Threat, *, box: bool) -> Prover:
+    """The dual bound with parallel lines, inside the box or without it."""
+
+    def prove(layers: tuple[Layer, ...], x: Tensor, y: Tensor, eps: Tensor) -> Tensor:
+        ball = ball_of(x, threat, eps=eps, box=box)
+        return margins(relax(layers, ball, "kw"), y).amin(1)
+
+    return prove

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from evaluators._certificates import certificates
+from evaluators._certificates import certificates, kw_prover
 from evaluators.interface import Evidence, Interval
 from relu.alpha import tightest_margins
 from relu.ball import ball_of
@@ -59,5 +59,5 @@ class Crown:
 
         return certificates(
             net, x, y, prover(self.iterations), threat=threat, known=known,
-            halvings=self.halvings, search=prover(0),
+            halvings=self.halvings, search=prover(0), weaker=kw_prover(threat, box=self.box),
         )  # fmt: skip

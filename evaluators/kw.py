@@ -6,11 +6,9 @@ from typing import ClassVar, Literal
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from evaluators._certificates import certificates
+from evaluators._certificates import certificates, kw_prover
 from evaluators.interface import Evidence, Interval
-from relu.ball import ball_of
-from relu.dual import margins, relax
-from relu.layers import Layer, refusal
+from relu.layers import refusal
 from relu.names import InputError
 from relu.threat import Threat
 
@@ -47,8 +45,5 @@ class Kw:
         threat: Threat,
         known: Interval,
     ) -> Evidence:
-        def prove(layers: tuple[Layer, ...], x: Tensor, y: Tensor, eps: Tensor) -> Tensor:
-            ball = ball_of(x, threat, eps=eps, box=self.box)
-            return margins(relax(layers, ball, "kw"), y).amin(1)
-
+        prove = kw_prover(threat, box=self.box)
         return certificates(net, x, y, prove, threat=threat, known=known, halvings=self.halvings)

@@ -16,6 +16,7 @@ from relu.witness import in_float64
 # An input whose smallest margin in float32 is below minus this part of its largest logit (or of 1)
 # is not tried in float64.
 SCREEN = 1e-2
+LEAST = 1e-3  # of eps: a search begins no nearer to the input
 
 Prover = Callable[[tuple[Layer, ...], Tensor, Tensor, Tensor], Tensor]
 """prove(layers, x, y, eps): lower bounds, per input, of the smallest margin over its ball; x in the
@@ -26,7 +27,7 @@ layers' precision, eps in float64"""
 def certified(
     net: nn.Module, x: Float[Tensor, "n *shape"], y: Int[Tensor, " n"], prove: Prover, *,
     threat: Threat, low: Float[Tensor, " n"], high: Float[Tensor, " n"], halvings: int,
-    search: Prover | None = None,
+    search: Prover | None = None, start: Float[Tensor, " n"] | None = None,
 ) -> Float[Tensor, " n"]:  # fmt: skip
     """Radii at which a margin was found to be positive in float64, here; 0 where there are none.
 
@@ -34,13 +35,14 @@ def certified(
     float64 for each input (relu/radius_search.py). inf where the ball holds the whole box. low,
     high: what others say of each radius: what is decided at eps is not asked about there, and no
     radius from `high` on; a `low` is asked about where the search ends just below it. search: what
-    is asked about the radius, where `prove` would be too dear.
+    is asked about the radius, where `prove` would be too dear. start: radii that a weaker bound
+    has proven before, from which it goes on.
     """
     question = _Question(net, x, y)
     eps = torch.full_like(low, threat.eps)
-    asked = ((low < eps) & (high > eps)).nonzero().squeeze(1)
+    proven = torch.zeros_like(low) if start is None else start.clone()
+    asked = ((low < eps) & (high > eps) & (proven < eps)).nonzero().squeeze(1)
     holds, margin = question.holds(prove, asked, eps[asked])
-    proven = torch.zeros_like(low)
     proven[asked[holds]] = threat.eps
     secants = secants_of(question.margin)
     if search is None:
@@ -50,7 +52,8 @@ def certified(
     if halvings and len(rows):
         searching = _Search(question, search or prove, rows, secants.of(rows))
         proven[rows] = searching.radii(
-            first=eps[rows], good=proven[rows], known=low[rows], high=high[rows], stop=stop[rows],
+            first=eps[rows] if start is None else proven[rows].clamp_min(LEAST * threat.eps),
+            good=proven[rows], known=low[rows], high=high[rows], stop=stop[rows],
             questions=halvings,
         )  # fmt: skip
     return threat.saturated(x, proven)

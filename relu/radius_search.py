@@ -42,7 +42,8 @@ def radii_of(rank: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
     exponent = torch.div(rank, HALF, rounding_mode="floor")
     mantissa = (rank - exponent * HALF + HALF).double() / (2 * HALF)
     power = (exponent + 1022).clamp_min(1) << 52  # the bits of 2^(exponent - 1)
-    return 2 * mantissa * power.view(torch.float64)
+    radius: Tensor = 2 * mantissa * power.view(torch.float64)
+    return radius
 
 
 @dataclass(eq=False)

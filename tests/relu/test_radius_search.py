@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 import torch
@@ -58,7 +59,7 @@ def test_more_questions_never_prove_less(seed: int) -> None:
     margins, everything, _ = power(seed)
     stop = torch.full((N,), 10.0).double()
     found = [searched(margins, everything, stop, questions) for questions in range(12)]
-    for fewer, more in zip(found[:-1], found[1:], strict=True):
+    for fewer, more in pairwise(found):
         assert (more >= fewer).all()
     assert torch.equal(found[-1], searched(margins, everything, stop, 40))
 

@@ -12,10 +12,10 @@ from relu.rational import exact_margins
 from relu.witness import in_float64
 
 
-def by_hand(net: nn.Sequential, z: Tensor, label: int) -> Fraction:
+def by_hand(net: nn.Module, z: Tensor, label: int) -> Fraction:
     """A dense network's margin at one point."""
     values = [Fraction(v) for v in z.flatten().tolist()]
-    for layer in net:
+    for layer in net.children():
         if isinstance(layer, nn.Linear):
             rows = zip(layer.weight.tolist(), layer.bias.tolist(), strict=True)
             values = [
