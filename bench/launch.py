@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from bench.attempt import Spec
+from bench.attempts import AttemptRecord
 from bench.display import Display
 from bench.engines.dask import Dask, connect
 from bench.engines.inline import Inline
@@ -100,16 +101,24 @@ class Launcher:
             if options.gpus != "auto":
                 os.environ |= self.machine.slots[0].env if self.machine.slots else {}
             return Inline(spec.attempt, threads=self.machine.cores)
+        attempts = functools.partial(_attempts, self.files, spec.run)
         if self.engine_name == "local":
-            return Local(spec.attempt, self.machine, timeout=self.timeout)
+            return Local(spec.attempt, self.machine, timeout=self.timeout, attempts=attempts)
         client, cluster = connect(options.address, self.machine)
         sys.stderr.write(f"dask dashboard: {client.dashboard_link}\n")
         return Dask(
-            spec.attempt, client, cluster=cluster, threads=0 if cluster is None else 1,
-            timeouts=lambda job: self.files.timeouts(job.key, spec.run),
-            deaths=lambda job: self.files.deaths(job.key, spec.run),
-            at_work=self.files.at_work, timeout=self.timeout,
-        )  # fmt: skip
+            spec.attempt,
+            client,
+            cluster=cluster,
+            threads=0 if cluster is None else 1,
+            attempts=attempts,
+            at_work=self.files.at_work,
+            timeout=self.timeout,
+        )
+
+
+def _attempts(files: RunFiles, run: str, job: Job) -> Sequence[AttemptRecord]:
+    return files.attempts(job.key, run)
 
 
 class _Learning:

@@ -83,7 +83,7 @@ class _Scheduler:
         self.elsewhere: dict[str, float] = {}  # key -> when to look again
         self.attempts: dict[str, Counter[Cause]] = {}
         self.again: set[str] = set()  # to be tried on a fresh worker
-        self.hopeless: set[tuple[object, str]] = set()  # failures that came back on a fresh worker
+        self.hopeless: set[tuple[object, str]] = set()  # faults that came back on a fresh worker
         self.ranks: dict[str, float] = {}
         self.ranked, self.ranking = time.monotonic(), 0.0  # when, and how long that took
 
@@ -180,7 +180,7 @@ class _Scheduler:
     def _try_again(self, job: Job, outcome: Outcome) -> bool:
         if self.engine.retries:
             return False
-        what = (job.settings.get("method") or job.settings.get("evaluator"), outcome.message)
+        what = (job.settings.get("method") or job.settings.get("evaluator"), outcome.fault)
         tried = self.attempts.setdefault(job.key, Counter())
         tried[outcome.cause] += 1
         if tried[outcome.cause] > RETRIES.get(outcome.cause, 0):

@@ -5,7 +5,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -13,6 +14,7 @@ import pytest
 import torch
 
 from bench.__main__ import main
+from bench.attempts import AttemptRecord, Beginning
 from bench.engines.dask import connect
 from bench.engines.interface import Engine
 from bench.engines.local import Local
@@ -43,12 +45,19 @@ def slot(place: str, gpu: str) -> Slot:
 MACHINE = Machine(cores=2, slots=(slot("gpu", "0"), slot("gpu", "1"), slot("cpu", "")))
 
 
+DEATH = AttemptRecord(beginning=Beginning(run="", traced=0), ending=None, late=False)
+
+
 @pytest.fixture
 def local() -> Iterator[Callable[..., Local]]:
     made = []
 
-    def make(machine: Machine = MACHINE, timeout: float | None = None) -> Local:
-        made.append(Local(tell, machine, timeout=timeout))
+    def make(
+        machine: Machine = MACHINE,
+        timeout: float | None = None,
+        attempts: Sequence[AttemptRecord] = (),
+    ) -> Local:
+        made.append(Local(tell, machine, timeout=timeout, attempts=lambda job: attempts))
         return made[-1]
 
     yield make
@@ -121,7 +130,20 @@ def test_a_job_that_ignores_its_own_time_limit_is_killed(
     engine.submit(job("stuck", sleep=600), rank=0.0, fresh=False)
     (_, outcome) = wait(engine)[0]
     assert outcome.cause == "timeout"
-    assert outcome.message == "timeout: not finished after 3 s; its log says where it was"
+    assert (
+        outcome.message
+        == "timeout: not finished after 3 s; its log (logs/*.timeout) says where it was"
+    )
+
+
+@pytest.mark.parametrize(("late", "cause"), [(False, "killed"), (True, "timeout")])
+def test_a_death_is_told_from_a_timeout_by_its_record_not_by_the_clock(
+    local: Callable[..., Local], late: bool, cause: str
+) -> None:
+    engine = local(timeout=0.001, attempts=[replace(DEATH, late=late)])
+    engine.submit(job("victim", die=True), rank=0.0, fresh=False)
+    (_, outcome) = wait(engine)[0]
+    assert outcome.cause == cause
 
 
 def test_jobs_with_more_threads_take_more_cores(local: Callable[..., Local]) -> None:
@@ -163,9 +185,15 @@ def test_dask_runs_jobs_where_their_resource_is(tmp_path: Path) -> None:
 
     machine = Machine(cores=1, slots=(slot("gpu", "7"), slot("cpu", "")))
     client, cluster = connect(None, machine)
-    engine = Dask(tell, client, cluster=cluster, threads=1, timeouts=lambda job: 0,
-                  deaths=lambda job: 9 * (job.key == "killer"),
-                  at_work=set, timeout=None)  # fmt: skip
+    engine = Dask(
+        tell,
+        client,
+        cluster=cluster,
+        threads=1,
+        attempts=lambda job: [DEATH] * (9 * (job.key == "killer")),
+        at_work=set,
+        timeout=None,
+    )
     try:
         assert engine.capacity == 2
         engine.require_shared(tmp_path)

@@ -98,13 +98,38 @@ def test_each_cause_has_its_number_of_retries(cause: str, times: int) -> None:
 
 def test_a_plugin_that_fails_alike_on_every_shard_costs_one_retry_only() -> None:
     def work(job: Job, threads: int) -> Outcome:
-        return Outcome(status="failed", cause="raised", message="KeyError: 'lost'")
+        message = f"KeyError: 'lost {job.key}'"  # its words do not count
+        return Outcome(status="failed", cause="raised", message=message, fault="KeyError x.py:3")
 
     jobs = [Job(kind="judge", key=str(i), settings={"evaluator": "broken"}) for i in range(20)]
     watch = Silent()
     ended = outcomes(work, jobs, watch=watch)
     assert {o.status for o in ended.values()} == {"failed"}
     assert len(watch.retries) == 1
+
+
+def test_faults_of_the_same_words_are_tried_again_each() -> None:
+    def work(job: Job, threads: int) -> Outcome:
+        fault = f"KeyError x.py:{job.key}"
+        return Outcome(status="failed", cause="raised", message="KeyError", fault=fault)
+
+    jobs = [Job(kind="judge", key=str(i), settings={"evaluator": "broken"}) for i in range(3)]
+    watch = Silent()
+    outcomes(work, jobs, watch=watch)
+    assert watch.retries == ["0", "1", "2"]
+
+
+def test_a_fault_is_a_type_and_a_place() -> None:
+    found = []
+    for message in ("one", "another"):
+        try:
+            raise KeyError(message)
+        except KeyError as error:
+            found.append(failure(error).fault)
+    assert found[0] == found[1]
+    assert found[0].startswith("builtins.KeyError")
+    assert "test_schedule.py:" in found[0]
+    assert failure(KeyError()).fault == "builtins.KeyError"
 
 
 def test_stored_results_are_not_computed_again() -> None:
