@@ -1,8 +1,9 @@
 """From requests to results on disk: data, plan, run, and the record that is kept of it."""
 
 import argparse
+import functools
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,9 +43,16 @@ class Computed:
 
 
 def compute(
-    asked: Sequence[Request], catalogue: Catalogue, options: argparse.Namespace, record: str
+    asked: Sequence[Request],
+    catalogue: Catalogue,
+    options: argparse.Namespace,
+    record: str,
+    describe: Callable[[Store, Mapping[str, Any], Mapping[str, str]], str],
 ) -> Computed | None:
-    """Runs all jobs of the requests and keeps its record under a name; None for a dry run."""
+    """Runs all jobs of the requests and keeps its record under a name; None for a dry run.
+
+    describe: a line about a cell's record and what failed, told when its last job has ended.
+    """
     requests = keep(asked, options.only, catalogue)
     data = _load(requests, options)
     cells = once(cell for request in requests for cell in make_plan(request, catalogue, data))
@@ -64,7 +72,7 @@ def compute(
         files.require_locks()
         kept({})
 
-    outcomes = launcher.run(begin)
+    outcomes = launcher.run(begin, cells=cells, describe=functools.partial(describe, store))
     launcher.there()  # listing the folders lets a network file system notice what others wrote
     ended = ("failed", "skipped")
     return kept({key: o.message for key, o in outcomes.items() if o.status in ended})

@@ -14,6 +14,7 @@ from typing import Literal, get_args
 from bench.attempt import Spec
 from bench.attempts import AttemptRecord
 from bench.display import Display
+from bench.early import Describe, EarlyRows
 from bench.engines.dask import Dask, connect
 from bench.engines.inline import Inline
 from bench.engines.interface import Engine
@@ -22,6 +23,7 @@ from bench.freshness import stored
 from bench.job import STORED, Job
 from bench.machine import make_machine, parse_gpus
 from bench.outcome import Outcome
+from bench.plan import Cell
 from bench.progress import Progress
 from bench.runfiles import RunFiles, read_speeds, save_speeds
 from bench.schedule import run
@@ -67,10 +69,17 @@ class Launcher:
         """Keys of the results that the run folder holds, damaged or not."""
         return {key for kind in set(STORED.values()) for key in self.store.keys(kind)}
 
-    def run(self, begin: Callable[[], None]) -> Mapping[str, Outcome]:
+    def run(
+        self,
+        begin: Callable[[], None],
+        *,
+        cells: Sequence[Cell] = (),
+        describe: Describe = lambda cell, failures: "",
+    ) -> Mapping[str, Outcome]:
         """Runs the jobs; outcomes by key. Every worker has ended when this returns or raises.
 
         begin: prepares the run folder; called once it is clear that there is somebody to work.
+        cells: whose rows are told, as `describe` puts them, when the last of their jobs ends.
         """
         engine = self._engine()
         try:
@@ -79,8 +88,11 @@ class Launcher:
             if isinstance(engine, Dask):
                 engine.require_shared(self.store.root)
             progress = Progress(self.jobs, self.seconds, self.there())
-            with Display(progress, self.files, engine) as display:
-                watch = _Learning(display, self.speeds, self.where)
+            with (
+                Display(progress, self.files, engine) as display,
+                EarlyRows(cells, describe, display.say) as rows,
+            ):
+                watch = _Watches(display, rows, self.speeds, self.where)
                 check: Callable[[Job], bool] = functools.partial(stored, self.store)
                 return run(self.jobs, engine, stored=check, seconds=self.seconds, watch=watch)
         finally:
@@ -121,17 +133,20 @@ def _attempts(files: RunFiles, run: str, job: Job) -> Sequence[AttemptRecord]:
     return files.attempts(job.key, run)
 
 
-class _Learning:
-    """Hands everything on to the display, and learns from it how long jobs take."""
+class _Watches:
+    """Hands everything on to the display and the rows, and learns how long jobs take."""
 
-    def __init__(self, display: Display, speeds: Speeds, where: Callable[[Job], str]) -> None:
+    def __init__(
+        self, display: Display, rows: EarlyRows, speeds: Speeds, where: Callable[[Job], str]
+    ) -> None:
         self.retry, self.tick = display.retry, display.tick
-        self._display, self._speeds, self._where = display, speeds, where
+        self._display, self._rows, self._speeds, self._where = display, rows, speeds, where
 
     def ended(self, job: Job, outcome: Outcome) -> None:
         if outcome.status == "done":
             self._speeds.learn(job, self._where(job), outcome.seconds)
         self._display.ended(job, outcome)
+        self._rows.ended(job, outcome)
 
 
 def data_folder(options: argparse.Namespace) -> str | None:

@@ -8,8 +8,8 @@ finished, before another network is begun. Jobs that have no such slack go by ra
 first, which keeps the time until all is done near its least.
 
 A network's judging is spread over all workers but its training occupies one. So that none of them
-runs dry while the last networks train, a training of h seconds must begin while other work
-for W h seconds is left: that of the networks that were begun, and the other trainings.
+runs dry while the last networks train, a training of h seconds must begin while work for W h
+seconds is left that waits for no training: that of networks that were begun, and the trainings.
 """
 
 import heapq
@@ -73,12 +73,12 @@ class Order:
         """The ready job that goes next at a place; None where none is ready."""
         ready = self.ready[place]
         longest, head, of_first = (ready.top(heap) for heap in ready.heaps)
-        if longest is None or self.ranks[longest] * workers >= SLACK * self.left:
-            return longest
-        if head is not None and self.seconds[head] * workers >= SLACK * (
-            self.left_begun + self.heads
-        ):
-            return head
+        if workers > 1 and longest is not None:  # one worker takes as long in any order
+            if self.ranks[longest] * workers >= SLACK * self.left:
+                return longest
+            others = self.left_begun + self.heads
+            if head is not None and self.seconds[head] * workers >= SLACK * others:
+                return head
         return of_first if of_first is not None else head
 
     def begin(self, key: str, place: str) -> None:

@@ -117,7 +117,6 @@ def test_rows_come_early_and_the_last_no_later(name: str, workers: int) -> None:
             later.append(ends[0][-1] / ends[1][-1])
             first.append(ends[0][0] / ends[1][0])
             middle.append(statistics.median(ends[0]) / statistics.median(ends[1]))
-    print(name, workers, statistics.mean(later), max(later), statistics.mean(first))
     assert statistics.mean(later) < 1.02
     assert max(later) < 1.1
     assert statistics.mean(middle) < 1.05

@@ -138,11 +138,11 @@ def test_stored_results_are_not_computed_again() -> None:
     assert ended["b"].status == "done"
 
 
-def test_the_longest_chain_goes_first() -> None:
+def test_a_single_worker_finishes_what_it_has_begun() -> None:
     watch = Silent()
     jobs = [job("short"), job("long"), job("first"), job("after", "first")]
     outcomes(jobs=jobs, seconds={"short": 1, "long": 5, "first": 2, "after": 4}, watch=watch)
-    assert watch.order == ["first", "long", "after", "short"]
+    assert watch.order == ["first", "after", "long", "short"]
 
 
 def test_a_job_at_work_elsewhere_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
