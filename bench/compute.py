@@ -13,7 +13,8 @@ import torch
 from bench.data import DataSet, load
 from bench.discovery import Catalogue
 from bench.holdout import hold_out
-from bench.launch import Launcher, data_folder
+from bench.launch import Launcher, data_folder, parse_running
+from bench.machine import limit_threads
 from bench.only import keep
 from bench.plan import Cell, all_jobs, make_plan, once
 from bench.provenance import provenance
@@ -53,6 +54,7 @@ def compute(
 
     describe: a line about a cell's record and what failed, told when its last job has ended.
     """
+    limit_threads(parse_running(options).cores)
     requests = keep(asked, options.only, catalogue)
     data = _load(requests, options)
     cells = once(cell for request in requests for cell in make_plan(request, catalogue, data))

@@ -8,6 +8,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -21,7 +22,7 @@ from bench.engines.interface import Engine
 from bench.engines.local import Local
 from bench.freshness import stored
 from bench.job import STORED, Job
-from bench.machine import make_machine, parse_gpus
+from bench.machine import limit_threads, make_machine, parse_cores, parse_gpus
 from bench.outcome import Outcome
 from bench.plan import Cell
 from bench.progress import Progress
@@ -29,10 +30,44 @@ from bench.runfiles import RunFiles, read_speeds, save_speeds
 from bench.schedule import run
 from bench.speeds import Speeds
 from bench.store import Store
+from bench.suite import read_suite
 from relu.names import InputError, suggestion
 
 EngineName = Literal["inline", "local", "dask"]
 STATUS_KEPT = 7 * 24 * 3600.0  # seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """Where and how jobs run.
+
+    workers: None where none are asked for. reproducible: with one thread per job and what all
+    CPUs can do alike. timeout: None: no limit.
+    """
+
+    engine: EngineName
+    gpus: tuple[str, ...]
+    jobs_per_gpu: int
+    workers: int | None
+    cores: int
+    reproducible: bool
+    timeout: float | None
+
+
+def parse_running(options: argparse.Namespace) -> Running:
+    """What the options about how to run say. Raises InputError for what makes no sense."""
+    gpus, workers = parse_gpus(options.gpus), options.workers
+    jobs_per_gpu = _whole(options.jobs_per_gpu, "jobs-per-gpu")
+    count = None if workers is None else _whole(workers, "workers")
+    return Running(
+        engine=_engine_name(options),
+        gpus=tuple(gpus),
+        jobs_per_gpu=jobs_per_gpu,
+        workers=count,
+        cores=parse_cores(options.cpus, workers=count, on_gpus=len(gpus) * jobs_per_gpu),
+        reproducible=_reproducible(options),
+        timeout=_seconds(options.timeout),
+    )
 
 
 class Launcher:
@@ -45,13 +80,15 @@ class Launcher:
         self.options, self.jobs = options, jobs
         self.store = Store(Path(options.out).absolute())
         self.files = RunFiles(self.store.root)
-        self.engine_name = _engine_name(options)
-        self.timeout = _seconds(options.timeout)
+        running = parse_running(options)
+        self.engine_name, self.timeout = running.engine, running.timeout
         self.machine = make_machine(
             jobs,
-            gpus=parse_gpus(options.gpus),
-            jobs_per_gpu=_whole(options.jobs_per_gpu, "jobs-per-gpu"),
-            workers=None if options.workers is None else _whole(options.workers, "workers"),
+            gpus=running.gpus,
+            jobs_per_gpu=running.jobs_per_gpu,
+            workers=running.workers,
+            cores=running.cores,
+            reproducible=running.reproducible,
         )
         self.speeds = Speeds(read_speeds())
 
@@ -82,6 +119,7 @@ class Launcher:
         cells: whose rows are told, as `describe` puts them, when the last of their jobs ends.
         """
         engine = self._engine()
+        limit_threads(self.machine.cores if self.engine_name == "inline" else 1)
         try:
             begin()
             self.files.forget_statuses(before=time.time() - STATUS_KEPT)
@@ -163,6 +201,16 @@ def _engine_name(options: argparse.Namespace) -> EngineName:
         raise InputError("--address names a dask scheduler: give --engine dask too")
     name: EngineName = options.engine
     return name
+
+
+def _reproducible(options: argparse.Namespace) -> bool:
+    """Whether the option or the suite asks for it, and jobs get processes of our own."""
+    ours = options.engine != "inline" and options.address is None
+    if options.reproducible and not ours:
+        raise InputError("--reproducible needs worker processes of this run: no inline, no address")
+    suite = getattr(options, "suite", None)
+    asked = suite is not None and any(part.get("reproducible") for part in read_suite(suite))
+    return ours and (options.reproducible or asked)
 
 
 def _whole(text: str, name: str) -> int:

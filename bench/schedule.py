@@ -191,7 +191,11 @@ class _Scheduler:
 
 @contextmanager
 def _patience(patient: bool) -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C was pressed; a second one raises, as does the first where not `patient`."""
+    """Whether Ctrl-C was pressed; a second one raises, as does the first where not `patient`.
+
+    A shell starts what runs in the background with Ctrl-C ignored, and so it stays: a key that is
+    pressed for another command ends no run.
+    """
     pressed = threading.Event()
 
     def press(*_: object) -> None:
@@ -199,7 +203,8 @@ def _patience(patient: bool) -> Iterator[Callable[[], bool]]:
             raise KeyboardInterrupt
         pressed.set()
 
-    if not (patient and threading.current_thread() is threading.main_thread()):
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    if ignored or not (patient and threading.current_thread() is threading.main_thread()):
         yield pressed.is_set
         return
     before = signal.signal(signal.SIGINT, press)

@@ -46,7 +46,7 @@ class _Seat:
 class Local:
     """Runs jobs in worker processes of this machine; they end with this process, however it ends.
 
-    A worker sees only its own GPU. Jobs on the CPU take as many cores as they have threads.
+    A worker sees only its own GPU. A job takes as many cores as it has threads.
     """
 
     retries = False
@@ -75,9 +75,7 @@ class Local:
         return self._machine.place(job)
 
     def fits(self, job: Job) -> bool:
-        if self._machine.place(job) == "gpu":
-            return self._free(job) is not None
-        taken = sum(s.threads for s in self._seats if s.job and s.slot.place == "cpu")
+        taken = sum(seat.threads for seat in self._seats if seat.job)
         enough = self._machine.threads(job) <= self._machine.cores - taken
         return enough and self._free(job) is not None
 

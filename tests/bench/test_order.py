@@ -79,8 +79,8 @@ def finished(
     left: dict[str, int] = {}
     for root in order.root.values():
         left[root] = left.get(root, 0) + 1
-    for key in [key for key, count in missing.items() if count == 0]:
-        order.add(key, "cpu")
+    for first in [key for key, count in missing.items() if count == 0]:
+        order.add(first, "cpu")
     now, rows, running = 0.0, [], list[tuple[float, str]]()
     while len(ended) < len(took):
         while len(running) < workers and (key := order.next("cpu", workers)) is not None:
@@ -134,8 +134,8 @@ def drawn(plan: Plan, workers: int = 2) -> list[str]:
     """The order in which one worker at a time takes jobs, as if there were `workers`."""
     order = made(plan)
     missing = {job.key: len({*job.after, *job.informed_by}) for job, _ in plan}
-    for key in [key for key, count in missing.items() if count == 0]:
-        order.add(key, "cpu")
+    for first in [key for key, count in missing.items() if count == 0]:
+        order.add(first, "cpu")
     taken: list[str] = []
     while (key := order.next("cpu", workers)) is not None:
         order.begin(key, "cpu")

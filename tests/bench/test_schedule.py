@@ -211,3 +211,10 @@ def test_the_second_ctrl_c_waits_for_nothing() -> None:
     with pytest.raises(KeyboardInterrupt):
         outcomes(engine=engine)
     assert (engine.looks, engine.finished) == (2, 0)
+
+
+def test_ctrl_c_that_is_ignored_when_a_run_starts_stays_ignored() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    engine = Slow(presses=(1, 2, 3))
+    assert {outcome.status for outcome in outcomes(engine=engine).values()} == {"done"}
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
