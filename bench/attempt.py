@@ -14,12 +14,13 @@ from typing import TextIO
 
 import torch
 
+from bench.attempts import timeouts
 from bench.discovery import discover
 from bench.freshness import stored
 from bench.halving import free_cached_memory
 from bench.job import Job
 from bench.outcome import Outcome, failure, timed_out
-from bench.runfiles import ATTEMPT, RunFiles
+from bench.runfiles import RunFiles
 from bench.store import Store
 from bench.surroundings import own_state
 from bench.worker import Worker
@@ -70,24 +71,38 @@ class Spec:
         with files.claim(job.key) as free:
             if not free:
                 return Outcome(status="elsewhere")
-            if self.timeout and files.timeouts(job.key, self.run) >= LATE_AGAIN:
+            if self.timeout and timeouts(files.attempts(job.key, self.run)) >= LATE_AGAIN:
                 return timed_out(self.timeout)  # where the engine itself goes on trying
-            worker = _worker(self)
-            if stored(worker.store, job):  # by a run beside this one
-                return Outcome(status="stored")
-            if threads:
-                torch.set_num_threads(threads)
-            with files.log(job.key) as log, self._apart(log), own_state(job):
-                outcome = self._logged(worker, job, files, log)
+            outcome = self._noted(job, threads, files)
             if self.apart and outcome.status == "failed" and not _gpu_works():
                 os._exit(1)  # after some errors CUDA needs a new process
             return outcome
+
+    def _noted(self, job: Job, threads: int, files: RunFiles) -> Outcome:
+        """An attempt, and the record of its beginning and end."""
+        beginning = files.begin_attempt(job.key, self.run)
+        started = time.perf_counter()
+        try:
+            outcome = self._prepared(job, threads, files)
+        except self._caught as error:
+            outcome = failure(error, root=self.root, seconds=time.perf_counter() - started)
+        files.end_attempt(job.key, beginning, outcome)
+        return outcome
+
+    def _prepared(self, job: Job, threads: int, files: RunFiles) -> Outcome:
+        worker = _worker(self)
+        if stored(worker.store, job):  # by a run beside this one
+            return Outcome(status="stored")
+        if threads:
+            torch.set_num_threads(threads)
+        with files.log(job.key) as log, self._apart(job, files, log), own_state(job):
+            return self._logged(worker, job, files, log)
 
     def _logged(self, worker: Worker, job: Job, files: RunFiles, log: TextIO) -> Outcome:
         notes = _Notes(files, job.key, log)
         started = time.perf_counter()
         where = f"{socket.gethostname()}, process {os.getpid()}, {torch.get_num_threads()} threads"
-        log.write(f"{ATTEMPT} {self.run} at {time.strftime('%Y-%m-%d %H:%M:%S')} on {where}\n")
+        log.write(f"=== attempt {self.run} at {time.strftime('%Y-%m-%d %H:%M:%S')} on {where}\n")
         try:
             worker.execute(job, notes)
             outcome = Outcome(status="done", text=notes.text, seconds=time.perf_counter() - started)
@@ -104,18 +119,29 @@ class Spec:
         return outcome
 
     @contextlib.contextmanager
-    def _apart(self, log: TextIO) -> Iterator[None]:
+    def _apart(self, job: Job, files: RunFiles, log: TextIO) -> Iterator[None]:
         """What is printed goes to the log; being over time ends the process, and says where."""
         if not self.apart:
             yield
             return
-        if self.timeout is not None:
-            faulthandler.dump_traceback_later(self.timeout, exit=True, file=log)
-        try:
-            with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+        with (
+            self._limited(job, files),
+            contextlib.redirect_stdout(log),
+            contextlib.redirect_stderr(log),
+        ):
+            yield
+
+    @contextlib.contextmanager
+    def _limited(self, job: Job, files: RunFiles) -> Iterator[None]:
+        if self.timeout is None:
+            yield
+            return
+        with files.trace(job.key) as trace:
+            faulthandler.dump_traceback_later(self.timeout, exit=True, file=trace)
+            try:
                 yield
-        finally:
-            faulthandler.cancel_dump_traceback_later()
+            finally:
+                faulthandler.cancel_dump_traceback_later()
 
 
 def _gpu_works() -> bool:

@@ -4,8 +4,9 @@ import argparse
 import dataclasses
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tabulate import tabulate
 
@@ -21,6 +22,7 @@ from bench.store import Store
 from bench.suite import describe, suites
 from bench.tune import command, make_search, make_trials, ranked
 from bench.values import one_number
+from leaderboard.brief import row_to_line
 from leaderboard.files import printed, written
 from leaderboard.published import tables
 from leaderboard.ratios import HINT, ratios, ratios_to_csv, ratios_to_markdown, ratios_to_svg
@@ -69,7 +71,7 @@ def tune_command(options: argparse.Namespace) -> int:
     require_runnable(options)
     catalogue = _catalogue(options)
     search = make_search(options, catalogue)
-    done = compute([search.request], catalogue, options, TUNE)
+    done = compute([search.request], catalogue, options, TUNE, _describe)
     if done is None:
         return 0
     rows = _rows(done)
@@ -183,7 +185,7 @@ def _with_table(request: Request) -> Request:
 def _leaderboard(
     requests: Sequence[Request], catalogue: Catalogue, options: argparse.Namespace
 ) -> int:
-    done = compute(requests, catalogue, options, RUN)
+    done = compute(requests, catalogue, options, RUN, _describe)
     if done is None:
         return 0
     rows = _rows(done)
@@ -192,6 +194,10 @@ def _leaderboard(
     print(f"leaderboard and evidence: {options.out}", file=sys.stderr)
     print(f"what each evaluator decided: {options.out}/attribution.md", file=sys.stderr)
     return max(_complain(rows), 1 if done.failures else 0)
+
+
+def _describe(store: Store, cell: Mapping[str, Any], failures: Mapping[str, str]) -> str:
+    return row_to_line(make_row([store], cell, failures))
 
 
 def _rows(done: Computed) -> list[Row]:

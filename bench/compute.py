@@ -2,8 +2,9 @@
 
 import argparse
 import dataclasses
+import functools
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,18 +14,19 @@ import torch
 from bench.data import DataSet, load
 from bench.discovery import Catalogue
 from bench.holdout import hold_out
-from bench.job import Job
-from bench.launch import Launcher, data_folder
+from bench.launch import Launcher, data_folder, parse_running
+from bench.machine import limit_threads
 from bench.only import keep
-from bench.outcome import Outcome
 from bench.plan import Cell, all_jobs, make_plan, once
 from bench.provenance import provenance
 from bench.report import forecast
 from bench.request import Request
 from bench.runfiles import RunFiles
 from bench.store import Store, require_folder
-from bench.withdrawal import contradicted, judged_again
+from bench.withdrawal import contradicted, judged_again, without
 from relu.names import InputError
+
+BROKEN = ("failed", "skipped")  # how jobs end that leave no result
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,10 +57,22 @@ def require_runnable(options: argparse.Namespace) -> None:
 
 
 def compute(
-    asked: Sequence[Request], catalogue: Catalogue, options: argparse.Namespace, record: str
+    asked: Sequence[Request],
+    catalogue: Catalogue,
+    options: argparse.Namespace,
+    record: str,
+    describe: Callable[[Store, Mapping[str, Any], Mapping[str, str]], str],
 ) -> Computed | None:
-    """Runs all jobs of the requests and keeps its record under a name; None for a dry run."""
-    requests = keep(asked, options.only, catalogue)
+    """Runs all jobs of the requests and keeps its record under a name; None for a dry run.
+
+    describe: a line about a cell's record and what failed, told when its last job has ended.
+    """
+    running = parse_running(options)
+    limit_threads(running.cores)
+    requests = [
+        dataclasses.replace(request, reproducible=running.reproducible)
+        for request in keep(asked, options.only, catalogue)
+    ]
     data = _load(requests, options)
     mixed = " or an option" if options.set or options.grid else ""
     cells = once(
@@ -72,7 +86,9 @@ def compute(
         return None
     store, files = launcher.store, launcher.files
 
-    def kept(failures: Mapping[str, str]) -> Computed:
+    failures: dict[str, str] = {}
+
+    def kept() -> Computed:
         done = Computed(cells=cells, failures=failures, store=store, files=files)
         files.save_run(done.record(), record)
         return done
@@ -80,43 +96,28 @@ def compute(
     def begin() -> None:
         store.prepare()
         files.require_locks()
-        kept({})
+        kept()
 
-    failures = _failures(launcher.run(begin))
-    launcher.there()  # listing the folders lets a network file system notice what others wrote
-    while begun_again := _again(store, cells, failures):
-        cells = begun_again
-        kept(failures)
-        failures |= _failures(Launcher(options, _without(all_jobs(cells), failures)).run(begin))
-    return kept(failures)
+    while launcher.jobs:
+        told = functools.partial(describe, store)
+        outcomes = launcher.run(begin, cells=cells, describe=told)
+        launcher.there()  # listing the folders lets a network file system notice what others wrote
+        failures |= {key: o.message for key, o in outcomes.items() if o.status in BROKEN}
+        kept()
+        again = [judged_again(store, cell, failures) for cell in cells]
+        changed = [new for old, new in zip(cells, again, strict=True) if new is not old]
+        _tell(store, changed)
+        cells = again
+        launcher = Launcher(options, without(failures, all_jobs(changed)))
+    return kept()
 
 
-def _again(store: Store, cells: Sequence[Cell], failures: Mapping[str, str]) -> list[Cell] | None:
-    """The cells with what is to be judged again, as an evaluator is contradicted; None: nothing."""
-    again = [judged_again(store, cell, failures) for cell in cells]
-    changed = [new for old, new in zip(cells, again, strict=True) if new is not old]
+def _tell(store: Store, changed: Sequence[Cell]) -> None:
+    """Says whose certificates are withdrawn, as what these had spared others is judged again."""
     for cell in changed:
         names = ", ".join(cell.evaluator_labels[name] for name in sorted(contradicted(store, cell)))
         where = f"{cell.dataset} {cell.arch} {cell.label} {cell.norm}"
         sys.stderr.write(f"{where}: {names} is contradicted; judging again what it had decided\n")
-    return again if changed else None
-
-
-def _failures(outcomes: Mapping[str, Outcome]) -> dict[str, str]:
-    """Why jobs have no result, by key."""
-    ended = ("failed", "skipped")
-    return {key: outcome.message for key, outcome in outcomes.items() if outcome.status in ended}
-
-
-def _without(jobs: Sequence[Job], failures: Mapping[str, str]) -> list[Job]:
-    """The jobs that have not failed, none of which waits for one that has."""
-    return [
-        dataclasses.replace(
-            job, informed_by=tuple(key for key in job.informed_by if key not in failures)
-        )
-        for job in jobs
-        if job.key not in failures
-    ]
 
 
 def _planned(

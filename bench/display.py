@@ -65,18 +65,18 @@ class Display:
         self._say_stored()
         bad = outcome.status in ("failed", "skipped")
         if not self.console.is_terminal or bad:
-            self._say(f"[{self.ended_jobs}/{self.total}] {describe(job)}: {_words(outcome)}")
+            self.say(f"[{self.ended_jobs}/{self.total}] {describe(job)}: {_words(outcome)}")
 
     def retry(self, job: Job, outcome: Outcome) -> None:
         """An attempt failed and the job is tried again."""
-        self._say(f"{describe(job)}: {outcome.message}; trying again on a fresh worker")
+        self.say(f"{describe(job)}: {outcome.message}; trying again on a fresh worker")
 
     def tick(self, engine: Engine, *, stopping: bool) -> None:
         """Several times a second."""
         if stopping and self.state == "running":
             self.state = "stopping"
             jobs = len(engine.running())
-            self._say(f"finishing {jobs} jobs, starting no more; Ctrl-C again stops at once")
+            self.say(f"finishing {jobs} jobs, starting no more; Ctrl-C again stops at once")
         if self.live.is_started and time.monotonic() - self.looked > LOOKED_EVERY:
             self._look()
         if time.monotonic() - self.told > TOLD_EVERY:
@@ -105,10 +105,11 @@ class Display:
     def _say_stored(self) -> None:
         if self.stored:
             jobs = "1 job" if self.stored == 1 else f"{self.stored} jobs"
-            self._say(f"[{self.ended_jobs}/{self.total}] {jobs} stored by an earlier run")
+            self.say(f"[{self.ended_jobs}/{self.total}] {jobs} stored by an earlier run")
             self.stored = 0
 
-    def _say(self, line: str) -> None:
+    def say(self, line: str) -> None:
+        """Prints a line above the live view; any thread may."""
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 

@@ -6,6 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+import joblib
+import pyarrow
+import threadpoolctl
 import torch
 
 from bench.job import Job, JobKind
@@ -13,6 +16,13 @@ from relu.names import InputError
 
 Place = Literal["gpu", "cpu"]
 DEVICE = "BENCH_DEVICE"  # environment variable: what a worker must use, "cuda" or "cpu"
+# Instructions and orders of summing that every x86-64 CPU with AVX2 has, in torch's own kernels,
+# in MKL's and in oneDNN's, where each CPU would else get those that are fastest on it.
+SAME_EVERYWHERE = {
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "MKL_CBWR": "COMPATIBLE",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+}
 POOLS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -27,7 +37,7 @@ class Slot:
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """Slots, the cores that jobs on the CPU share, and threads per job.
+    """Slots, the cores that all jobs share, and threads per job.
 
     Threads follow from the plan alone, never from what happens to run: results of one plan are
     then bit-identical, however often it is interrupted.
@@ -54,33 +64,76 @@ class Machine:
 
 
 def make_machine(
-    jobs: Iterable[Job], *, gpus: Sequence[str], jobs_per_gpu: int, workers: int | None
+    jobs: Iterable[Job],
+    *,
+    gpus: Sequence[str],
+    jobs_per_gpu: int,
+    workers: int | None,
+    cores: int,
+    reproducible: bool = False,
 ) -> Machine:
-    """The slots for a plan: `jobs_per_gpu` on each GPU, the other cores (or `workers`) beside them.
+    """The slots for a plan on so many cores: `jobs_per_gpu` on each GPU, the other cores beside.
 
-    On the CPU a job of a kind gets cores // (jobs of that kind) threads, at least one: many jobs
-    share the cores best one by one, a single training takes them all.
+    A job on a GPU takes a core too. The other cores, or `workers`, are slots on the CPU. There a
+    job of a kind gets (cores left) // (jobs of that kind) threads, at least one: many jobs share
+    the cores best one by one, a single training takes them all. What is to be reproducible has
+    one, as other numbers of threads sum in other orders.
     """
-    cores = _cores()
+    same = same_everywhere() if reproducible else {}
     on_gpu = [
         Slot(name=f"gpu {gpu}" + (f" #{i + 1}" if jobs_per_gpu > 1 else ""), place="gpu",
-             env={"CUDA_VISIBLE_DEVICES": gpu, DEVICE: "cuda", **_pinned(1)})
+             env={"CUDA_VISIBLE_DEVICES": gpu, DEVICE: "cuda", **_pinned(1), **same})
         for gpu in gpus for i in range(jobs_per_gpu)
     ]  # fmt: skip
     counts = Counter(job.kind for job in jobs if job.resource == "cpu" or not on_gpu)
-    count = min(workers or max(1, cores - len(on_gpu)), max(counts.values(), default=0))
-    left = max(count, cores - len(on_gpu))
+    on_gpu = on_gpu[: max(1, cores - bool(counts))]
+    left = max(1, cores - len(on_gpu))
+    count = min(workers or left, left, max(counts.values(), default=0))
     on_cpu = [
         Slot(name=f"cpu {i + 1}", place="cpu",
-             env={"CUDA_VISIBLE_DEVICES": "", DEVICE: "cpu", **_pinned(1)})
+             env={"CUDA_VISIBLE_DEVICES": "", DEVICE: "cpu", **_pinned(1), **same})
         for i in range(count)
     ]  # fmt: skip
+    threads = {kind: max(1, left // min(n, count)) for kind, n in counts.items()}
     return Machine(
-        cores=left,
+        cores=cores,
         slots=(*on_gpu, *on_cpu),
-        threads_by_kind={kind: max(1, left // min(n, count)) for kind, n in counts.items()},
+        threads_by_kind={} if reproducible else threads,
         gpu_threads=1 if count or not on_gpu else max(1, cores // len(on_gpu)),
     )
+
+
+def same_everywhere() -> dict[str, str]:
+    """Environment variables with which trainings come out the same on all x86-64 CPUs with AVX2.
+
+    They must be set before torch is loaded. Without AVX2 torch is left what it chooses.
+    """
+    avx2 = torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512")
+    return {k: v for k, v in SAME_EVERYWHERE.items() if avx2 or k == "MKL_CBWR"}
+
+
+def parse_cores(cpus: str | None, *, workers: int | None, on_gpus: int) -> int:
+    """The cores that a run may use, as --cpus says. Raises InputError for more than there are.
+
+    Else one for each of --workers and of the jobs `on_gpus`, at most those there are; else those
+    there are, or fewer where OMP_NUM_THREADS says so.
+    """
+    there = cores()
+    if cpus is not None:
+        if not cpus.isdecimal() or not 1 <= int(cpus) <= there:
+            raise InputError(f"--cpus expects a whole number from 1 to {there}, got {cpus!r}")
+        return int(cpus)
+    if workers is not None:
+        return min(workers + on_gpus, there)
+    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return min(int(asked), there) if asked.isdecimal() and int(asked) else there
+
+
+def limit_threads(count: int) -> None:
+    """Lets the libraries of this process compute with so many threads at once."""
+    torch.set_num_threads(count)
+    pyarrow.set_cpu_count(count)
+    threadpoolctl.threadpool_limits(count)  # numpy's and scipy's
 
 
 def parse_gpus(text: str) -> list[str]:
@@ -103,9 +156,9 @@ def parse_gpus(text: str) -> list[str]:
     return [names[int(part)] for part in chosen]
 
 
-def _cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def cores() -> int:
+    """Cores this process may use: those of its affinity and of its control group's quota."""
+    return int(joblib.cpu_count())
 
 
 def _pinned(threads: int) -> dict[str, str]:

@@ -253,9 +253,25 @@ def _add_running(parser: Parser) -> None:
     add("--gpus", metavar="N,M", default="auto",
         help="auto: all; none: the CPU does everything; or numbers (default: auto)")  # fmt: skip
     add("--jobs-per-gpu", metavar="N", default="1", help="that share a card (default: 1)")
-    add("--workers", metavar="N",
-        help="worker processes on the CPU (default: as many as there are cores, or jobs to share "
-        "them; their threads add up to the cores)")  # fmt: skip
+    add(
+        "--cpus",
+        metavar="N",
+        help="cores that all jobs together may use (default: one for each of --workers; else "
+        "$OMP_NUM_THREADS, or all)",
+    )
+    add(
+        "--workers",
+        metavar="N",
+        help="worker processes on the CPU, which share the cores of --cpus (default: as many as "
+        "there are cores, or jobs to share them)",
+    )
+    add(
+        "--reproducible",
+        action="store_true",
+        help="trainings on the CPU come out the same on other x86-64 machines: one thread per job, "
+        "instructions that all of them have; slower for large networks (in a suite reproducible = "
+        "true)",
+    )
     add("--timeout", metavar="SECONDS", default="86400",
         help="a job that takes longer is ended and tried once more; none: no limit "
         "(default: 86400, a day)")  # fmt: skip

@@ -36,7 +36,8 @@ class Outcome:
     status: done now; stored by an earlier run or by one beside this; failed; skipped, as a job
     that it needs failed; elsewhere: a run beside this one is at it. cause: what made it fail.
     message: one line; details: a traceback; text: the last progress; seconds: wall time; errno: of
-    a full or read-only disk.
+    a full or read-only disk; fault: the type of what was raised and the place, which tells one
+    fault from another whatever its message says.
     """
 
     status: Status
@@ -46,6 +47,7 @@ class Outcome:
     text: str = ""
     seconds: float = 0.0
     errno: int = 0
+    fault: str = ""
 
 
 def failure(error: BaseException, *, root: str = "", **known: object) -> Outcome:
@@ -57,18 +59,35 @@ def failure(error: BaseException, *, root: str = "", **known: object) -> Outcome
     if cause == "disk" and not str(getattr(error, "filename", None) or root).startswith(root):
         cause = "raised"
     number = error.errno or 0 if isinstance(error, OSError) else 0
-    fields = {"status": "failed", "cause": cause, "message": _line(error, cause)}
+    fields = {
+        "status": "failed",
+        "cause": cause,
+        "message": _line(error, cause),
+        "fault": _fault(error),
+    }
     return Outcome(**{**fields, "details": details, "errno": number, **known})  # type: ignore[arg-type]
+
+
+def _fault(error: BaseException) -> str:
+    """The error's type and the line that raised it."""
+    name = f"{type(error).__module__}.{type(error).__qualname__}"
+    frames = [*traceback.walk_tb(error.__traceback__)]
+    if not frames:
+        return name
+    frame, line = frames[-1]
+    return f"{name} {frame.f_code.co_filename}:{line}"
 
 
 def timed_out(timeout: float) -> Outcome:
     """The outcome of a job that was still running after `timeout` seconds."""
-    message = f"timeout: not finished after {timeout:g} s; its log says where it was"
+    message = (
+        f"timeout: not finished after {timeout:g} s; its log (logs/*.timeout) says where it was"
+    )
     return Outcome(status="failed", cause="timeout", message=message)
 
 
 def killed(how: str) -> Outcome:
-    """The outcome of a job whose worker process died."""
+    """The outcome of a job whose worker process died; how: a few words for people."""
     message = f"killed: its worker died ({how}), by hand or for want of memory"
     return Outcome(status="failed", cause="killed", message=message)
 

@@ -2,7 +2,9 @@
 
     run.json           the cells of the latest command on this folder, and which jobs failed
     tune.json          the same of the latest search for settings, and what it chose
-    logs/KEY.log       what each attempt at a job printed, and where it was when it ended badly
+    logs/KEY.log       what each attempt at a job printed, and tracebacks: for people
+    logs/KEY.jsonl     when each attempt began and how it ended (bench/attempts.py)
+    logs/KEY.timeout   where attempts were when their time was up
     status/*.json      how the runs on this folder stand, a file for each (`bench status`)
     drafts/KEY.lock    held by the worker that is at the job
     drafts/KEY.progress  how far it is
@@ -23,12 +25,11 @@ from typing import Any, TextIO
 
 from filelock import FileLock, Timeout
 
+from bench.attempts import AttemptRecord, Beginning, make_ending, read_attempts, to_line
+from bench.outcome import Outcome
 from relu.names import InputError
 
 RUN, TUNE = "run.json", "tune.json"
-TAIL = 50_000  # bytes of a log in which the last attempts are looked for
-ATTEMPT = "=== attempt"  # begins an attempt's part of a log
-LATE = "Timeout ("  # how faulthandler begins to say that an attempt is over its time
 
 
 class RunFiles:
@@ -69,30 +70,53 @@ class RunFiles:
     @contextlib.contextmanager
     def log(self, key: str) -> Iterator[TextIO]:
         """The job's log, to be written on as it happens."""
-        path = self.root / "logs" / f"{key}.log"
-        path.parent.mkdir(exist_ok=True)
-        with path.open("a", encoding="utf-8", buffering=1, errors="replace") as file:
+        with self._logs(key, "log").open(
+            "a", encoding="utf-8", buffering=1, errors="replace"
+        ) as file:
             yield file
 
-    def timeouts(self, key: str, run: str) -> int:
-        """How many attempts of this run at the job ended as they were over their time."""
-        return sum(f"\n{LATE}" in attempt for attempt in self._attempts(key, run))
-
-    def deaths(self, key: str, run: str) -> int:
-        """How many attempts of this run at the job have begun and said nothing of their end."""
-        attempts = self._attempts(key, run)
-        return sum(not any(f"\n{e} after " in a for e in ("done", "failed")) for a in attempts)
-
-    def _attempts(self, key: str, run: str) -> list[str]:
-        """What the log says of each attempt of this run at the job."""
+    @contextlib.contextmanager
+    def trace(self, key: str) -> Iterator[TextIO]:
+        """The file on which faulthandler alone writes, once the time of the attempt is up."""
+        path = self._logs(key, "timeout")
         try:
-            with (self.root / "logs" / f"{key}.log").open("rb") as file:
-                file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
-                text = file.read().decode("utf-8", errors="replace")
+            with path.open("a", encoding="utf-8") as file:
+                yield file
+        finally:
+            if _size(path) == 0:
+                path.unlink(missing_ok=True)
+
+    def begin_attempt(self, key: str, run: str) -> Beginning:
+        """Notes that this process, which has the job's claim, begins an attempt."""
+        beginning = Beginning(run=run, traced=_size(self._logs(key, "timeout")))
+        self._append(key, to_line(beginning))
+        return beginning
+
+    def end_attempt(self, key: str, beginning: Beginning, outcome: Outcome) -> None:
+        """Notes how an attempt ended."""
+        self._append(key, to_line(make_ending(beginning, outcome)))
+
+    def attempts(self, key: str, run: str) -> list[AttemptRecord]:
+        """A run's attempts at the job, in order."""
+        try:
+            text = self._logs(key, "jsonl").read_text(encoding="utf-8", errors="replace")
         except OSError:
             return []
-        attempts = text.split(ATTEMPT)[1:]
-        return [a for a in attempts if f" {run} " in a.partition("\n")[0]]
+        attempts = read_attempts(text.splitlines(), _size(self._logs(key, "timeout")))
+        return [attempt for attempt in attempts if attempt.beginning.run == run]
+
+    def _append(self, key: str, line: str) -> None:
+        """Adds a line in one write, and begins a new one where a kill has torn the last."""
+        with self._logs(key, "jsonl").open("a+b", buffering=0) as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 1))
+            torn = file.read() not in (b"", b"\n")
+            file.write(("\n" * torn + line).encode())
+
+    def _logs(self, key: str, suffix: str) -> Path:
+        folder = self.root / "logs"
+        folder.mkdir(exist_ok=True)
+        return folder / f"{key}.{suffix}"
 
     def at_work(self) -> set[str]:
         """Keys of the jobs that somebody is at, or died at."""
@@ -153,6 +177,15 @@ class RunFiles:
         draft = self.root / "drafts" / f"{path.name}.{socket.gethostname()}.{os.getpid()}"
         draft.write_text(text, encoding="utf-8")
         draft.replace(path)
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file as its last writer left it, 0 where there is none."""
+    try:
+        with path.open("rb") as file:  # a network file system looks anew when a file is opened
+            return file.seek(0, os.SEEK_END)
+    except OSError:
+        return 0
 
 
 def read_run(root: Path, name: str = RUN) -> dict[str, Any]:

@@ -1,12 +1,10 @@
-"""Runs a graph of jobs on an engine: what is ready, the longest first, failures contained.
+"""Runs a graph of jobs on an engine: what is ready, in a good order, failures contained.
 
-Every job waits for the jobs it reads from and for nothing else. Of those that are ready, the one
-with the longest chain of work behind it goes first (its own expected seconds, plus those of the
-longest chain of jobs that wait for it). A job that fails is tried again (RETRIES), then fails
-those that cannot do without it, and nothing else.
+Every job waits for the jobs it reads from and for nothing else; which of those that are ready
+goes first, bench/order.py says. A job that fails is tried again (RETRIES), then fails those that
+cannot do without it, and nothing else.
 """
 
-import heapq
 import signal
 import threading
 import time
@@ -17,6 +15,7 @@ from typing import Protocol, runtime_checkable
 
 from bench.engines.interface import Engine
 from bench.job import Job
+from bench.order import Order
 from bench.outcome import Cause, Outcome
 
 RETRIES: Mapping[Cause, int] = {"raised": 1, "timeout": 1, "out of memory": 1, "killed": 3}
@@ -76,15 +75,14 @@ class _Scheduler:
         for job in jobs:
             for key in {*job.after, *job.informed_by}:
                 self.followers[key].append(job.key)
-        self.ready: dict[str, list[tuple[float, int, str]]] = {}  # a heap for each place
+        self.order = Order(jobs, self.followers)
         self.free: deque[str] = deque()  # wait for nothing any more
-        self.order = {key: i for i, key in enumerate(self.jobs)}
         self.active: set[str] = set()
         self.elsewhere: dict[str, float] = {}  # key -> when to look again
         self.attempts: dict[str, Counter[Cause]] = {}
         self.again: set[str] = set()  # to be tried on a fresh worker
-        self.hopeless: set[tuple[object, str]] = set()  # failures that came back on a fresh worker
-        self.ranks: dict[str, float] = {}
+        self.hopeless: set[tuple[object, str]] = set()  # faults that came back on a fresh worker
+        self.handed = 0
         self.ranked, self.ranking = time.monotonic(), 0.0  # when, and how long that took
 
     def run(self, stopping: Callable[[], bool]) -> Mapping[str, Outcome]:
@@ -108,17 +106,9 @@ class _Scheduler:
         return self.outcomes
 
     def _rank(self) -> None:
-        """Expected seconds of the longest chain that starts with each job; reorders the ready."""
+        """Learns anew how long jobs are expected to take, which may change their order."""
         started = time.monotonic()
-        for key in reversed(self.jobs):
-            if key not in self.outcomes:
-                behind = max(
-                    (self.ranks[f] for f in self.followers[key] if f in self.ranks), default=0.0
-                )
-                self.ranks[key] = self.seconds(self.jobs[key]) + behind
-        for heap in self.ready.values():
-            heap[:] = [(-self.ranks[key], i, key) for _, i, key in heap]
-            heapq.heapify(heap)
+        self.order.rank(self.seconds, self.outcomes)
         self.ranked = time.monotonic()
         self.ranking = max(self.ranked - started, TICK * RANKING)
 
@@ -141,13 +131,12 @@ class _Scheduler:
                 self._queue(job)
 
     def _queue(self, job: Job) -> None:
-        heap = self.ready.setdefault(self.engine.place(job), [])
-        heapq.heappush(heap, (-self.ranks[job.key], self.order[job.key], job.key))
+        self.order.add(job.key, self.engine.place(job))
 
     def _end(self, job: Job, outcome: Outcome) -> None:
         """Notes a job's outcome, and frees those that waited for nothing else."""
         self.outcomes[job.key] = outcome
-        self.ranks.pop(job.key, None)
+        self.order.end(job.key)
         self.watch.ended(job, outcome)
         for key in self.followers[job.key]:
             self.missing[key] -= 1
@@ -155,13 +144,17 @@ class _Scheduler:
                 self.free.append(key)
 
     def _hand_out(self) -> None:
-        for heap in self.ready.values():
-            while heap and self.engine.fits(job := self.jobs[heap[0][2]]):
-                heapq.heappop(heap)
-                self.active.add(job.key)
-                fresh = job.key in self.again
-                self.again.discard(job.key)
-                self.engine.submit(job, rank=self.ranks[job.key], fresh=fresh)
+        for place in self.order.places():
+            while (key := self.order.next(place, self.engine.capacity)) is not None:
+                job = self.jobs[key]
+                if not self.engine.fits(job):
+                    break
+                self.order.begin(key, place)
+                self.active.add(key)
+                self.handed += 1
+                fresh = key in self.again
+                self.again.discard(key)
+                self.engine.submit(job, rank=-self.handed, fresh=fresh)
 
     def _take(self, job: Job, outcome: Outcome) -> None:
         """What an attempt came to."""
@@ -180,7 +173,7 @@ class _Scheduler:
     def _try_again(self, job: Job, outcome: Outcome) -> bool:
         if self.engine.retries:
             return False
-        what = (job.settings.get("method") or job.settings.get("evaluator"), outcome.message)
+        what = (job.settings.get("method") or job.settings.get("evaluator"), outcome.fault)
         tried = self.attempts.setdefault(job.key, Counter())
         tried[outcome.cause] += 1
         if tried[outcome.cause] > RETRIES.get(outcome.cause, 0):
@@ -198,7 +191,11 @@ class _Scheduler:
 
 @contextmanager
 def _patience(patient: bool) -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C was pressed; a second one raises, as does the first where not `patient`."""
+    """Whether Ctrl-C was pressed; a second one raises, as does the first where not `patient`.
+
+    A shell starts what runs in the background with Ctrl-C ignored, and so it stays: a key that is
+    pressed for another command ends no run.
+    """
     pressed = threading.Event()
 
     def press(*_: object) -> None:
@@ -206,7 +203,8 @@ def _patience(patient: bool) -> Iterator[Callable[[], bool]]:
             raise KeyboardInterrupt
         pressed.set()
 
-    if not (patient and threading.current_thread() is threading.main_thread()):
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    if ignored or not (patient and threading.current_thread() is threading.main_thread()):
         yield pressed.is_set
         return
     before = signal.signal(signal.SIGINT, press)

@@ -10,7 +10,7 @@ from relu.names import InputError, suggestion
 SUITES = Path(__file__).parent / "suites"
 KEYS = (
     "methods", "eval", "dataset", "arch", "norm", "eps", "box", "seeds", "points", "epochs", "set",
-    "grid", "cascade", "published",
+    "grid", "cascade", "published", "reproducible",
 )  # fmt: skip
 TABLES = {"set": '"at.steps" = 7', "grid": '"at.steps" = [7, 40]'}  # keys that hold tables
 PART = "part"
@@ -77,7 +77,11 @@ def _check(options: Mapping[str, Any], path: Path, keys: tuple[str, ...]) -> Non
     for key, example in TABLES.items():
         if not isinstance(options.get(key, {}), dict):
             raise InputError(f"suite {path}: {key} must be a table such as [{key}] with {example}")
-    for key, kind, what in (("cascade", bool, "true or false"), ("published", str, "a name")):
+    for key, kind, what in (
+        ("cascade", bool, "true or false"),
+        ("reproducible", bool, "true or false"),
+        ("published", str, "a name"),
+    ):
         if key in options and not isinstance(options[key], kind):
             raise InputError(f"suite {path}: {key} must be {what}, got {options[key]!r}")
 

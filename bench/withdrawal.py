@@ -78,3 +78,14 @@ def anew(
 
 def _shard(job: Job) -> tuple[int, int]:
     return job.settings["start"], job.settings["stop"]
+
+
+def without(failures: Collection[str], jobs: Sequence[Job]) -> list[Job]:
+    """The jobs that have not failed, none of which waits for one that has."""
+    return [
+        dataclasses.replace(
+            job, informed_by=tuple(key for key in job.informed_by if key not in failures)
+        )
+        for job in jobs
+        if job.key not in failures
+    ]

@@ -1,6 +1,8 @@
 """Small real data and networks that several tests share."""
 
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,13 +23,31 @@ LINF = Threat(norm="linf", eps=0.1)
 if "PYTEST_XDIST_WORKER" in os.environ:  # processes side by side, which would wait for each other
     torch.set_num_threads(1)
 
+# What a user's environment may say and no test expects: data, a device, a terminal of some kind.
+STRANGE = ("BENCH_DATA", "BENCH_DEVICE", "FORCE_COLOR", "TTY_COMPATIBLE", "COLUMNS")
+
+
+@pytest.fixture(autouse=True)
+def own_interrupts() -> Iterator[None]:
+    """Ctrl-C does in tests and their children what it does in a terminal.
+
+    Where the tests are a background job, the shell has told them to ignore it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
 
 @pytest.fixture(autouse=True)
 def own_surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No test sees the user's data folder or cache, or another's random numbers or threads."""
     threads = torch.get_num_threads()
-    saved = {k: os.environ.get(k) for k in ("BENCH_DATA", "XDG_CACHE_HOME")}
-    os.environ.pop("BENCH_DATA", None)
+    saved = {k: os.environ.get(k) for k in (*STRANGE, "XDG_CACHE_HOME")}
+    for key in STRANGE:
+        os.environ.pop(key, None)
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
     torch.manual_seed(0)
     yield

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.attempts import AttemptRecord, deaths, timeouts
 from bench.engines.interface import Attempt, Running
 from bench.job import Job
 from bench.machine import Machine, Place
@@ -59,14 +60,13 @@ class Dask:
         *,
         cluster: Any,
         threads: int,
-        timeouts: Callable[[Job], int],
-        deaths: Callable[[Job], int],
+        attempts: Callable[[Job], Sequence[AttemptRecord]],
         at_work: Callable[[], Collection[str]],
         timeout: float | None,
     ) -> None:
         self._attempt, self._client, self._cluster = attempt, client, cluster
         self._threads, self._timeout = threads, timeout
-        self._timeouts, self._deaths, self._at_work = timeouts, deaths, at_work
+        self._attempts, self._at_work = attempts, at_work
         self._jobs: dict[str, _Task] = {}  # by their names in dask
         self._since: dict[str, float] = {}
         self._ended: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -134,17 +134,21 @@ class Dask:
         except CancelledError as error:
             raise ConnectionError("lost the dask scheduler, or it dropped a job") from error
         except Exception as error:
-            outcome = failure(error)
-            if type(error).__name__ == "KilledWorker":
+            if _killed_worker(error):
                 return job, self._death(task)
+            outcome = failure(error)
         return job, outcome
 
     def _death(self, task: "_Task") -> Outcome | None:
-        """Dask gives up on all jobs that a dying worker was to do; the log knows who did it."""
-        if self._timeout is not None and self._timeouts(task.job):
+        """Dask gives up on all jobs that a dying worker was to do; records say who did it."""
+        attempts = self._attempts(task.job)
+        if self._timeout is not None and timeouts(attempts):
             return timed_out(self._timeout)
-        if self._deaths(task.job) > RETRIES["killed"]:
+        if deaths(attempts) > RETRIES["killed"]:
             return killed("at every attempt")
+        failed = [a.ending for a in attempts if a.ending and a.ending.status == "failed"]
+        if failed and len(failed) > RETRIES.get(failed[-1].cause, 0):  # and then lost its card
+            return Outcome(status="failed", cause=failed[-1].cause, message=failed[-1].message)
         self.submit(task.job, rank=task.rank, fresh=True)
         return None
 
@@ -234,6 +238,13 @@ def _start(machine: Machine) -> Any:
 
 def _inode(root: str) -> int | None:
     return Path(root).stat().st_ino if os.access(root, os.W_OK) else None
+
+
+def _killed_worker(error: Exception) -> bool:
+    """Whether dask gave a job up since workers died that were to do it."""
+    from distributed import KilledWorker
+
+    return isinstance(error, KilledWorker)
 
 
 def _work(attempt: Attempt, job: Job, threads: int) -> Outcome:

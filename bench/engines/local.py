@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
@@ -20,6 +20,7 @@ from typing import Any
 from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.backend.utils import kill_process_tree
 
+from bench.attempts import AttemptRecord
 from bench.engines.interface import Attempt, Running
 from bench.job import Job
 from bench.machine import Machine, Place, Slot
@@ -38,22 +39,31 @@ class _Seat:
     job: Job | None = None
     since: float = 0.0
     threads: int = 0
+    workers: Sequence[Any] = ()  # the job's process; its exit code outlives it
     late: bool = False  # killed for being over its time
 
 
 class Local:
     """Runs jobs in worker processes of this machine; they end with this process, however it ends.
 
-    A worker sees only its own GPU. Jobs on the CPU take as many cores as they have threads.
+    A worker sees only its own GPU. A job takes as many cores as it has threads.
     """
 
     retries = False
     patient = True
 
-    def __init__(self, attempt: Attempt, machine: Machine, *, timeout: float | None) -> None:
+    def __init__(
+        self,
+        attempt: Attempt,
+        machine: Machine,
+        *,
+        timeout: float | None,
+        attempts: Callable[[Job], Sequence[AttemptRecord]] = lambda job: (),
+    ) -> None:
         # loky replaces a worker that has grown much, and warns as if a job had been lost.
         warnings.filterwarnings("ignore", message="A worker stopped while", category=UserWarning)
         self._attempt, self._machine, self._timeout = attempt, machine, timeout
+        self._attempts = attempts
         self._seats = [_Seat(slot) for slot in machine.slots]
         self._ended: queue.SimpleQueue[tuple[_Seat, Future[Outcome]]] = queue.SimpleQueue()
 
@@ -65,9 +75,7 @@ class Local:
         return self._machine.place(job)
 
     def fits(self, job: Job) -> bool:
-        if self._machine.place(job) == "gpu":
-            return self._free(job) is not None
-        taken = sum(s.threads for s in self._seats if s.job and s.slot.place == "cpu")
+        taken = sum(seat.threads for seat in self._seats if seat.job)
         enough = self._machine.threads(job) <= self._machine.cores - taken
         return enough and self._free(job) is not None
 
@@ -114,6 +122,7 @@ class Local:
                     env=dict(seat.slot.env),
                 )  # fmt: skip
             future: Future[Outcome] = seat.pool.submit(self._attempt, job, seat.threads)
+        seat.workers = list(seat.pool._processes.values())
         return future
 
     def _free(self, job: Job) -> _Seat | None:
@@ -127,19 +136,20 @@ class Local:
         assert job is not None
         try:
             outcome = future.result()
-        except BrokenProcessPool as error:
-            outcome = self._death(seat, str(error), seconds)
+        except BrokenProcessPool:
+            outcome = self._death(seat, job)
             self._dismiss(seat)
         except Exception as error:  # what a job or an outcome cannot be pickled for
             outcome = failure(error)
         seat.job, seat.late = None, False
         return job, replace(outcome, seconds=outcome.seconds or seconds)
 
-    def _death(self, seat: _Seat, text: str, seconds: float) -> Outcome:
-        if seat.late or (self._timeout is not None and seconds >= self._timeout):
-            return timed_out(self._timeout or 0.0)
-        codes = text[text.find("{") + 1 : text.find("}")] if "{" in text else "no exit code"
-        return killed(codes)
+    def _death(self, seat: _Seat, job: Job) -> Outcome:
+        late = seat.late or any(attempt.late for attempt in self._attempts(job)[-1:])
+        if late and self._timeout is not None:
+            return timed_out(self._timeout)
+        codes = [worker.exitcode for worker in seat.workers if worker.exitcode]
+        return killed(", ".join(map(_exit, codes)) or "no exit code")
 
     def _end_late_ones(self) -> None:
         """Kills what the worker itself, stuck in foreign code, did not end in time."""
@@ -154,6 +164,14 @@ class Local:
             _kill(seat.pool)
             seat.pool.shutdown(wait=False, kill_workers=True)
             seat.pool = None
+
+
+def _exit(code: int) -> str:
+    """An exit code for people."""
+    try:
+        return f"{signal.Signals(-code).name}({code})"
+    except ValueError:
+        return f"exit code {code}"
 
 
 def _kill(pool: Any) -> None:

@@ -1,11 +1,13 @@
 """The engines with real worker processes: deaths, hangs, freshness, what a worker sees."""
 
+import ast
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -13,11 +15,12 @@ import pytest
 import torch
 
 from bench.__main__ import main
+from bench.attempts import AttemptRecord, Beginning
 from bench.engines.dask import connect
 from bench.engines.interface import Engine
 from bench.engines.local import Local
 from bench.job import Job
-from bench.machine import Machine, Slot, make_machine, parse_gpus
+from bench.machine import Machine, Slot, make_machine, parse_cores, parse_gpus
 from bench.outcome import Outcome
 from relu.names import InputError
 
@@ -40,15 +43,22 @@ def slot(place: str, gpu: str) -> Slot:
     return Slot(name=f"{place} {gpu}", place=place, env=env)  # type: ignore[arg-type]
 
 
-MACHINE = Machine(cores=2, slots=(slot("gpu", "0"), slot("gpu", "1"), slot("cpu", "")))
+MACHINE = Machine(cores=3, slots=(slot("gpu", "0"), slot("gpu", "1"), slot("cpu", "")))
+
+
+DEATH = AttemptRecord(beginning=Beginning(run="", traced=0), ending=None, late=False)
 
 
 @pytest.fixture
 def local() -> Iterator[Callable[..., Local]]:
     made = []
 
-    def make(machine: Machine = MACHINE, timeout: float | None = None) -> Local:
-        made.append(Local(tell, machine, timeout=timeout))
+    def make(
+        machine: Machine = MACHINE,
+        timeout: float | None = None,
+        attempts: Sequence[AttemptRecord] = (),
+    ) -> Local:
+        made.append(Local(tell, machine, timeout=timeout, attempts=lambda job: attempts))
         return made[-1]
 
     yield make
@@ -121,7 +131,20 @@ def test_a_job_that_ignores_its_own_time_limit_is_killed(
     engine.submit(job("stuck", sleep=600), rank=0.0, fresh=False)
     (_, outcome) = wait(engine)[0]
     assert outcome.cause == "timeout"
-    assert outcome.message == "timeout: not finished after 3 s; its log says where it was"
+    assert (
+        outcome.message
+        == "timeout: not finished after 3 s; its log (logs/*.timeout) says where it was"
+    )
+
+
+@pytest.mark.parametrize(("late", "cause"), [(False, "killed"), (True, "timeout")])
+def test_a_death_is_told_from_a_timeout_by_its_record_not_by_the_clock(
+    local: Callable[..., Local], late: bool, cause: str
+) -> None:
+    engine = local(timeout=0.001, attempts=[replace(DEATH, late=late)])
+    engine.submit(job("victim", die=True), rank=0.0, fresh=False)
+    (_, outcome) = wait(engine)[0]
+    assert outcome.cause == cause
 
 
 def test_jobs_with_more_threads_take_more_cores(local: Callable[..., Local]) -> None:
@@ -163,9 +186,15 @@ def test_dask_runs_jobs_where_their_resource_is(tmp_path: Path) -> None:
 
     machine = Machine(cores=1, slots=(slot("gpu", "7"), slot("cpu", "")))
     client, cluster = connect(None, machine)
-    engine = Dask(tell, client, cluster=cluster, threads=1, timeouts=lambda job: 0,
-                  deaths=lambda job: 9 * (job.key == "killer"),
-                  at_work=set, timeout=None)  # fmt: skip
+    engine = Dask(
+        tell,
+        client,
+        cluster=cluster,
+        threads=1,
+        attempts=lambda job: [DEATH] * (9 * (job.key == "killer")),
+        at_work=set,
+        timeout=None,
+    )
     try:
         assert engine.capacity == 2
         engine.require_shared(tmp_path)
@@ -204,11 +233,9 @@ def plan(kinds: str, resource: str = "gpu") -> list[Job]:
             for i, k in enumerate(kinds)]  # fmt: skip
 
 
-def test_threads_add_up_to_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.machine._cores", lambda: 8)
-
+def test_threads_add_up_to_the_cores() -> None:
     def made(jobs: list[Job], **changes: object) -> Machine:
-        options = {"gpus": [], "jobs_per_gpu": 1, "workers": None} | changes
+        options = {"gpus": [], "jobs_per_gpu": 1, "workers": None, "cores": 8} | changes
         return make_machine(jobs, **options)  # type: ignore[arg-type]
 
     one = made(plan("tcjj"))  # a training takes all cores, two shards share them
@@ -219,9 +246,51 @@ def test_threads_add_up_to_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     gpus = made(plan("t" * 20) + plan("j" * 9, "cpu"), gpus=["0", "1"], jobs_per_gpu=2)
     assert [s.place for s in gpus.slots] == ["gpu"] * 4 + ["cpu"] * 4
     assert [s.name for s in gpus.slots[:2]] == ["gpu 0 #1", "gpu 0 #2"]
-    assert (gpus.cores, gpus.gpu_threads, gpus.threads_by_kind["judge"]) == (4, 1, 1)
+    assert (gpus.cores, gpus.gpu_threads, gpus.threads_by_kind["judge"]) == (8, 1, 1)
     alone = made(plan("t" * 20), gpus=["0", "1"])
     assert (len(alone.slots), alone.gpu_threads) == (2, 4)
+    few = made(plan("t" * 20) + plan("j" * 9, "cpu"), gpus=["0", "1", "2"], cores=3)
+    assert [slot.place for slot in few.slots] == ["gpu", "gpu", "cpu"]
+    one = made(plan("tj") + plan("j", "cpu"), gpus=["0"], cores=1)
+    assert ([slot.place for slot in one.slots], one.cores) == (["gpu", "cpu"], 1)  # take turns
+    assert len(made(plan("t" * 20), workers=20).slots) == 8
+
+
+def test_cores_are_those_of_the_options_else_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bench.machine.cores", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+
+    def cores(cpus: str | None = None, workers: int | None = None, on_gpus: int = 0) -> int:
+        return parse_cores(cpus, workers=workers, on_gpus=on_gpus)
+
+    assert cores() == 8
+    assert (cores(workers=1), cores(workers=3, on_gpus=2), cores(workers=99)) == (1, 5, 8)
+    assert (cores("1"), cores("8"), cores("4", workers=1)) == (1, 8, 4)
+    for text, count in (("2", 2), ("3,1", 3), ("99", 8), ("0", 8), ("", 8), ("many", 8)):
+        monkeypatch.setenv("OMP_NUM_THREADS", text)
+        assert cores() == count
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert (cores("4"), cores(workers=3)) == (4, 3)  # what is asked for here goes first
+    for text in ("0", "9", "999", "-1", "1.5", "all", ""):
+        with pytest.raises(InputError, match="--cpus expects a whole number from 1 to 8"):
+            cores(text)
+
+
+def test_cores_are_those_of_the_affinity() -> None:
+    code = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+    code += "from bench.machine import cores; print(cores())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "1\n"
+
+
+def test_a_gpu_job_takes_a_core_too(local: Callable[..., Local]) -> None:
+    engine = local(Machine(cores=1, slots=(slot("gpu", "0"), slot("cpu", ""))))
+    engine.submit(job("a", "gpu", sleep=0.5), rank=0.0, fresh=False)
+    assert not engine.fits(job("b"))
+    assert len(wait(engine)) == 1
+    assert engine.fits(job("b"))
 
 
 def test_gpus_are_counted_as_cuda_does(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,3 +303,60 @@ def test_gpus_are_counted_as_cuda_does(monkeypatch: pytest.MonkeyPatch) -> None:
         parse_gpus("4")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     assert parse_gpus("auto") == ["0", "1"]
+
+
+def test_what_is_reproducible_has_one_thread_and_the_same_instructions_everywhere() -> None:
+    def made(reproducible: bool, count: int) -> Machine:
+        return make_machine(
+            plan("t" * count),
+            gpus=[],
+            jobs_per_gpu=1,
+            workers=None,
+            cores=8,
+            reproducible=reproducible,
+        )
+
+    for count in (1, 3, 20):
+        machine = made(True, count)
+        assert {machine.threads(job) for job in plan("tcj")} == {1}
+        assert all(slot.env["MKL_CBWR"] == "COMPATIBLE" for slot in machine.slots)
+    assert made(False, 1).threads(plan("t")[0]) == 8
+    assert "MKL_CBWR" not in made(False, 1).slots[0].env
+
+
+DIGEST = """
+import hashlib, torch
+from bench.data import load
+from bench.settings import Training
+from bench.train import train
+from methods.plain import Plain
+from relu.networks import build
+from relu.threat import Threat
+torch.set_num_threads(1)
+data = load("digits")
+net = build("fc_small", data.shape, data.classes)
+train(net, Plain(), data, threat=Threat(norm="linf", eps=0.1), training=Training(epochs=2), seed=0,
+      augmented=False)
+print(hashlib.sha256(b"".join(p.detach().numpy().tobytes() for p in net.parameters())).hexdigest())
+"""
+
+
+def trained(capability: str) -> str:
+    """The digest of a small reproducible training, on a CPU that can do no more than that."""
+    code = "import os; from bench.machine import same_everywhere; print(same_everywhere())"
+    environment = os.environ | {"ATEN_CPU_CAPABILITY": capability}
+    same = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    environment |= ast.literal_eval(same.stdout)
+    done = subprocess.run(
+        [sys.executable, "-c", DIGEST], env=environment, capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+@pytest.mark.skipif(
+    torch.backends.cpu.get_cpu_capability() != "AVX512", reason="nothing to hide from torch"
+)
+def test_a_reproducible_training_is_the_same_with_and_without_avx512() -> None:
+    assert trained("avx512") == trained("avx2")

@@ -81,7 +81,9 @@ def test_what_raises_hangs_or_kills_ends_by_name_and_the_rest_stands(
     bodies = {
         "raises": noting(str(calls), "raise KeyError('lost')").replace("= 10", "= 40"),
         "hangs": evaluator("print('here we are'); time.sleep(600)").replace("= 10", "= 40"),
-        "kills": evaluator("os.kill(os.getpid(), signal.SIGKILL)").replace("= 10", "= 40"),
+        "kills": evaluator(
+            "print('done after 3 epochs'); os.kill(os.getpid(), signal.SIGKILL)"
+        ).replace("= 10", "= 40"),
         "nan": evaluator("low += torch.nan").replace("= 10", "= 40"),
     }
     plugins = [part for name, text in bodies.items()
@@ -92,7 +94,7 @@ def test_what_raises_hangs_or_kills_ends_by_name_and_the_rest_stands(
     assert row["robust_error_low"] > 0
     assert row["failures"] == {
         "raises": "KeyError: 'lost'",
-        "hangs": "timeout: not finished after 10 s; its log says where it was",
+        "hangs": "timeout: not finished after 10 s; its log (logs/*.timeout) says where it was",
         "kills": "killed: its worker died (SIGKILL(-9)), by hand or for want of memory",
         "nan": "every low must be a number >= 0",
     }

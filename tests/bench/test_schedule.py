@@ -98,7 +98,8 @@ def test_each_cause_has_its_number_of_retries(cause: str, times: int) -> None:
 
 def test_a_plugin_that_fails_alike_on_every_shard_costs_one_retry_only() -> None:
     def work(job: Job, threads: int) -> Outcome:
-        return Outcome(status="failed", cause="raised", message="KeyError: 'lost'")
+        message = f"KeyError: 'lost {job.key}'"  # its words do not count
+        return Outcome(status="failed", cause="raised", message=message, fault="KeyError x.py:3")
 
     jobs = [Job(kind="judge", key=str(i), settings={"evaluator": "broken"}) for i in range(20)]
     watch = Silent()
@@ -107,17 +108,41 @@ def test_a_plugin_that_fails_alike_on_every_shard_costs_one_retry_only() -> None
     assert len(watch.retries) == 1
 
 
+def test_faults_of_the_same_words_are_tried_again_each() -> None:
+    def work(job: Job, threads: int) -> Outcome:
+        fault = f"KeyError x.py:{job.key}"
+        return Outcome(status="failed", cause="raised", message="KeyError", fault=fault)
+
+    jobs = [Job(kind="judge", key=str(i), settings={"evaluator": "broken"}) for i in range(3)]
+    watch = Silent()
+    outcomes(work, jobs, watch=watch)
+    assert watch.retries == ["0", "1", "2"]
+
+
+def test_a_fault_is_a_type_and_a_place() -> None:
+    found = []
+    for message in ("one", "another"):
+        try:
+            raise KeyError(message)
+        except KeyError as error:
+            found.append(failure(error).fault)
+    assert found[0] == found[1]
+    assert found[0].startswith("builtins.KeyError")
+    assert "test_schedule.py:" in found[0]
+    assert failure(KeyError()).fault == "builtins.KeyError"
+
+
 def test_stored_results_are_not_computed_again() -> None:
     ended = outcomes(failing("a", 9), stored=("a",))
     assert ended["a"].status == "stored"
     assert ended["b"].status == "done"
 
 
-def test_the_longest_chain_goes_first() -> None:
+def test_a_single_worker_finishes_what_it_has_begun() -> None:
     watch = Silent()
     jobs = [job("short"), job("long"), job("first"), job("after", "first")]
     outcomes(jobs=jobs, seconds={"short": 1, "long": 5, "first": 2, "after": 4}, watch=watch)
-    assert watch.order == ["first", "long", "after", "short"]
+    assert watch.order == ["first", "after", "long", "short"]
 
 
 def test_a_job_at_work_elsewhere_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,3 +211,10 @@ def test_the_second_ctrl_c_waits_for_nothing() -> None:
     with pytest.raises(KeyboardInterrupt):
         outcomes(engine=engine)
     assert (engine.looks, engine.finished) == (2, 0)
+
+
+def test_ctrl_c_that_is_ignored_when_a_run_starts_stays_ignored() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    engine = Slow(presses=(1, 2, 3))
+    assert {outcome.status for outcome in outcomes(engine=engine).values()} == {"done"}
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
