@@ -167,6 +167,7 @@ def _trained(
         "training": training,
         "threat": _plain(case.threat) if getattr(plugin.cls, "uses_threat", True) else None,
     }
+    common |= {"reproducible": True} if request.reproducible else {}
     chosen = flat(method) | {f"train.{name}": value for name, value in training.items()}
     template = JobTemplate("train", common, resource="gpu")
     group = template.make({}).key

@@ -42,6 +42,7 @@ class Request:
     held_out: the share of the training set that is judged in the test set's place, None for none.
     overrides: one for each point of the grid. cascade: whether evaluators hear of earlier ones.
     published: the table of a paper that the rows are set beside. suite: the file it is from.
+    reproducible: whether trainings on the CPU use only what all x86-64 machines have.
     """
 
     datasets: tuple[str, ...]
@@ -59,6 +60,7 @@ class Request:
     checkpoint: Checkpoint | None = None
     published: str | None = None
     held_out: float | None = None
+    reproducible: bool = False
     suite: str = ""
 
     def count(self, available: int) -> int:
