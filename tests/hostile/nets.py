@@ -100,7 +100,7 @@ def with_eps(case: Case, eps: float) -> Case:
 def _net(draw: random.Random) -> tuple[nn.Sequential, Shape, bool]:
     """A network whose numbers float32 can hold, and whether its exact radii are at hand."""
     while True:
-        tiny = draw.random() < 0.92
+        tiny = draw.random() < 0.96
         convolutional = draw.random() < 0.2
         modules, shape = (_convolutions if convolutional else _dense)(draw, tiny)
         net = nn.Sequential(*modules).requires_grad_(False)
@@ -121,7 +121,9 @@ def _dense(draw: random.Random, tiny: bool) -> tuple[list[nn.Module], Shape]:
     d = draw.choice([1, 2, 2, 3, 3]) if tiny else draw.randrange(4, 17)
     most = 4 if tiny else 12
     hidden = [draw.randint(1, most) for _ in range(draw.choice([0, 1, 1, 2, 2, 3]))]
-    while tiny and sum(hidden) > 8:
+    if tiny and draw.random() < 0.15:  # deep, so that products of small weights underflow
+        hidden = [draw.choice([1, 1, 2]) for _ in range(draw.randint(4, 8))]
+    while tiny and sum(hidden) > 10:
         hidden.pop()
     widths = [d, *hidden, draw.choice([2, 2, 2, 3, 4])]
     modules: list[nn.Module] = [nn.Flatten()]
@@ -191,6 +193,7 @@ STYLES: tuple[Callable[[random.Random], float], ...] = (
     _integer,
     _cancelling,
     lambda draw: draw.choice([-1.0, 0.0, 1.0]) * 2.0 ** draw.randint(-4, 4),
+    lambda draw: float(draw.choice([-1, 1]) * draw.randrange(2**23, 2**24)),  # products are rounded
 )
 
 
