@@ -376,6 +376,26 @@ def test_lines_with_other_slopes_are_moved_apart_once_more(
         assert torch.equal(new.lower[:, 0][~open_], old.lower[~open_])
 
 
+@pytest.mark.parametrize(("factor", "least"), [(-2.0, -1.0), (2.0, -2.0)])
+def test_slopes_that_would_prove_too_much_are_not_gone_to(factor: float, least: float) -> None:
+    # relu(z) + factor z on [-1, 1]: a line of slope -factor through 0 would say 0
+    first, last = nn.Linear(1, 2), nn.Linear(2, 2)
+    first.load_state_dict(
+        {"weight": torch.tensor([[2.0], [2.0]]), "bias": torch.tensor([-1.0, 1.0])}
+    )
+    last.load_state_dict(
+        {
+            "weight": torch.tensor([[1.0, factor], [0.0, 0.0]]),
+            "bias": torch.tensor([-2 * factor, 0.0]),
+        }
+    )
+    net = nn.Sequential(first, nn.ReLU(), last).double().requires_grad_(False)
+    layers, y = read_layers(net, (1,)), torch.tensor([0])
+    ball = ball_of(torch.full((1, 1), 0.5).double(), Threat(norm="linf", eps=0.5))
+    found = improved_margins(relax(layers, ball, "crown"), y, iterations=60)
+    assert least - 0.1 <= found.item() <= least
+
+
 def exact_margin(
     first: nn.Linear, last: nn.Linear, x: Tensor, pair: tuple[int, int], eps: float
 ) -> Fraction:
