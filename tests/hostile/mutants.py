@@ -175,7 +175,7 @@ MUTANTS = (
         "relu/ball.py",
         "return (size * d).sum(-1) + bonus",
         "return (size * d).sum(-1)",
-        (f"{BALL}::test_a_form_never_loses_more_than_is_said_and_hardly_less",),
+        (f"{BALL}::test_in_rooms_of_many_sizes_a_form_loses_what_a_point_of_the_ball_says",),
     ),
     Mutant(
         "relu/ball.py",
@@ -254,12 +254,6 @@ MUTANTS = (
         "t = _multiplier(steep * steep, steep * room, edge, missing)",
         "t = _multiplier(steep, steep * room, edge, missing)",
         (f"{HYPERPLANE}::test_far_from_the_edges_it_is_the_dual_norm",),
-    ),
-    Mutant(
-        "relu/cells.py",
-        "if not gap < -error:",
-        "if not gap < 0:",
-        (f"{CELLS}::test_sums_of_constraints_that_cancel_prove_no_more_than_they_say",),
     ),
     Mutant(
         "relu/cells.py",
