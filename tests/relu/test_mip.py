@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from relu.alpha import relaxations
 from relu.ball import ball_of
 from relu.layers import Layer, read_layers, to_images, to_vectors
-from relu.mip import SLACK, Encoding, encoding
+from relu.mip import SLACK, SMALL, Encoding, _without_small, encoding
 from relu.networks import build
 from relu.relaxation import crossing
 from relu.threat import NORMS, Norm, Threat
@@ -132,3 +132,13 @@ def test_networks_within_rounding_are_points_of_the_program(
         for s, (cost, offset, scale) in zip((0, 2, 3), margins, strict=True):
             # what is asked of a solver leaves 2 SLACK of a margin to rounding
             assert cost @ v + offset <= float(logits[1] - logits[s]) / scale + SLACK
+
+
+def test_coefficients_that_are_left_out_are_taken_off() -> None:
+    rows = torch.full((1, 1000), SMALL / 2, dtype=torch.float64)
+    rows[0, 0] = 1.0
+    kept, lost = _without_small(rows)
+    assert kept.count_nonzero() == 1
+    for v in (torch.ones(1000), -torch.ones(1000)):
+        v = v.double()
+        assert kept[0] @ v - lost <= rows[0] @ v
