@@ -377,7 +377,7 @@ MUTANTS = (
     Mutant(
         "bench/plan.py",
         'held = {"held_out": data.share} if isinstance(data, HeldOut) else {}',
-        "held = {}",
+        'held = {"held_out": 0.5} if isinstance(data, HeldOut) else {}',
         (f"{PLAN}::test_jobs_about_held_out_data_say_so_and_have_keys_of_their_own",),
     ),
     Mutant(
