@@ -171,3 +171,58 @@ def dense_distances(net: nn.Sequential, x: Tensor, y: Tensor, q: float) -> tuple
     normal = rows[every, y.unsqueeze(1)] - rows[every, other]
     d_b = torch.cat(hidden, dim=1).nan_to_num(torch.inf)
     return d_b, gap / torch.linalg.vector_norm(normal, ord=q, dim=2)
+
+
+def stated_bounds(
+    layers: Sequence[Layer],
+    center: np.ndarray,
+    room: np.ndarray,
+    kind: str,
+    unit: float,
+    *,
+    every: bool,
+) -> tuple[list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
+    """Bounds of hidden units, and a function of pairs to margins, as relu/dual.py states them.
+
+    Over |z - center| <= room, with a relative rounding error `unit` of sums that may be large.
+    Returns the bounds, and the least of f_y - f_s as a table over y and s.
+    """
+    given, most, bounds = center, np.abs(center) + room, list[tuple[np.ndarray, np.ndarray]]()
+    lines = list[tuple[np.ndarray, np.ndarray, np.ndarray]]()  # lower, upper, apart
+
+    def lost(rows: np.ndarray) -> np.ndarray:
+        """How far rows on the last outputs fall, increased by the rounding error."""
+        total = np.zeros(len(rows))
+        for (weight, _), (lower, upper, apart) in zip(
+            reversed(layers[: len(lines)]), reversed(lines), strict=True
+        ):
+            total += np.abs(rows) @ apart
+            rows = np.where(rows > 0, rows * lower, rows * upper) @ weight
+        total += np.abs(rows) @ room
+        return total * (1 + unit)
+
+    def error(weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
+        return unit * (np.abs(weight) @ (most + np.abs(given)) + np.abs(bias))
+
+    for weight, bias in layers[:-1]:
+        z, off = weight @ given + bias, error(weight, bias)
+        low, high = z - lost(weight) - off, z + lost(-weight) + off
+        if lines and not every:
+            before = lines[-1][0] * bounds[-1][0], np.maximum(bounds[-1][1], 0)
+            middle = weight @ (before[0] + before[1]) / 2 + bias
+            radius = np.abs(weight) @ (before[1] - before[0]) / 2
+            rough = middle - radius - off, middle + radius + off
+            settled = (rough[0] >= 0) | (rough[1] <= 0)
+            low, high = np.where(settled, rough[0], low), np.where(settled, rough[1], high)
+        open_ = (low < 0) & (high > 0)
+        upper = np.where(open_, high / np.where(open_, high - low, 1), low >= 0)
+        offset = np.where(open_, -upper * low, 0)
+        lower = upper if kind == "kw" else np.where(open_, high > -low, low >= 0)
+        half = (upper * z + offset - lower * z) / 2
+        lines.append((lower, upper, half + unit * np.abs(half) + off * (high > 0)))
+        given, most = lower * z + half, np.maximum(np.maximum(high, 0), np.abs(lower * low))
+        bounds.append((low, high))
+    weight, bias = layers[-1]
+    logits, off = weight @ given + bias, error(weight, bias)
+    falls = np.stack([lost(row - weight) for row in weight])
+    return bounds, logits[:, None] - logits - falls - off[:, None] - off

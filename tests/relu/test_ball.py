@@ -56,6 +56,40 @@ def test_a_form_never_loses_more_than_is_said_and_hardly_less(seed: int) -> None
                 assert norm != "linf" or lost == pytest.approx(exact, abs=1e-12)
 
 
+def within_rooms(size: Tensor, room: Tensor, threat: Threat) -> Tensor:
+    """A point of the ball at which a form is all but lowest: coordinates share out the radius."""
+
+    def moved(t: float) -> Tensor:
+        if threat.norm == "l1":  # whole ways to the edge, the steepest first
+            return torch.where(size * t >= 1, room, 0.0)
+        return (size * t).minimum(room)
+
+    low, high = 0.0, 1e9
+    for _ in range(200):
+        middle = (low + high) / 2
+        if float(threat.length(moved(middle)[None])) <= threat.eps:
+            low = middle
+        else:
+            high = middle
+    return moved(low)
+
+
+@pytest.mark.parametrize("norm", ["l2", "l1"])
+@pytest.mark.parametrize("seed", range(20))
+def test_in_rooms_of_many_sizes_a_form_loses_what_a_point_of_the_ball_says(
+    seed: int, norm: Norm
+) -> None:
+    # The more pixels are near their edges, the more steps it takes to share out the radius.
+    draw = torch.Generator().manual_seed(seed)
+    x = 10.0 ** (-5 * torch.rand(1, 60, generator=draw, dtype=torch.float64))
+    row = 10.0 ** (-3 * torch.rand(60, generator=draw, dtype=torch.float64))
+    whole = float(Threat(norm=norm, eps=1.0).length(x))
+    for share in (0.01, 0.3, 0.9):
+        threat = Threat(norm=norm, eps=share * whole)
+        lost = float(ball_of(x, threat).room.fall(row.view(1, 1, 60)))
+        assert lost >= float(row @ within_rooms(row, x[0], threat)) * (1 - 1e-12)
+
+
 @pytest.mark.parametrize("norm", NORMS)
 def test_without_a_box_it_is_the_radius_times_the_dual_norm(norm: Norm) -> None:
     x, rows = torch.rand(2, 5).double(), torch.randn(2, 4, 5).double()

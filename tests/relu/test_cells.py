@@ -1,5 +1,7 @@
 """The nearest point of a cell: against the oracle, and its bound never above it."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
@@ -64,3 +66,28 @@ def test_a_cell_around_x_is_at_distance_zero(norm: Norm) -> None:
     assert low == 0
     assert z is not None
     assert torch.equal(z, x)
+
+
+def total(values: np.ndarray) -> Fraction:
+    return sum((Fraction(value) for value in values.tolist()), Fraction(0))
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("seed", range(20))
+def test_sums_of_constraints_that_cancel_prove_no_more_than_they_say(seed: int, norm: Norm) -> None:
+    # Large constraints whose sum is a small one: what float64 makes of it is mostly rounding.
+    rng = np.random.default_rng(seed)
+    m, d = 12, 3
+    at_x, normal = 1e9 * rng.normal(size=m), 1e9 * rng.normal(size=(m, d))
+    at_x[-1] = -float(total(at_x[:-1])) - 1e-6
+    for column in normal.T:
+        column[-1] = -float(total(column[:-1])) + 1e-6
+    x = torch.full((d,), 0.5, dtype=torch.float64)
+    chosen = Constraints(torch.tensor(normal), torch.tensor(at_x), torch.zeros(m).double())
+    found = _bound(x, chosen, np.ones(m), Threat(norm=norm, eps=1.0, box=(-99.0, 99.0)))
+    gap, sums = total(at_x), [abs(total(column)) for column in normal.T]
+    squares = sum((v * v for v in sums), Fraction(0))
+    length = {"linf": sum(sums, Fraction(0)), "l2": squares, "l1": max(sums)}[norm]
+    power = 1 + (norm == "l2")
+    assert gap < 0
+    assert Fraction(found) ** power * length <= (-gap) ** power

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from torch import Tensor, nn
 
 from evaluators._auto_lirpa import auto_lirpa
-from relu.alpha import improved_margins, tightest_margins
+from relu.alpha import _with_slopes, improved_margins, tightest_margins
 from relu.ball import Ball, ball_of
 from relu.dual import margins, relax
 from relu.layers import Conv, Dense, Layer, read_layers, to_vectors
@@ -287,9 +287,10 @@ def test_gradients_are_those_of_finite_differences(
         assert float(above - below) == pytest.approx(expected, rel=2e-2, abs=2e-9)
 
 
-def test_rounding_never_makes_a_bound_too_large() -> None:
+@pytest.mark.parametrize("seed", range(20))
+def test_rounding_never_makes_a_bound_too_large(seed: int) -> None:
     # Weights that cancel: float64 alone is off by far more than the true margin.
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     first, last = nn.Linear(6, 40).double(), nn.Linear(40, 3).double()
     first.bias.data += 60  # every unit stays active: the network is one affine map
     last.weight.data *= 1e9
@@ -303,6 +304,96 @@ def test_rounding_never_makes_a_bound_too_large() -> None:
             true = exact_margin(first, last, x[0], (0, s), eps)
             assert Fraction(value) <= true
             assert float(true) - value <= 1.0
+
+
+COARSE = 2.0**-7  # a relative rounding error that shows
+
+
+def coarse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if float64 had seven bits."""
+    monkeypatch.setattr("relu.dual.gamma", lambda layers, d: COARSE)
+
+
+@pytest.mark.parametrize("every", [True, False])
+@pytest.mark.parametrize("relaxation", ["kw", "crown"])
+@pytest.mark.parametrize("seed", range(20))
+def test_no_rounding_term_is_left_out(
+    seed: int, relaxation: Relaxation, every: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coarse(monkeypatch)
+    torch.manual_seed(seed)
+    net = build("fc_small", (5,), 3).double().requires_grad_(False)
+    for parameter in net.parameters():
+        parameter.add_(torch.randn_like(parameter) / 20)
+    net = nn.Sequential(*list(net)[:4], nn.ReLU(), nn.Linear(32, 9), *list(net)[4:]).double()
+    net[-1] = nn.Linear(9, 3).double()
+    layers = read_layers(net.requires_grad_(False), (5,))
+    plain = [(layer.weight.numpy(), layer.bias.numpy()) for layer in layers]
+    x, y = torch.rand(3, 5).double(), torch.tensor([0, 1, 2])
+    ball = ball_of(x, Threat(norm="linf", eps=0.02), box=bool(seed % 2))
+    relaxed = relax(layers, ball, relaxation, every=every)
+    found = margins(relaxed, y)
+    for i in range(3):
+        center, room = ball.center[i].numpy(), ball.room.up[i].numpy()
+        bounds, least = oracles.stated_bounds(plain, center, room, relaxation, COARSE, every=every)
+        for (low, high), (stated_low, stated_high) in zip(relaxed.bounds, bounds, strict=True):
+            assert (low[i].numpy() <= stated_low + 1e-9).all()
+            assert (high[i].numpy() >= stated_high - 1e-9).all()
+        for value, s in zip(found[i].tolist(), others(y[i : i + 1], 3)[0].tolist(), strict=True):
+            assert value <= least[i, s] + 1e-9 * abs(least[i, s])
+
+
+def test_bounds_with_gradients_have_the_same_rounding_terms(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    coarse(monkeypatch)
+    net = network("fc_small", (1, 8, 8))
+    layers, ball, y = problem(net, (1, 8, 8), "l2")
+    expected = relax(layers, ball, "crown")
+    learning = read_layers(net.requires_grad_(True), (1, 8, 8))
+    found = relax(learning, ball, "crown")
+    for one, other in zip(found.bounds, expected.bounds, strict=True):
+        assert torch.allclose(one[0], other[0])
+        assert torch.allclose(one[1], other[1])
+    assert torch.allclose(margins(found, y), margins(expected, y))
+
+
+def test_lines_with_other_slopes_are_moved_apart_once_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    coarse(monkeypatch)
+    layers, ball, _ = problem(network("fc_small", (1, 8, 8)), (1, 8, 8), "linf")
+    relaxed = relax(layers, ball, "crown")
+    slopes = [torch.full((4, 1, line.lower.shape[1]), 0.25).double() for line in relaxed.lines]
+    tilted = _with_slopes(relaxed, slopes)
+    for old, new, z, (low, high) in zip(
+        relaxed.lines, tilted.lines, relaxed.reference, relaxed.bounds, strict=False
+    ):
+        open_ = (low < 0) & (high > 0)
+        assert open_.any()
+        below = old.below + (old.lower - 0.25) * z
+        assert (new.below[:, 0] >= below * (1 + COARSE) - 1e-12)[open_].all()
+        assert torch.equal(new.lower[:, 0][~open_], old.lower[~open_])
+
+
+@pytest.mark.parametrize(("factor", "least"), [(-2.0, -1.0), (2.0, -2.0)])
+def test_slopes_that_would_prove_too_much_are_not_gone_to(factor: float, least: float) -> None:
+    # relu(z) + factor z on [-1, 1]: a line of slope -factor through 0 would say 0
+    first, last = nn.Linear(1, 2), nn.Linear(2, 2)
+    first.load_state_dict(
+        {"weight": torch.tensor([[2.0], [2.0]]), "bias": torch.tensor([-1.0, 1.0])}
+    )
+    last.load_state_dict(
+        {
+            "weight": torch.tensor([[1.0, factor], [0.0, 0.0]]),
+            "bias": torch.tensor([-2 * factor, 0.0]),
+        }
+    )
+    net = nn.Sequential(first, nn.ReLU(), last).double().requires_grad_(False)
+    layers, y = read_layers(net, (1,)), torch.tensor([0])
+    ball = ball_of(torch.full((1, 1), 0.5).double(), Threat(norm="linf", eps=0.5))
+    found = improved_margins(relax(layers, ball, "crown"), y, iterations=60)
+    assert least - 0.1 <= found.item() <= least
 
 
 def exact_margin(

@@ -136,3 +136,19 @@ def test_the_box_never_lowers_a_distance(seed: int, d: int, norm: Norm) -> None:
     some = (dual > 0) & free.isfinite()
     torch.testing.assert_close(free[some], plain[some], atol=1e-9, rtol=1e-6)
     assert bool((distance[some] >= plain[some] * (1 - 1e-9)).all())
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("seed", range(20))
+def test_a_hyperplane_through_a_corner_does_not_round_away_from_the_box(
+    seed: int, norm: Norm
+) -> None:
+    rng = np.random.default_rng(seed)
+    x, w = rng.random(7), rng.normal(size=7)
+    away = w > 0
+    z = np.where(away, 1.0, 0.0)  # the corner where the form is largest, up to rounding
+    distance, point = one(norm, x.tolist(), w.tolist(), -float(w @ z))
+    assert distance == pytest.approx(
+        float(np.linalg.norm(z - x, {"linf": np.inf, "l2": 2, "l1": 1}[norm])), rel=1e-6
+    )
+    assert point == pytest.approx(z, abs=1e-6)

@@ -1,5 +1,7 @@
 """The program of a network around an input: its points are the network's, and no unit too many."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -7,7 +9,7 @@ from torch import Tensor, nn
 from relu.alpha import relaxations
 from relu.ball import ball_of
 from relu.layers import Layer, read_layers, to_images, to_vectors
-from relu.mip import SLACK, Encoding, encoding
+from relu.mip import SLACK, SMALL, Encoding, _without_small, encoding
 from relu.networks import build
 from relu.relaxation import crossing
 from relu.threat import NORMS, Norm, Threat
@@ -99,3 +101,44 @@ def test_inputs_outside_the_ball_are_no_points_of_it() -> None:
         far = x + 1.1 * threat.eps * away / threat.length(away)
         missed = found.program().violation(found.variables(far[0]))
         assert missed > 1e-3 or norm == "l2"  # whose ball is an objective
+
+
+ROUGH = 1e-3  # a relative rounding error that shows
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("seed", range(20))
+@torch.no_grad()
+def test_networks_within_rounding_are_points_of_the_program(
+    seed: int, norm: Norm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As if float64 had three digits: another network, the same in these, must be covered as well.
+    monkeypatch.setattr("relu.mip.gamma", lambda layers, d: ROUGH)
+    monkeypatch.setattr("relu.dual.gamma", lambda layers, d: ROUGH)
+    torch.manual_seed(seed)
+    net = in_float64(build("fc_small", (1, 3, 3), 4))
+    x, threat = torch.rand(1, 9).double(), Threat(norm=norm, eps=EPS[norm])
+    found = encoded(read_layers(net, (1, 3, 3)), x, threat, SLACK)
+    for parameter in net.parameters():
+        parameter.mul_(1 + ROUGH / 20 * (2 * torch.rand_like(parameter) - 1))
+    other = replace(found, layers=read_layers(net, (1, 3, 3)))
+    program = found.program()
+    assert program.whole.any()
+    margins = [found.margin(1, s) for s in (0, 2, 3)]
+    for z in inside(x, threat, 30):
+        v = other.variables(z)
+        assert program.violation(v) == 0
+        logits = net(z.view(1, 1, 3, 3))[0]
+        for s, (cost, offset, scale) in zip((0, 2, 3), margins, strict=True):
+            # what is asked of a solver leaves 2 SLACK of a margin to rounding
+            assert cost @ v + offset <= float(logits[1] - logits[s]) / scale + SLACK
+
+
+def test_coefficients_that_are_left_out_are_taken_off() -> None:
+    rows = torch.full((1, 1000), SMALL / 2, dtype=torch.float64)
+    rows[0, 0] = 1.0
+    kept, lost = _without_small(rows)
+    assert kept.count_nonzero() == 1
+    for v in (torch.ones(1000), -torch.ones(1000)):
+        v = v.double()
+        assert kept[0] @ v - lost <= rows[0] @ v

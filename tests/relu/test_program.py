@@ -1,3 +1,6 @@
+from dataclasses import replace
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import scipy.optimize
@@ -71,3 +74,29 @@ def test_blocks_are_filled_up_to_one_width() -> None:
     one, two = sparse.eye_array(2), sparse.csr_array([[1.0, 0, 3.0]])
     assert stacked([one, two], 4).toarray().tolist() == [[1, 0, 0, 0], [0, 1, 0, 0], [1, 0, 3, 0]]
     assert stacked([], 3).shape == (0, 3)
+
+
+def proven(p: Program, multipliers: np.ndarray) -> Fraction:
+    """What multipliers prove, without rounding: the formula of `Program.least`."""
+    y = [Fraction(v) for v in multipliers.tolist()]
+    ends = zip(y, p.row_low.tolist(), p.row_high.tolist(), strict=True)
+    found = [v * Fraction(low if v > 0 else high) for v, low, high in ends if v]
+    matrix = p.rows.toarray()
+    for j, cost in enumerate(p.cost.tolist()):
+        column = zip(y, matrix[:, j].tolist(), strict=True)
+        reduced = Fraction(cost) - sum((v * Fraction(a) for v, a in column), Fraction(0))
+        found.append(min(reduced * Fraction(float(end)) for end in (p.low[j], p.high[j])))
+    return sum(found, Fraction(p.offset))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_multipliers_prove_is_rounded_down(seed: int) -> None:
+    p, rng = program(seed), np.random.default_rng(seed)
+    p = replace(p, row_low=np.nan_to_num(p.row_low, neginf=-9.0), row_high=p.row_low + 1e3)
+    p = replace(p, row_high=np.nan_to_num(p.row_high, neginf=9.0))
+    for scale in (1e-3, 1.0, 1e6):
+        multipliers = scale * rng.normal(size=6)
+        exact = proven(p, multipliers)
+        found = p.least(multipliers)
+        assert Fraction(found) <= exact
+        assert float(exact) - found <= 1e-9 * max(1.0, scale * 1e4)

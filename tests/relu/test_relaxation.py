@@ -1,5 +1,7 @@
 """Lines around a ReLU."""
 
+from fractions import Fraction
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -47,3 +49,17 @@ def test_a_bound_that_is_nan_settles_nothing() -> None:
     nan, one = torch.tensor([[torch.nan]]), torch.ones(1, 1)
     assert crossing(nan, one).all()
     assert crossing(-one, nan).all()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_rounding_never_puts_a_chord_below_the_relu(seed: int) -> None:
+    draw = torch.Generator().manual_seed(seed)
+    low, high = (torch.rand(1, 60, generator=draw).double() for _ in range(2))
+    low = -low * 10.0 ** torch.randint(-6, 7, (1, 60), generator=draw)
+    lines, _ = lines_of(torch.zeros_like(low), low, high, "kw")
+    slopes, offsets = lines.upper[0].tolist(), (2 * lines.above)[0].tolist()
+    for a, b, slope, offset in zip(low[0].tolist(), high[0].tolist(), slopes, offsets, strict=True):
+        chord = [Fraction(slope) * Fraction(end) + Fraction(offset) for end in (a, b)]
+        assert chord[0] >= 0
+        assert chord[1] >= Fraction(b)
+        assert chord[1] <= Fraction(b) * (1 + Fraction(1, 2**45)) + Fraction(-a) / 2**45

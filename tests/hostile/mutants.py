@@ -1,0 +1,437 @@
+"""One-line edits of formulas, roundings, verdict and keys, each with the tests that must catch it.
+
+Where the code of an edit changes, the edit follows: `old` must stand in the file exactly once.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """The text `old` in a file becomes `new`, and one of the tests must fail by an assertion."""
+
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """For pytest's -k: the file, and what is new."""
+        return f"{self.file}: {' '.join(self.new.split()) or 'nothing'}"
+
+
+DUAL = "tests/relu/test_dual.py"
+RELAXATION = "tests/relu/test_relaxation.py"
+BALL = "tests/relu/test_ball.py"
+PLANES = "tests/relu/test_planes.py"
+HYPERPLANE = "tests/relu/test_hyperplane.py"
+CELLS = "tests/relu/test_cells.py"
+PROGRAM = "tests/relu/test_program.py"
+MIP = "tests/relu/test_mip.py"
+SEARCH = "tests/relu/test_search.py"
+PLAN = "tests/bench/test_plan.py"
+COMMANDS = "tests/bench/test_command_line.py"
+RESUME = "tests/bench/test_resume.py"
+ROWS = "tests/leaderboard/test_rows.py"
+CONTRIBUTION = "tests/leaderboard/test_contribution.py"
+STATED = (f"{DUAL}::test_no_rounding_term_is_left_out",)
+
+MUTANTS = (
+    Mutant(
+        "relu/rounding.py",
+        "return 8 * (d + sum(_terms(layer) for layer in layers)) * 2.0**-53",
+        "return 0.0",
+        (f"{DUAL}::test_rounding_never_makes_a_bound_too_large",),
+    ),
+    Mutant(
+        "relu/dual.py",
+        "z, error = layer.forward(given), unit * _size(layer, given, most, unit)",
+        "z, error = layer.forward(given), 0 * _size(layer, given, most, unit)",
+        STATED,
+    ),
+    Mutant(
+        "relu/dual.py",
+        "low, high = low - error, high + error",
+        "low, high = low, high",
+        STATED,
+    ),
+    Mutant(
+        "relu/dual.py",
+        "low = torch.where(wanted, z - _more(falls, below.unit) - error, low)",
+        "low = torch.where(wanted, z - falls - error, low)",
+        STATED,
+    ),
+    Mutant(
+        "relu/dual.py",
+        "high = torch.where(wanted, z + _more(rises, below.unit) + error, high)",
+        "high = torch.where(wanted, z + _more(rises, below.unit), high)",
+        STATED,
+    ),
+    Mutant(
+        "relu/dual.py",
+        "falls = _more(_first_falls(layer, room), below.unit) + error",
+        "falls = _first_falls(layer, room) + error",
+        STATED,
+    ),
+    Mutant(
+        "relu/dual.py",
+        "low = low.index_put(places, (z - error)[places] - _more(falls, below.unit))",
+        "low = low.index_put(places, z[places] - _more(falls, below.unit))",
+        (f"{DUAL}::test_bounds_with_gradients_have_the_same_rounding_terms",),
+    ),
+    Mutant(
+        "relu/dual.py",
+        "return gaps(relaxed.reference[-1], y) - _more(torch.cat(falls), relaxed.unit) - error",
+        "return gaps(relaxed.reference[-1], y) - torch.cat(falls) - error",
+        STATED,
+    ),
+    Mutant(
+        "relu/dual.py",
+        "return gaps(relaxed.reference[-1], y) - _more(torch.cat(falls), relaxed.unit) - error",
+        "return gaps(relaxed.reference[-1], y) - _more(torch.cat(falls), relaxed.unit)",
+        STATED,
+    ),
+    Mutant(
+        "relu/dual.py",
+        "return layer.absolute().forward(most + given.abs())",
+        "return layer.absolute().forward(most)",
+        STATED,
+    ),
+    Mutant(
+        "relu/dual.py",
+        "return layer.absolute().forward(most + given.abs())",
+        "return layer.absolute().linear(most + given.abs())",
+        STATED,
+    ),
+    Mutant(
+        "relu/relaxation.py",
+        "apart = half + unit * half.abs() + slack * ~(high <= 0)",
+        "apart = half + slack * ~(high <= 0)",
+        STATED,
+    ),
+    Mutant(
+        "relu/relaxation.py",
+        "apart = half + unit * half.abs() + slack * ~(high <= 0)",
+        "apart = half + unit * half.abs()",
+        STATED,
+    ),
+    Mutant(
+        "relu/alpha.py",
+        "return replace(lines, lower=lower, below=below + unit * below.abs())",
+        "return replace(lines, lower=lower, below=below)",
+        (f"{DUAL}::test_lines_with_other_slopes_are_moved_apart_once_more",),
+    ),
+    Mutant(
+        "relu/relaxation.py",
+        "upper = torch.where(open_, (high * safe / width).clamp_max(1), on)",
+        "upper = torch.where(open_, (high / width).clamp_max(1), on)",
+        (f"{RELAXATION}::test_rounding_never_puts_a_chord_below_the_relu",),
+    ),
+    Mutant(
+        "relu/relaxation.py",
+        "offset = torch.where(open_, -upper * low * safe, 0.0)",
+        "offset = torch.where(open_, -upper * low, 0.0)",
+        (f"{RELAXATION}::test_rounding_never_puts_a_chord_below_the_relu",),
+    ),
+    Mutant(
+        "relu/relaxation.py",
+        "return ~((low >= 0) | (high <= 0))",
+        "return (low < 0) & (high > 0)",
+        (f"{RELAXATION}::test_a_bound_that_is_nan_settles_nothing",),
+    ),
+    Mutant(
+        "relu/alpha.py",
+        "slope.clamp_(0, 1)",
+        "slope.clamp_(-1, 2)",
+        (f"{DUAL}::test_slopes_that_would_prove_too_much_are_not_gone_to",),
+    ),
+    Mutant(
+        "relu/alpha.py",
+        "below = lines.below.unsqueeze(1) + (old - lower) * z.unsqueeze(1)",
+        "below = lines.below.unsqueeze(1) + (lower - old) * z.unsqueeze(1)",
+        (f"{DUAL}::test_no_bound_exceeds_the_exact_minimum",),
+    ),
+    Mutant(
+        "relu/sweep.py",
+        "return rows * torch.where(rows > 0, lower, upper)",
+        "return rows * torch.where(rows > 0, upper, lower)",
+        STATED,
+    ),
+    Mutant(
+        "relu/sweep.py",
+        "return (rows.clamp_min(0) * below - rows.clamp_max(0) * above).sum(-1)",
+        "return (rows.clamp_min(0) * below + rows.clamp_max(0) * above).sum(-1)",
+        (f"{DUAL}::test_no_bound_exceeds_the_exact_minimum",),
+    ),
+    Mutant(
+        "relu/ball.py",
+        "room = torch.where(rows > 0, self.down.unsqueeze(1), self.up.unsqueeze(1))",
+        "room = torch.where(rows > 0, self.up.unsqueeze(1), self.down.unsqueeze(1))",
+        (f"{BALL}::test_a_form_never_loses_more_than_is_said_and_hardly_less",),
+    ),
+    Mutant(
+        "relu/ball.py",
+        "return (size * d).sum(-1) + bonus",
+        "return (size * d).sum(-1)",
+        (f"{BALL}::test_in_rooms_of_many_sizes_a_form_loses_what_a_point_of_the_ball_says",),
+    ),
+    Mutant(
+        "relu/ball.py",
+        "return t.squeeze(-1) * eps + ((size - t).clamp_min(0) * room).sum(-1)",
+        "return ((size - t).clamp_min(0) * room).sum(-1)",
+        (f"{BALL}::test_a_form_never_loses_more_than_is_said_and_hardly_less",),
+    ),
+    Mutant(
+        "relu/window_sweep.py",
+        "steps[-1] = lines, lambda rows: transposed(rows) * seen",
+        "steps[-1] = lines, transposed",
+        (f"{DUAL}::test_convolutions_have_the_bounds_of_their_matrices",),
+    ),
+    Mutant(
+        "relu/planes.py",
+        "low = (gap.abs() - gap_error).clamp_min(0) / (length + row_error)",
+        "low = gap.abs() / (length + row_error)",
+        (f"{PLANES}::test_planes_whose_gaps_cancel_are_not_too_far",),
+    ),
+    Mutant(
+        "relu/planes.py",
+        "low = (gap.abs() - gap_error).clamp_min(0) / (length + row_error)",
+        "low = (gap.abs() - gap_error).clamp_min(0) / length",
+        (f"{PLANES}::test_planes_whose_normals_cancel_are_not_too_far",),
+    ),
+    Mutant(
+        "relu/planes.py",
+        "low = torch.where(row_error > 0, low * (1 - ROUNDING), torch.inf)",
+        "low = torch.where(row_error > 0, low, torch.inf)",
+        (f"{PLANES}::test_distances_are_rounded_down",),
+    ),
+    Mutant(
+        "relu/planes.py",
+        "return torch.where(known, distance * (1 - ROUNDING), 0.0)",
+        "return torch.where(known, distance, 0.0)",
+        (f"{PLANES}::test_distances_are_rounded_down",),
+    ),
+    Mutant(
+        "relu/planes.py",
+        "return Planes(gap, length, low, gap_error + row_error * _width(threat))",
+        "return Planes(gap, length, low, gap_error + row_error)",
+        (f"{PLANES}::test_no_rounding_term_of_planes_is_left_out",),
+    ),
+    Mutant(
+        "relu/planes.py",
+        "return unit * sizes[0], unit * sizes[1]",
+        "return unit * sizes[1], unit * sizes[1]",
+        (f"{PLANES}::test_no_rounding_term_of_planes_is_left_out",),
+    ),
+    Mutant(
+        "relu/planes.py",
+        "nearer = gap.sign() * (gap.abs() - error).clamp_min(0)",
+        "nearer = gap",
+        (f"{PLANES}::test_planes_whose_gaps_cancel_are_not_too_far",),
+    ),
+    Mutant(
+        "relu/planes.py",
+        "_, z = _nearest(x, normal, gap + 3 * error, threat)",
+        "_, z = _nearest(x, normal, gap, threat)",
+        (f"{PLANES}::test_points_beyond_are_beyond_and_not_far",),
+    ),
+    Mutant(
+        "relu/hyperplane.py",
+        "(most * (1 + TOUCHING) >= missing)",
+        "(most >= missing)",
+        (f"{HYPERPLANE}::test_a_hyperplane_through_a_corner_does_not_round_away_from_the_box",),
+    ),
+    Mutant(
+        "relu/hyperplane.py",
+        "room = torch.where(towards > 0, high - x.unsqueeze(1), x.unsqueeze(1) - low)",
+        "room = torch.where(towards < 0, high - x.unsqueeze(1), x.unsqueeze(1) - low)",
+        (f"{HYPERPLANE}::test_a_coordinate_stops_at_the_edge_and_another_makes_up_for_it",),
+    ),
+    Mutant(
+        "relu/hyperplane.py",
+        "t = _multiplier(steep * steep, steep * room, edge, missing)",
+        "t = _multiplier(steep, steep * room, edge, missing)",
+        (f"{HYPERPLANE}::test_far_from_the_edges_it_is_the_dual_norm",),
+    ),
+    Mutant(
+        "relu/cells.py",
+        "error = error + 4 * len(weights) * 2.0**-53 * sums",
+        "error = error + 0 * len(weights) * 2.0**-53 * sums",
+        (f"{CELLS}::test_sums_of_constraints_that_cancel_prove_no_more_than_they_say",),
+    ),
+    Mutant(
+        "relu/program.py",
+        "return float(weighted.sum() + ends.sum() + self.offset - ROUNDING * size)",
+        "return float(weighted.sum() + ends.sum() + self.offset)",
+        (f"{PROGRAM}::test_what_multipliers_prove_is_rounded_down",),
+    ),
+    Mutant(
+        "relu/program.py",
+        "limit = np.where(multipliers > 0, self.row_low, self.row_high)",
+        "limit = np.where(multipliers < 0, self.row_low, self.row_high)",
+        (f"{PROGRAM}::test_the_right_multipliers_prove_the_minimum",),
+    ),
+    Mutant(
+        "relu/program.py",
+        "ends = np.minimum(reduced * self.low, reduced * self.high)",
+        "ends = reduced * self.low",
+        (f"{PROGRAM}::test_no_multipliers_prove_more_than_the_minimum",),
+    ),
+    Mutant(
+        "relu/mip.py",
+        "lost += self.unit * forms.size / units.scale",
+        "lost += 0 * forms.size / units.scale",
+        (f"{MIP}::test_networks_within_rounding_are_points_of_the_program",),
+    ),
+    Mutant(
+        "relu/mip.py",
+        "self.unit / SLACK * logits.size.sum()",
+        "0 / SLACK * logits.size.sum()",
+        (f"{MIP}::test_networks_within_rounding_are_points_of_the_program",),
+    ),
+    Mutant(
+        "relu/mip.py",
+        "return rows.masked_fill(small, 0.0), 2 * (rows.abs() * small).sum(1)",
+        "return rows.masked_fill(small, 0.0), 0 * (rows.abs() * small).sum(1)",
+        (f"{MIP}::test_coefficients_that_are_left_out_are_taken_off",),
+    ),
+    Mutant(
+        "relu/mip.py",
+        "slack = self.slack + (lost if self.slack else 0.0)",
+        "slack = lost if self.slack else 0.0",
+        (f"{MIP}::test_all_variables_are_of_the_order_of_one_and_no_constraint_is_tight",),
+    ),
+    Mutant(
+        "relu/mip.py",
+        "alive = (open_ | (low >= 0)).nonzero().squeeze(1)",
+        "alive = open_.nonzero().squeeze(1)",
+        (f"{MIP}::test_every_input_of_the_ball_is_a_point_of_the_program",),
+    ),
+    Mutant(
+        "relu/search.py",
+        "self.limit[n] = self.limit[n].minimum(self.low[n, r, p])",
+        "self.limit[n] = self.limit[n]",
+        (f"{SEARCH}::test_bounds_hold_and_the_complete_search_is_exact",),
+    ),
+    Mutant(
+        "relu/search.py",
+        "self.low[which, r] = planes.low.maximum(reached.unsqueeze(1))",
+        "self.low[which, r] = planes.low + reached.unsqueeze(1)",
+        (f"{SEARCH}::test_bounds_hold_and_the_complete_search_is_exact",),
+    ),
+    Mutant(
+        "relu/search.py",
+        "fooled = margins(region_of(self.layers, z).logits, self.y[n]) <= 0  # NaN is not",
+        "fooled = margins(region_of(self.layers, z).logits, self.y[n]) <= 1  # NaN is not",
+        (f"{SEARCH}::test_bounds_hold_and_the_complete_search_is_exact",),
+    ),
+    Mutant(
+        "relu/complete.py",
+        'self._push(max(value, low), "region", pattern)',
+        'self._push(value + low, "region", pattern)',
+        (f"{SEARCH}::test_bounds_hold_and_the_complete_search_is_exact",),
+    ),
+    Mutant(
+        "relu/complete.py",
+        "signs = 2 * region.pattern[0].to(self.x.dtype) - 1",
+        "signs = 1 - 2 * region.pattern[0].to(self.x.dtype)",
+        (f"{SEARCH}::test_bounds_hold_and_the_complete_search_is_exact",),
+    ),
+    Mutant(
+        "relu/networks.py",
+        "return logits.gather(1, label).squeeze(1) - others.amax(1)",
+        "return logits.gather(1, label).squeeze(1) - logits.amax(1)",
+        ("tests/relu/test_networks.py::test_margins_and_ties_worked_out_by_hand",),
+    ),
+    Mutant(
+        "bench/job.py",
+        "self._digest = hashlib.sha256(_text([FORMAT, kind, settings]))",
+        "self._digest = hashlib.sha256(_text([FORMAT, kind]))",
+        (f"{PLAN}::test_keys_stay_what_they_are_from_version_to_version",),
+    ),
+    Mutant(
+        "bench/job.py",
+        "self._digest = hashlib.sha256(_text([FORMAT, kind, settings]))",
+        "self._digest = hashlib.sha256(_text([kind, settings]))",
+        (f"{PLAN}::test_keys_stay_what_they_are_from_version_to_version",),
+    ),
+    Mutant(
+        "bench/plan.py",
+        '"data": case.data.fingerprint("train"),',
+        '"data": "",',
+        (f"{PLAN}::test_keys_stay_what_they_are_from_version_to_version",),
+    ),
+    Mutant(
+        "bench/plan.py",
+        '"training": training,',
+        '"training": {},',
+        (f"{PLAN}::test_a_changed_setting_changes_only_what_depends_on_it",),
+    ),
+    Mutant(
+        "bench/plan.py",
+        'return template.make({**own, "known": known}, after=after, informed_by=tuple(known))',
+        "return template.make(own, after=after, informed_by=tuple(known))",
+        (f"{PLAN}::test_keys_stay_what_they_are_from_version_to_version",),
+    ),
+    Mutant(
+        "bench/plan.py",
+        'held = {"held_out": data.share} if isinstance(data, HeldOut) else {}',
+        'held = {"held_out": 0.5} if isinstance(data, HeldOut) else {}',
+        (f"{PLAN}::test_jobs_about_held_out_data_say_so_and_have_keys_of_their_own",),
+    ),
+    Mutant(
+        "bench/code.py",
+        "waiting += _imports(seen[name])",
+        "waiting += []",
+        ("tests/bench/test_code.py::test_the_digest_follows_the_formulas_that_are_used",),
+    ),
+    Mutant(
+        "bench/store.py",
+        'if _digest(data) != self.settings(kind, key)["files"][name]:',
+        'if not self.settings(kind, key)["files"][name]:',
+        (f"{COMMANDS}::test_a_damaged_result_is_named_and_made_anew",),
+    ),
+    Mutant(
+        "bench/freshness.py",
+        'return bool(store.settings(job.stored, job.key)["inputs"] == inputs(store, job))',
+        'return bool(store.settings(job.stored, job.key)["inputs"] is not inputs(store, job))',
+        (f"{RESUME}::test_an_evaluator_that_failed_once_leaves_no_trace_in_later_results",),
+    ),
+    Mutant(
+        "leaderboard/rows.py",
+        "fooled, open_ = high <= eps, (low < eps) & (high > eps)",
+        "fooled, open_ = high < eps, (low < eps) & (high > eps)",
+        (f"{ROWS}::test_shares_and_means_worked_out_by_hand",),
+    ),
+    Mutant(
+        "leaderboard/rows.py",
+        "fooled, open_ = high <= eps, (low < eps) & (high > eps)",
+        "fooled, open_ = high <= eps, (low <= eps) & (high > eps)",
+        (f"{ROWS}::test_shares_and_means_worked_out_by_hand",),
+    ),
+    Mutant(
+        "leaderboard/rows.py",
+        'store.settings(kind, key)["inputs"]["weights"] == weights:',
+        'store.settings(kind, key)["inputs"]["weights"]:',
+        (f"{RESUME}::test_evidence_about_a_network_that_was_lost_is_not_believed_of_another",),
+    ),
+    Mutant(
+        "leaderboard/contribution.py",
+        "certified = {name: correct & (low >= eps) for name, (low, _) in bounds.items()}",
+        "certified = {name: correct & (low > eps) for name, (low, _) in bounds.items()}",
+        (f"{CONTRIBUTION}::test_an_exact_radius_at_eps_is_fooled_and_certified_by_one_alone",),
+    ),
+    Mutant(
+        "leaderboard/contribution.py",
+        "withdrawn = np.zeros_like(low) if name in liars else low",
+        "withdrawn = low",
+        (f"{CONTRIBUTION}::test_who_is_contradicted_loses_its_lows_and_keeps_its_witnesses",),
+    ),
+    Mutant(
+        "leaderboard/contribution.py",
+        '"alone": int((decided[name] & (deciders == 1)).sum()),',
+        '"alone": int(decided[name].sum()),',
+        (f"{CONTRIBUTION}::test_counts_and_means_worked_out_by_hand",),
+    ),
+)

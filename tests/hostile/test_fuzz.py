@@ -1,0 +1,65 @@
+"""Hostile networks against exact arithmetic: no evaluator errs, and none is refused in error.
+
+A failure names its seed; `case_of(seed).script()` is what it prints, a file of its own.
+"""
+
+from typing import Any
+
+import pytest
+import torch
+
+from tests.hostile.judging import complaints, variants
+from tests.hostile.nets import case_of
+
+ALL = 5000
+EACH = 50  # networks per test, so that processes can share them out
+SAMPLE, FEW = range(0, ALL, 16), range(0, ALL, 250)
+
+
+@pytest.fixture(scope="module")
+def evaluators() -> dict[str, Any]:
+    """Every evaluator that discovery finds."""
+    return variants()
+
+
+def require_no_complaints(seeds: range, evaluators: dict[str, Any]) -> None:
+    torch.set_num_threads(1)
+    reports = []
+    for seed in seeds:
+        case = case_of(seed)
+        if found := complaints(case, evaluators):
+            reports.append("\n".join([f"seed {seed}:", *map(str, found), case.script()]))
+    assert not reports, "\n\n".join([f"{len(reports)} networks", *reports[:5]])
+
+
+def test_a_case_is_its_seeds() -> None:
+    one, other = case_of(7), case_of(7)
+    assert one.script() == other.script()
+    assert one.script() != case_of(8).script()
+
+
+def test_a_script_builds_the_very_case() -> None:
+    for seed in (3, 4, 5):
+        case, names = case_of(seed), dict[str, Any]()
+        exec(case.script(), names)
+        for name, value in case.net.state_dict().items():
+            assert torch.equal(names["net"].state_dict()[name], value)
+        assert torch.equal(names["x"], case.x)
+        assert names["threat"] == case.threat
+
+
+def test_a_few_hostile_networks(evaluators: dict[str, Any]) -> None:
+    require_no_complaints(FEW, evaluators)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("start", SAMPLE[::EACH])
+def test_a_sample_of_hostile_networks(start: int, evaluators: dict[str, Any]) -> None:
+    require_no_complaints(SAMPLE[SAMPLE.index(start) :][:EACH], evaluators)
+
+
+@pytest.mark.slow
+@pytest.mark.hostile
+@pytest.mark.parametrize("start", range(0, ALL, EACH))
+def test_all_hostile_networks(start: int, evaluators: dict[str, Any]) -> None:
+    require_no_complaints(range(start, start + EACH), evaluators)
