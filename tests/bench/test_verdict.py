@@ -1,4 +1,7 @@
+import dataclasses
+import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -83,6 +86,84 @@ def test_a_witness_that_fools_only_in_float32_is_refused() -> None:
 def test_malformed_evidence_is_no_evidence(halves: nn.Module, bad: Evidence) -> None:
     with pytest.raises(BadEvidence):
         replay(halves, torch.zeros(1, 2), torch.tensor([0]), bad, threat=Threat(norm="l2", eps=1.0))
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_a_claim_from_the_farthest_point_of_the_box_on_is_infinite_or_malformed(
+    halves: nn.Module, norm: Norm
+) -> None:
+    x, threat = torch.tensor([[0.25, 0.5]]), Threat(norm=norm, eps=0.1)
+    farthest = threat.farthest(x).item()
+    for low in (math.inf, float(np.nextafter(farthest, 0.0)), 0.0):
+        given = evidence([[torch.nan] * 2], low=[low])
+        assert replay(halves, x, torch.tensor([0]), given, threat=threat).low.item() == low
+    for low in (farthest, 7.7, 1e300):
+        given = evidence([[torch.nan] * 2], low=[low])
+        with pytest.raises(BadEvidence, match=r"farthest point of the box.*pixel units, or inf"):
+            replay(halves, x, torch.tensor([0]), given, threat=threat)
+
+
+def test_a_witness_is_compared_with_the_box_in_float64(linear_net: Linear) -> None:
+    # class 1 wins below -0.1 alone, which float32's -0.1 is
+    net = in_float64(linear_net(torch.tensor([[0.0], [-1.0]]), torch.tensor([0.1, 0.0])))
+    x, y = torch.zeros(2, 1), torch.zeros(2, dtype=torch.long)
+    given = evidence([[-0.1], [-0.0999]])
+    assert float(given.witness[0].double()) < -0.1
+    checked = replay(net, x, y, given, threat=Threat(norm="linf", eps=0.5, box=(-0.1, 1.1)))
+    assert checked.high.isinf().all()
+    assert checked.outcome[0] == "witness refused: outside the box"
+    assert checked.status == ["refused", "refused"]
+
+
+def test_a_margin_within_the_rounding_of_float64_is_decided_exactly() -> None:
+    # f = (1 + 2^-60 x, relu(x)): at 1 - 2^-53 both are 1 in float64, and class 0 is ahead
+    first, last = nn.Linear(1, 2), nn.Linear(2, 2)
+    first.load_state_dict({"weight": torch.tensor([[1.0], [1.0]]), "bias": torch.zeros(2)})
+    last.load_state_dict({"weight": torch.tensor([[2.0**-60, 0.0], [0.0, 1.0]]),
+                          "bias": torch.tensor([1.0, 0.0])})  # fmt: skip
+    net = in_float64(nn.Sequential(nn.Flatten(), first, nn.ReLU(), last))
+    x, y = torch.zeros(2, 1), torch.zeros(2, dtype=torch.long)
+    z = torch.tensor([[1.0], [1 + 2.0**-52]], dtype=torch.float64)
+    assert (net(z)[0, 0] == net(z)[0, 1]).item()  # a tie, as float64 sees it
+    given = Evidence(low=torch.zeros(2).double(), witness=z, outcome=["done"] * 2)
+    checked = replay(net, x, y, given, threat=Threat(norm="linf", eps=0.5, box=(0.0, 2.0)))
+    assert checked.high.tolist() == [math.inf, 1 + 2.0**-52]
+    assert checked.outcome[0] == "witness refused: still of class y"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "contradicted"),
+    [(0.25, 0.25, True), (0.3, 0.25, True), (0.2499999, 0.25, False), (0.0, 0.0, False),
+     (np.inf, np.inf, False), (np.inf, 0.25, True), (1e-300, 0.0, True)],
+)  # fmt: skip
+def test_a_low_speaks_of_the_closed_ball(low: float, high: float, contradicted: bool) -> None:
+    verdict = combine(
+        clean([high > 0]), {"kw": table([low], [np.inf]), "pgd": table([0.0], [high])}
+    )
+    assert bool(verdict.contradictions) is contradicted
+    assert verdict.table["low"].tolist() == [0.0 if contradicted else low]
+
+
+def test_who_is_contradicted_elsewhere_certifies_nothing() -> None:
+    evidence = {"a": table([0.3, 0.2], [np.inf] * 2), "b": table([0.1, 0.1], [np.inf] * 2)}
+    verdict = combine(clean([True, True]), evidence, withdrawn=["a"])
+    assert verdict.table["low"].tolist() == [0.1, 0.1]
+
+
+def test_a_status_that_is_none_is_malformed_and_old_evidence_has_its_outcomes_words(
+    halves: nn.Module,
+) -> None:
+    x, y = torch.full((3, 2), 0.25), torch.zeros(3, dtype=torch.long)
+    nothing = torch.full((3, 2), torch.nan)
+    threat = Threat(norm="linf", eps=0.1)
+    words = ["done: exact", "skipped: already decided", "gurobi fell over"]
+    old = Evidence(low=torch.zeros(3).double(), witness=nothing, outcome=words)
+    assert replay(halves, x, y, old, threat=threat).status == ["done", "skipped", "failed"]
+    typed = dataclasses.replace(old, status=["done", "timeout", "undecided"])
+    assert replay(halves, x, y, typed, threat=threat).status == typed.status
+    odd: Any = ["done", "done", "perhaps"]
+    with pytest.raises(BadEvidence, match=r"status must be of done, skipped, .*, got 'perhaps'"):
+        replay(halves, x, y, dataclasses.replace(old, status=odd), threat=threat)
 
 
 def clean(correct: list[bool]) -> pd.DataFrame:

@@ -74,10 +74,10 @@ def test_what_is_decided_is_left_alone(name: str, digits_net: nn.Sequential) -> 
 
 # Settings under which evaluators that have several ways of working take them, beside the default.
 WAYS: list[tuple[str, dict[str, object]]] = [
-    *((name, {}) for name in EVALUATORS),
-    ("mip", {"mode": "radius"}),
+    *((name, {"seconds": 2.0} if name == "mip" else {}) for name in EVALUATORS),
+    ("mip", {"mode": "radius", "seconds": 2.0}),
     ("kw", {"halvings": 0}),
-    ("region", {"neighbours": "unlimited"}),
+    ("region", {"neighbours": "unlimited", "seconds": 2.0}),
     ("region", {"neighbours": 0}),
     ("crown", {"box": False}),
 ]
@@ -130,3 +130,59 @@ def test_the_exact_radius_lies_between_low_and_high(
             exact = exact_radius(layers, x[i].double().numpy(), int(y[i]), norm)
             assert checked.low[i] <= exact + 1e-7
             assert exact <= high[i] + 1e-7 or np.isinf(exact)
+
+
+def scaled(scale: float, hidden: int) -> nn.Sequential:
+    """Margin scale^(hidden + 1) (x_1 - 1/4) of class 0, and no unit that ever switches."""
+    first, *others = (nn.Linear(2, 2) for _ in range(hidden + 2))
+    first.load_state_dict({"weight": torch.tensor([[1.0, 0.0], [0.0, 0.0]]),
+                           "bias": torch.tensor([1.0, 1.25])})  # fmt: skip
+    layers: list[nn.Module] = [nn.Flatten(), first]
+    for layer in others:
+        layer.load_state_dict({"weight": torch.eye(2) * scale, "bias": torch.zeros(2)})
+        layers += [nn.ReLU(), layer]
+    return nn.Sequential(*layers).requires_grad_(False)
+
+
+@pytest.mark.parametrize(("scale", "hidden"), [(1e-35, 4), (1e-17, 9), (1e-38, 8)])
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize(("name", "settings"), WAYS, ids=str)
+def test_rows_whose_squares_underflow_certify_no_more_than_the_radius(
+    name: str, settings: dict[str, object], norm: Norm, scale: float, hidden: int
+) -> None:
+    net, x = scaled(scale, hidden), torch.tensor([[0.5, 0.5]])
+    threat = Threat(norm=norm, eps=0.5)
+    evaluator = EVALUATORS[name].cls(**settings)
+    if evaluator.refusal(net, threat) is not None:
+        pytest.skip("refuses this threat")
+    y = torch.zeros(1, dtype=torch.long)
+    known = Interval(low=torch.zeros(1).double(), high=torch.full((1,), torch.inf).double())
+    evidence = evaluator.judge(net, x, y, threat=threat, known=known)
+    checked = replay(in_float64(net), x, y, evidence, threat=threat)
+    assert checked.low[0] <= 0.25
+    assert checked.high[0] >= 0.25
+
+
+def test_a_lower_row_of_crown_is_never_below_kws() -> None:
+    """Of nets with slopes from 1e-3 to 1e13, some of which float32 makes nothing of."""
+    better = 0
+    for seed in range(12):
+        generator = torch.Generator().manual_seed(seed)
+        linear = [nn.Linear(3, 6), nn.Linear(6, 5), nn.Linear(5, 3)]
+        for layer in linear:
+            power = torch.randint(-3, 14, (2,), generator=generator)
+            layer.weight.data = torch.randn(layer.weight.shape, generator=generator)
+            layer.weight.data *= 10.0 ** float(power[0])
+            layer.bias.data *= 10.0 ** float(power.amin())
+        net = nn.Sequential(nn.Flatten(), linear[0], nn.ReLU(), linear[1], nn.ReLU(), linear[2])
+        net.requires_grad_(False)
+        x = torch.rand(10, 3, generator=generator)
+        y = in_float64(net)(x.double()).argmax(1)
+        threat, known = Threat(norm="l2", eps=0.01), unknown(net, x, y)
+        kw, crown = (
+            EVALUATORS[name].cls().judge(net, x, y, threat=threat, known=known).low
+            for name in ("kw", "crown")
+        )
+        assert (crown >= kw).all(), seed
+        better += int((crown > kw).sum())
+    assert better > 10

@@ -139,6 +139,42 @@ def test_large_numbers_that_cancel_certify_nothing(bound: str) -> None:
     assert not found.low.any()
 
 
+def products() -> tuple[nn.Sequential, float]:
+    """Margin 1 + P x - P x - d x on [0, 1], with P some 1e28 in two orders of factors; and 1 / d.
+
+    At 0 all sums are biases; in float64 the two products of weights differ by more than d.
+    """
+    generator = torch.Generator().manual_seed(0)
+    while True:
+        p = torch.randint(2**11, 2**12, (8,), generator=generator).tolist()
+        one = [float(p[0] * p[1]), float(p[2] * p[3]), float(p[4] * p[5]), float(p[6] * p[7])]
+        two = [float(p[0] * p[3]), float(p[2] * p[5]), float(p[4] * p[7]), float(p[6] * p[1])]
+        noise = one[3] * one[2] * one[1] * one[0] - two[3] * two[2] * two[1] * two[0]
+        if noise > 0:
+            break
+    d = float(torch.tensor(noise * 0.9).float())
+    layers: list[nn.Module] = [nn.Flatten()]
+    for i in range(3):
+        column = torch.tensor([one[i], two[i], 1.0])
+        layer = nn.Linear(3 if i else 1, 3, bias=True)
+        layer.weight.data = torch.diag(column) if i else column.unsqueeze(1)
+        layer.bias.data.zero_()
+        layers += [layer, nn.ReLU()]
+    last = nn.Linear(3, 2)
+    last.weight.data = torch.tensor([[one[3], 0.0, 0.0], [0.0, two[3], d]])
+    last.bias.data = torch.tensor([1.0, 0.0])
+    return nn.Sequential(*layers, last).requires_grad_(False), 1 / d
+
+
+@needs_it
+@pytest.mark.parametrize("bound", ["IBP", "CROWN-IBP", "CROWN", "CROWN-Optimized"])
+def test_rounding_is_bounded_over_the_whole_ball(bound: str) -> None:
+    net, radius = products()
+    x, y = torch.zeros(1, 1), torch.tensor([0])
+    found = judged(Lirpa(bound=bound), net, x, y, Threat(norm="linf", eps=0.5))  # type: ignore[arg-type]
+    assert found.low[0] <= radius
+
+
 def test_settings_out_of_range_are_refused() -> None:
     with pytest.raises(InputError, match=r"lirpa\.batch must be at least 1, got 0"):
         Lirpa(batch=0)

@@ -415,3 +415,22 @@ def test_settings_out_of_range_are_refused() -> None:
     for field in ("seconds", "tighten_seconds"):
         with pytest.raises(InputError, match=rf"mip\.{field} must be a positive number, got 0"):
             Mip(**{field: 0.0})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("mode", ["decide", "radius"])
+def test_a_layer_that_is_dead_all_over_the_ball_is_a_constant(mode: Any) -> None:
+    # margin 1e-6 of 1e8, whatever the input: within what the program can tell from a tie
+    net = nn.Sequential(
+        nn.Flatten(), nn.Linear(1, 1), nn.ReLU(), nn.Linear(1, 1), nn.ReLU(), nn.Linear(1, 2)
+    ).requires_grad_(False)
+    values = {1: ([[1.0]], [-10.0]), 3: ([[1.0]], [1.0]), 5: ([[1e8], [1e8]], [1e-6, 0.0])}
+    for i, (weight, bias) in values.items():
+        net.get_submodule(str(i)).load_state_dict(
+            {"weight": torch.tensor(weight), "bias": torch.tensor(bias)}
+        )
+    x, y = torch.tensor([[0.5]]), torch.tensor([0])
+    known = Interval(low=torch.zeros(1).double(), high=torch.full((1,), torch.inf).double())
+    threat = Threat(norm="linf", eps=0.1)
+    found = Mip(mode=mode).judge(net, x, y, threat=threat, known=known)
+    assert found.status == ["undecided"]
+    assert found.low.tolist() == [0.0]

@@ -104,3 +104,18 @@ def test_a_constant_network_has_no_witness_and_no_endless_search() -> None:
     assert (margins(net(x), y) > 0).all()
     evidence = Pgd().judge(net, x, y, threat=Threat(norm="l2", eps=0.1), known=unknown(net, x, y))
     assert evidence.witness.isnan().all()
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_witnesses_lie_in_a_box_whose_edges_are_no_float32(norm: Norm) -> None:
+    layer = nn.Linear(1, 2)
+    layer.load_state_dict(
+        {"weight": torch.tensor([[0.0], [-1.0]]), "bias": torch.tensor([0.05, 0.0])}
+    )
+    net = nn.Sequential(nn.Flatten(), layer).requires_grad_(False)
+    x, y = torch.zeros(3, 1), torch.zeros(3, dtype=torch.long)
+    threat = Threat(norm=norm, eps=0.5, box=(-0.1, 1.1))
+    known = Interval(low=torch.zeros(3).double(), high=torch.full((3,), torch.inf).double())
+    witness = Pgd(halvings=0).judge(net, x, y, threat=threat, known=known).witness
+    assert (witness.double() >= -0.1).all()
+    assert threat.in_box(witness).all()
