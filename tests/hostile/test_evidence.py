@@ -155,15 +155,33 @@ def test_what_nothing_in_the_box_changes_has_an_infinite_radius(name: str, norm:
     assert torch.isin(checked.low, torch.tensor([0.0, math.inf]).double()).all()
 
 
+@pytest.mark.parametrize("claim", [0.9, math.inf])
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("pgd", {"growth": 1.0}), ("cw", {"preset": "fast"}), ("region_attack", {})],
+)
+def test_attacks_look_again_at_what_others_certify(
+    name: str, settings: dict[str, object], claim: float
+) -> None:
+    net, y = halves(2).float(), torch.zeros(3).long()
+    x = torch.tensor([[0.1, 0.7], [0.4, 0.4], [0.0, 0.3]])
+    known = Interval(low=torch.full((3,), claim).double(), high=torch.full((3,), math.inf).double())
+    threat = Threat(norm="l2", eps=0.75)
+    found = EVALUATORS[name].build(settings).judge(net, x, y, threat=threat, known=known)
+    checked = replay(in_float64(net), x, y, found, threat=threat)
+    assert checked.high.isfinite().all()
+    assert set(checked.status) == {"done"}
+
+
 @pytest.mark.parametrize("norm", NORMS)
 def test_claims_beyond_the_box_are_infinite(norm: Norm) -> None:
-    # f = (1, x0 / 100): without a box, the nearest tie is at 100
+    # f = (1, x0 / 5): without a box, the nearest tie is at 5
     layer = nn.Linear(1, 2)
     layer.load_state_dict(
-        {"weight": torch.tensor([[0.0], [0.01]]), "bias": torch.tensor([1.0, 0.0])}
+        {"weight": torch.tensor([[0.0], [0.2]]), "bias": torch.tensor([1.0, 0.0])}
     )
     net = nn.Sequential(nn.Flatten(), layer).requires_grad_(False)
-    x, y, threat = torch.tensor([[0.5]]), torch.zeros(1).long(), Threat(norm=norm, eps=5.0)
+    x, y, threat = torch.tensor([[0.5]]), torch.zeros(1).long(), Threat(norm=norm, eps=2.0)
     known = Interval(low=torch.zeros(1).double(), high=torch.full((1,), math.inf).double())
     for name, evaluator in variants().items():
         if evaluator.refusal(net, threat) is None:
