@@ -18,7 +18,7 @@ from tests.hostile.mutants import MUTANTS, Mutant
 ROOT = Path(__file__).parent.parent
 COPIED = ("relu", "methods", "evaluators", "bench", "leaderboard", "tests", "pyproject.toml")
 ASSERTED = ("AssertionError", "assert ", "Failed: ")  # the last one: what should raise, does not
-SLOW = 6  # every so many of the edits is tried in the slow run, too
+SLOW = 16  # every so many of the edits is tried in the slow run, too
 SECONDS = 500
 
 

@@ -24,10 +24,10 @@ VARIANTS: Mapping[str, Sequence[Fields]] = {
     "crown": [{"iterations": 2, "halvings": 3}, {"box": False, "iterations": 0, "halvings": 3}],
     "kw": [{"halvings": 8}, {"box": False, "halvings": 3}],
     "lirpa": [{"bound": "CROWN"}, {"bound": "IBP"}, {"bound": "CROWN-IBP", "box": False}],
-    "mip": [{"mode": "decide", "seconds": 0.3}, {"mode": "radius", "seconds": 0.4}],
+    "mip": [{"mode": "decide", "seconds": 0.3}, {"mode": "radius", "seconds": 0.25}],
     "pgd": [{"steps": 8, "restarts": 1, "growth": 3.0, "halvings": 8}],
     "region": [
-        {"neighbours": "unlimited", "seconds": 0.3},
+        {"neighbours": "unlimited", "seconds": 0.2},
         {"neighbours": 0, "box": False},
         {"neighbours": 3},
     ],

@@ -30,6 +30,14 @@ CELLS = "tests/relu/test_cells.py"
 PROGRAM = "tests/relu/test_program.py"
 MIP = "tests/relu/test_mip.py"
 SEARCH = "tests/relu/test_search.py"
+CERTIFY = "tests/relu/test_certify.py"
+UPWARD = "tests/relu/test_upward.py"
+EVIDENCE = "tests/hostile/test_evidence.py"
+UNDERFLOW = "tests/hostile/test_underflow.py"
+CONTRACT = "tests/evaluators/test_contract.py"
+EXACT = "tests/evaluators/test_mip.py"
+VERDICT = "tests/bench/test_verdict.py"
+CODE = "tests/bench/test_code.py"
 PLAN = "tests/bench/test_plan.py"
 COMMANDS = "tests/bench/test_command_line.py"
 RESUME = "tests/bench/test_resume.py"
@@ -46,8 +54,8 @@ MUTANTS = (
     ),
     Mutant(
         "relu/dual.py",
-        "z, error = layer.forward(given), unit * _size(layer, given, most, unit)",
-        "z, error = layer.forward(given), 0 * _size(layer, given, most, unit)",
+        "error, total = _errors(layer, given, most, total, unit)",
+        "error, total = _errors(layer, given, most, total, 0.0)",
         STATED,
     ),
     Mutant(
@@ -94,15 +102,27 @@ MUTANTS = (
     ),
     Mutant(
         "relu/dual.py",
-        "return layer.absolute().forward(most + given.abs())",
-        "return layer.absolute().forward(most)",
+        "size = layer.absolute().forward(most + given.abs())",
+        "size = layer.absolute().forward(most)",
         STATED,
     ),
     Mutant(
         "relu/dual.py",
-        "return layer.absolute().forward(most + given.abs())",
-        "return layer.absolute().linear(most + given.abs())",
+        "size = layer.absolute().forward(most + given.abs())",
+        "size = layer.absolute().linear(most + given.abs())",
         STATED,
+    ),
+    Mutant(
+        "relu/dual.py",
+        "return unit * size + UNDERFLOW * total, total",
+        "return unit * size, total",
+        (f"{UNDERFLOW}::test_margins_of_products_that_underflow_are_not_positive",),
+    ),
+    Mutant(
+        "relu/region.py",
+        "return _scaled_where_small(v, length) if v.dtype == torch.float64 else length",
+        "return length",
+        (f"{UNDERFLOW}::test_lengths_of_small_rows_are_those_of_large_ones",),
     ),
     Mutant(
         "relu/relaxation.py",
@@ -202,8 +222,8 @@ MUTANTS = (
     ),
     Mutant(
         "relu/planes.py",
-        "low = torch.where(row_error > 0, low * (1 - ROUNDING), torch.inf)",
-        "low = torch.where(row_error > 0, low, torch.inf)",
+        "clamp_min(0) / (length + row_error) * (1 - ROUNDING)",
+        "clamp_min(0) / (length + row_error)",
         (f"{PLANES}::test_distances_are_rounded_down",),
     ),
     Mutant(
@@ -220,9 +240,15 @@ MUTANTS = (
     ),
     Mutant(
         "relu/planes.py",
-        "return unit * sizes[0], unit * sizes[1]",
-        "return unit * sizes[1], unit * sizes[1]",
+        "return unit * gaps_size + small, unit * rows_size + small,",
+        "return unit * rows_size + small, unit * rows_size + small,",
         (f"{PLANES}::test_no_rounding_term_of_planes_is_left_out",),
+    ),
+    Mutant(
+        "relu/planes.py",
+        "held[:, units:] &= gap[:, units:] > 0",
+        "held[:, units:] &= gap[:, units:] != 0",
+        (f"{EVIDENCE}::test_a_constant_loss_has_radius_zero",),
     ),
     Mutant(
         "relu/planes.py",
@@ -382,9 +408,15 @@ MUTANTS = (
     ),
     Mutant(
         "bench/code.py",
-        "waiting += _imports(seen[name])",
+        "waiting += self._followed(name, package)",
         "waiting += []",
-        ("tests/bench/test_code.py::test_the_digest_follows_the_formulas_that_are_used",),
+        (f"{CODE}::test_the_digest_follows_the_formulas_that_are_used",),
+    ),
+    Mutant(
+        "bench/code.py",
+        "self.libraries.add(top)",
+        "self.libraries.discard(top)",
+        (f"{CODE}::test_versions_are_those_of_the_libraries_that_evidence_rests_on",),
     ),
     Mutant(
         "bench/store.py",
@@ -400,14 +432,8 @@ MUTANTS = (
     ),
     Mutant(
         "leaderboard/rows.py",
-        "fooled, open_ = high <= eps, (low < eps) & (high > eps)",
-        "fooled, open_ = high < eps, (low < eps) & (high > eps)",
-        (f"{ROWS}::test_shares_and_means_worked_out_by_hand",),
-    ),
-    Mutant(
-        "leaderboard/rows.py",
-        "fooled, open_ = high <= eps, (low < eps) & (high > eps)",
-        "fooled, open_ = high <= eps, (low <= eps) & (high > eps)",
+        "open_ = ~fooled & ~certified_at(low, eps)",
+        "open_ = ~fooled",
         (f"{ROWS}::test_shares_and_means_worked_out_by_hand",),
     ),
     Mutant(
@@ -415,12 +441,6 @@ MUTANTS = (
         'store.settings(kind, key)["inputs"]["weights"] == weights:',
         'store.settings(kind, key)["inputs"]["weights"]:',
         (f"{RESUME}::test_evidence_about_a_network_that_was_lost_is_not_believed_of_another",),
-    ),
-    Mutant(
-        "leaderboard/contribution.py",
-        "certified = {name: correct & (low >= eps) for name, (low, _) in bounds.items()}",
-        "certified = {name: correct & (low > eps) for name, (low, _) in bounds.items()}",
-        (f"{CONTRIBUTION}::test_an_exact_radius_at_eps_is_fooled_and_certified_by_one_alone",),
     ),
     Mutant(
         "leaderboard/contribution.py",
@@ -433,5 +453,211 @@ MUTANTS = (
         '"alone": int((decided[name] & (deciders == 1)).sum()),',
         '"alone": int(decided[name].sum()),',
         (f"{CONTRIBUTION}::test_counts_and_means_worked_out_by_hand",),
+    ),
+    Mutant(
+        "relu/upward.py",
+        "return torch.where(larger, _next(size), size)",
+        "return size",
+        (f"{UPWARD}::test_a_difference_that_is_no_float64_is_rounded_up",),
+    ),
+    Mutant(
+        "relu/upward.py",
+        "return torch.where(count > 1, _next(total * (1 + 2 * count * UNIT)), total)",
+        "return total",
+        (f"{UPWARD}::test_no_distance_is_below_the_exact_one_nor_far_above",),
+    ),
+    Mutant(
+        "relu/upward.py",
+        "return torch.where(count > 1, _next(length * (1 + 2 * (count + 4) * UNIT)), largest)",
+        "return length",
+        (f"{UPWARD}::test_no_distance_is_below_the_exact_one_nor_far_above",),
+    ),
+    Mutant(
+        "relu/threat.py",
+        "flat, (low, high) = z.flatten(1), self.edges(z.dtype)",
+        "flat, (low, high) = z.flatten(1), self.box",
+        (f"{EVIDENCE}::test_a_witness_at_an_edge_that_is_no_float32_lies_inside_to_the_last_bit",),
+    ),
+    Mutant(
+        "relu/threat.py",
+        "return self.distance(z, torch.where(z - low > high - z, low, high))",
+        "return self.distance(z, torch.where(z - low > high - z, high, low))",
+        (f"{UPWARD}::test_the_farthest_point_is_a_corner_and_claims_from_there_on_are_infinite",),
+    ),
+    Mutant(
+        "relu/witness.py",
+        "surely = margin + 2 * error <= 0",
+        "surely = margin <= 0",
+        (f"{EVIDENCE}::test_adversarial_is_what_exact_arithmetic_says",),
+    ),
+    Mutant(
+        "relu/witness.py",
+        "return Decision(surely, ~(surely | (margin - 2 * error > 0)))",
+        "return Decision(surely, ~(surely | (margin > 0)))",
+        (f"{EVIDENCE}::test_adversarial_is_what_exact_arithmetic_says",),
+    ),
+    Mutant(
+        "relu/witness.py",
+        "error = rows * error + unit * size + UNDERFLOW",
+        "error = rows * error + UNDERFLOW",
+        (f"{EVIDENCE}::test_adversarial_is_what_exact_arithmetic_says",),
+    ),
+    Mutant(
+        "relu/witness.py",
+        "surely = (likeliest != y) & (over_y >= 0)",
+        "surely = likeliest != y",
+        (f"{EVIDENCE}::test_adversarial_is_what_exact_arithmetic_says",),
+    ),
+    Mutant(
+        "relu/witness.py",
+        "torch.tensor([margin <= 0 for margin in found], device=z.device)",
+        "torch.tensor([margin < 0 for margin in found], device=z.device)",
+        (f"{EVIDENCE}::test_ties_are_adversarial_and_points_without_numbers_spoil_no_others",),
+    ),
+    Mutant(
+        "relu/rational.py",
+        "given = _affine(layer, kernel, bias, given.rectified() if i else given)",
+        "given = _affine(layer, kernel, bias, given)",
+        (f"{EVIDENCE}::test_adversarial_is_what_exact_arithmetic_says",),
+    ),
+    Mutant(
+        "relu/certify.py",
+        "margin: Tensor = prove(self.exact, self.exact_x[which], self.y[which], eps)",
+        "margin: Tensor = prove(self.quick, self.x[which], self.y[which], eps)",
+        (f"{CERTIFY}::test_a_float32_that_errs_costs_radius_but_never_soundness",),
+    ),
+    Mutant(
+        "relu/certify.py",
+        "good[good.clone()] = self.proven(prove, which[good], eps[good]) > 0",
+        "good[good.clone()] = self.proven(prove, which[good], eps[good]) > -1",
+        (f"{CERTIFY}::test_a_float32_that_errs_costs_radius_but_never_soundness",),
+    ),
+    Mutant(
+        "relu/certify.py",
+        "return threat.saturated(x, proven)",
+        "return proven",
+        (f"{EVIDENCE}::test_claims_beyond_the_box_are_infinite",),
+    ),
+    Mutant(
+        "relu/radius_search.py",
+        "proven[rows] = torch.where(holds, radius, proven[rows])",
+        "proven[rows] = radius",
+        (f"{CERTIFY}::test_bisection_comes_close_from_below",),
+    ),
+    Mutant(
+        "evaluators/interface.py",
+        'return (low > 0) & (high < float("inf")) & fooled_at(high, low)',
+        'return (low > 0) & (high < float("inf")) & (high < low)',
+        (f"{EVIDENCE}::test_a_closed_ball_that_reaches_a_witness_is_a_contradiction",),
+    ),
+    Mutant(
+        "evaluators/interface.py",
+        "return low >= eps",
+        "return low > eps",
+        (f"{ROWS}::test_shares_and_means_worked_out_by_hand",),
+    ),
+    Mutant(
+        "evaluators/interface.py",
+        "return high <= eps",
+        "return high < eps",
+        (f"{ROWS}::test_shares_and_means_worked_out_by_hand",),
+    ),
+    Mutant(
+        "evaluators/interface.py",
+        "inexact: Tensor = ~exact_at(self.low, self.high) | self.low.isinf()",
+        "inexact: Tensor = ~exact_at(self.low, self.high)",
+        (f"{EVIDENCE}::test_attacks_look_again_at_what_others_certify",),
+    ),
+    Mutant(
+        "evaluators/_exact.py",
+        'low, point, note, ceiling, failed = 0.0, None, "", math.inf, False',
+        'low, point, note, ceiling, failed = known, None, "", math.inf, False',
+        (f"{CONTRACT}::test_a_false_low_of_others_is_no_part_of_the_evidence",),
+    ),
+    Mutant(
+        "evaluators/_exact.py",
+        'low = eps if reply.status == "certified" else 0.0',
+        'low = eps if reply.status != "witness" else 0.0',
+        (f"{EXACT}::test_time_that_is_over_is_a_timeout_and_what_is_proven_by_then_counts",),
+    ),
+    Mutant(
+        "evaluators/pgd.py",
+        "at_eps = known.high > threat.eps",
+        "at_eps = known.straddles(threat.eps)",
+        (f"{EVIDENCE}::test_attacks_look_again_at_what_others_certify",),
+    ),
+    Mutant(
+        "evaluators/lirpa.py",
+        'return bound - margin * _size(exact, x) - error, ""',
+        'return bound - margin * _size(exact, x), ""',
+        (f"{EVIDENCE}::test_lirpa_takes_off_what_sums_over_the_ball_may_be_off_by",),
+    ),
+    Mutant(
+        "evaluators/_lirpa_rounding.py",
+        "size = _absolute(leaf)(2 * size)",
+        "size = _absolute(leaf)(0 * size)",
+        (f"{EVIDENCE}::test_lirpa_takes_off_what_sums_over_the_ball_may_be_off_by",),
+    ),
+    Mutant(
+        "evaluators/region.py",
+        "low[rows] = threat.saturated(x[rows], found.low)",
+        "low[rows] = found.low",
+        (f"{EVIDENCE}::test_claims_beyond_the_box_are_infinite",),
+    ),
+    Mutant(
+        "bench/verdict.py",
+        "good[rows] = adversarial(exact_net, witness[rows], y[rows])",
+        "good[rows] = True",
+        (f"{VERDICT}::test_witnesses_are_refused_outside_the_box_or_with_the_right_class",),
+    ),
+    Mutant(
+        "bench/verdict.py",
+        "rows = (given & in_box).nonzero().squeeze(1)",
+        "rows = given.nonzero().squeeze(1)",
+        (f"{VERDICT}::test_witnesses_are_refused_outside_the_box_or_with_the_right_class",),
+    ),
+    Mutant(
+        "bench/verdict.py",
+        "high=torch.where(good, threat.distance(x, witness), nothing).cpu(),",
+        "high=torch.where(good, threat.length(witness.double() - x), nothing).cpu(),",
+        (f"{EVIDENCE}::test_a_high_is_never_below_the_exact_distance",),
+    ),
+    Mutant(
+        "bench/verdict.py",
+        "beyond = (low.to(x.device) >= farthest) & low.to(x.device).isfinite()",
+        "beyond = (low.to(x.device) >= 2 * farthest) & low.to(x.device).isfinite()",
+        (f"{EVIDENCE}::test_a_low_at_the_farthest_point_of_the_box_is_malformed_but_inf_is_not",),
+    ),
+    Mutant(
+        "bench/verdict.py",
+        "if evidence.low.dtype != torch.float64:  # 0.1 in float32 is more than 0.1",
+        "if evidence.low.dtype == torch.float16:  # 0.1 in float32 is more than 0.1",
+        (f"{VERDICT}::test_malformed_evidence_is_no_evidence",),
+    ),
+    Mutant(
+        "bench/verdict.py",
+        "liars = {c.low_by for c in found}.union(withdrawn)",
+        "liars = set(withdrawn)",
+        (f"{VERDICT}::test_a_lying_certificate_is_named_and_all_its_kind_withdrawn",),
+    ),
+    Mutant(
+        "bench/verdict.py",
+        "liars = {c.low_by for c in found}.union(withdrawn)",
+        "liars = {c.low_by for c in found}",
+        (f"{EVIDENCE}::test_a_closed_ball_that_reaches_a_witness_is_a_contradiction",),
+    ),
+    Mutant(
+        "bench/verdict.py",
+        '.agg(low=("low", "max"), high=("high", "min"), seconds=("seconds", "sum"),',
+        '.agg(low=("low", "min"), high=("high", "min"), seconds=("seconds", "sum"),',
+        (
+            "tests/bench/test_withdrawal.py::test_rounds_of_one_evaluator_become_one_row_for_each_input",
+        ),
+    ),
+    Mutant(
+        "bench/withdrawal.py",
+        'return set(job.settings["known"]) - set(job.settings.get("withdrawn", ()))',
+        "return set()",
+        ("tests/bench/test_withdrawal.py::test_what_a_liar_had_spared_others_is_judged_again",),
     ),
 )
