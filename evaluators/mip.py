@@ -92,6 +92,7 @@ class Mip:
                 else:  # by the solver's tolerances alone
                     outcome[i], status[i] = UNDECIDED, "undecided"
             seconds[i] = time.perf_counter() - started
+        low = threat.saturated(x, low)
         return Evidence(low=low, witness=witness, outcome=outcome, seconds=seconds, status=status)
 
     def _found(self, about: Input, low: float, high: float) -> Found:

@@ -142,6 +142,8 @@ def _errors(region: Region, y: Tensor, threat: Threat) -> tuple[Tensor, Tensor, 
         paths = _without_biases([_ones(layer) for layer in layers])
         constant = _sums(frozen(paths, torch.ones_like(most), region.active), y) == 0
     small = UNDERFLOW * (1 + gaps_size.sum(1, keepdim=True) + rows_size.sum(1, keepdim=True))
+    losing = [replace(layer, bias=torch.full_like(layer.bias, UNDERFLOW)) for layer in layers]
+    small = small + _sums(frozen(losing, torch.zeros_like(most), region.active), y)
     return unit * gaps_size + small, unit * rows_size + small, constant, gaps_size == 0
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from relu.names import InputError, resolve
 from relu.upward import distance_up, norm_up, sum_up
 
+FARTHEST_ROUNDING = 2.0**-32  # relative; more than a sum of a million pixels is rounded up by
 Norm = Literal["linf", "l2", "l1"]
 NORMS: Mapping[Norm, tuple[str, ...]] = {
     "linf": ("inf", "infinity", "max", "l_inf"),
@@ -117,8 +118,13 @@ class Threat:
     def saturated(
         self, x: Float[Tensor, "n *shape"], low: Float[Tensor, " n"]
     ) -> Float[Tensor, " n"]:
-        """Certified radii as evidence has them: inf where nothing of the box lies beyond."""
-        return torch.where(low >= self.farthest(x), torch.inf, low)
+        """Certified radii as evidence has them: inf where nothing of the box lies beyond.
+
+        As `farthest` is rounded up, a radius that may or may not reach it is made a little smaller.
+        """
+        farthest = self.farthest(x)
+        within = low.minimum(farthest * (1 - FARTHEST_ROUNDING))
+        return torch.where(low >= farthest, torch.inf, within)
 
     def edges(self, dtype: torch.dtype) -> tuple[float, float]:
         """The box's edges rounded inwards to a float type: the outermost of its numbers inside."""

@@ -72,9 +72,10 @@ def test_what_is_decided_is_left_alone(name: str, digits_net: nn.Sequential) -> 
     assert checked.status == ["skipped"] * len(x)
 
 
+QUICK: dict[str, dict[str, object]] = {"mip": {"seconds": 2.0}, "cw": {"preset": "fast"}}
 # Settings under which evaluators that have several ways of working take them, beside the default.
 WAYS: list[tuple[str, dict[str, object]]] = [
-    *((name, {"seconds": 2.0} if name == "mip" else {}) for name in EVALUATORS),
+    *((name, QUICK.get(name, {})) for name in EVALUATORS),
     ("mip", {"mode": "radius", "seconds": 2.0}),
     ("kw", {"halvings": 0}),
     ("region", {"neighbours": "unlimited", "seconds": 2.0}),
