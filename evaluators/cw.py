@@ -93,7 +93,7 @@ class Cw:
         if len(rows):
             exact_net, some, label = in_float64(net), x[rows], y[rows]
             z, found = nearest_adversarial(
-                net, some, label, box=threat.edges(some.dtype), **self.effort._asdict()
+                net, some, label, box=threat.box, **self.effort._asdict()
             )
             z, rows, some, label = (t[found] for t in (z, rows, some, label))
             z = outward(exact_net, some.double(), label, z.double(), threat.box)

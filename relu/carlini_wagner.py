@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from relu.networks import margins
+from relu.threat import inner_edges
 
 INSIDE = 0.999999  # of the box's half: x at its edge would be at infinity in w
 BETA1, BETA2, GUARD = 0.9, 0.999, 1e-8  # Adam's usual ones
@@ -76,8 +77,9 @@ def nearest_adversarial(
     first_step: how long Adam's first step may be in the image, for which an input's lr is lowered.
     Points lie in the box; they fool the network in its own precision. Rows without one are x.
     """
-    low, high = box
-    attack = _Attack(net, tuple(x.shape[1:]), box, (low + high) / 2, (high - low) / 2)
+    low, high = inner_edges(box, x.dtype)
+    middle, half = (low + high) / 2, (high - low) / 2
+    attack = _Attack(net, tuple(x.shape[1:]), (low, high), middle, half)
     leg = max(1, steps // CHECKS)
     at_work = attack.begin(x, y, constant, lr, first_step)
     rows = torch.arange(len(x), device=x.device)

@@ -142,9 +142,17 @@ def _errors(region: Region, y: Tensor, threat: Threat) -> tuple[Tensor, Tensor, 
         paths = _without_biases([_ones(layer) for layer in layers])
         constant = _sums(frozen(paths, torch.ones_like(most), region.active), y) == 0
     small = UNDERFLOW * (1 + gaps_size.sum(1, keepdim=True) + rows_size.sum(1, keepdim=True))
-    losing = [replace(layer, bias=torch.full_like(layer.bias, UNDERFLOW)) for layer in layers]
-    small = small + _sums(frozen(losing, torch.zeros_like(most), region.active), y)
+    small = small + 2 * _amplified_underflow(layers)
     return unit * gaps_size + small, unit * rows_size + small, constant, gaps_size == 0
+
+
+def _amplified_underflow(layers: Sequence[Layer]) -> Tensor:
+    """What the layers, of weights >= 0, can make of underflow in those below them, at most."""
+    lost = most = layers[0].weight.new_tensor(UNDERFLOW)
+    for layer in layers[1:]:
+        lost = layer.weight.flatten(1).sum(1).amax() * lost + UNDERFLOW
+        most = most.maximum(lost)
+    return most
 
 
 def _without_biases(layers: Sequence[Layer]) -> list[Layer]:

@@ -128,7 +128,7 @@ class Threat:
 
     def edges(self, dtype: torch.dtype) -> tuple[float, float]:
         """The box's edges rounded inwards to a float type: the outermost of its numbers inside."""
-        return _inner_edges(self.box, dtype)
+        return inner_edges(self.box, dtype)
 
     def clamped(self, z: Float[Tensor, "n *shape"]) -> Float[Tensor, "n *shape"]:
         """The nearest point of the box among the numbers of z's precision."""
@@ -184,7 +184,8 @@ class Threat:
 
 
 @functools.cache
-def _inner_edges(box: tuple[float, float], dtype: torch.dtype) -> tuple[float, float]:
+def inner_edges(box: tuple[float, float], dtype: torch.dtype) -> tuple[float, float]:
+    """A box's edges rounded inwards to a float type."""
     low, high = (torch.tensor(edge, dtype=torch.float64).to(dtype) for edge in box)
     if low.double() < box[0]:
         low = torch.nextafter(low, torch.full_like(low, torch.inf))
