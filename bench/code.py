@@ -30,7 +30,7 @@ MODULES: Mapping[str, tuple[str, ...]] = {
 
 APART: Mapping[str, str] = {
     "beside": "finds the code of plugins, which has digests of its own",
-    "checkpoint": "reads a network once, which is then stored",
+    "checkpoint": "what it read is in the key, as a digest of the weights",
     "code": "names results",
     "data": "what it read is in the key, as a fingerprint",
     "discovery": "finds plugins, which have digests of their own",
@@ -41,6 +41,7 @@ APART: Mapping[str, str] = {
     "job": "makes keys; FORMAT in them tells its versions apart",
     "machine": "places jobs",
     "memory": "speed",
+    "placeholders": "refuses files that hold nothing",
     "provenance": "says where a result comes from",
     "resume": "checkpoints of trainings; other jobs only tell how far they are",
     "settings": "its values are in the key",

@@ -209,7 +209,7 @@ def _reproducible(options: argparse.Namespace) -> bool:
     if options.reproducible and not ours:
         raise InputError("--reproducible needs worker processes of this run: no inline, no address")
     suite = getattr(options, "suite", None)
-    asked = suite is not None and any(part.get("reproducible") for part in read_suite(suite))
+    asked = bool(suite) and any(part.get("reproducible") for part in read_suite(suite))
     return ours and (options.reproducible or asked)
 
 
