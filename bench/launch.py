@@ -208,8 +208,9 @@ def _reproducible(options: argparse.Namespace) -> bool:
     ours = options.engine != "inline" and options.address is None
     if options.reproducible and not ours:
         raise InputError("--reproducible needs worker processes of this run: no inline, no address")
-    suite = getattr(options, "suite", None)
-    asked = bool(suite) and any(part.get("reproducible") for part in read_suite(suite))
+    suite = getattr(options, "suite", None) or ""
+    parts = read_suite(suite) if suite else []
+    asked = any(part.get("reproducible", False) for part in parts)
     return ours and (options.reproducible or asked)
 
 
