@@ -126,7 +126,7 @@ def dual_length(v: Float[Tensor, "*n d"], q: float) -> Float[Tensor, "*n"]:
 def _scaled_where_small(v: Tensor, length: Tensor) -> Tensor:
     """Lengths in l2, those computed from their scaled rows whose squares may have underflown."""
     small = (length < SMALL_LENGTH).nonzero(as_tuple=True)
-    if not len(small[0]):
+    if not len(small[0]) or not v.shape[-1]:  # a unit may see nothing but padding
         return length
     rows = v[small]
     largest = rows.detach().abs().amax(-1)

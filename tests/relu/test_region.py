@@ -146,3 +146,13 @@ def test_the_steepest_vector_attains_the_dual_norm(norm: Norm) -> None:
     s = steepest(v, threat.q)
     assert torch.allclose(threat.length(s), torch.ones(6).double())
     assert torch.allclose((s * v).sum(1), dual_length(v, threat.q))
+
+
+@pytest.mark.parametrize("q", [1.0, 2.0, torch.inf])
+@pytest.mark.parametrize("scale", [1.0, 1e-120, 1e-160, 1e-250])
+def test_lengths_of_small_rows_do_not_underflow(q: float, scale: float) -> None:
+    rows = torch.randn(4, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    rows[1] = 0.0
+    expected = dual_length(rows, q) * scale
+    assert torch.allclose(dual_length(rows * scale, q), expected, rtol=1e-12, atol=0.0)
+    assert dual_length(rows[:, :0], q).tolist() == [0.0] * 4
