@@ -48,8 +48,9 @@ def test_a_script_builds_the_very_case() -> None:
         assert names["threat"] == case.threat
 
 
-def test_a_few_hostile_networks(evaluators: dict[str, Any]) -> None:
-    require_no_complaints(FEW, evaluators)
+@pytest.mark.parametrize("start", FEW[::5])
+def test_a_few_hostile_networks(start: int, evaluators: dict[str, Any]) -> None:
+    require_no_complaints(FEW[FEW.index(start) :][:5], evaluators)
 
 
 @pytest.mark.slow
