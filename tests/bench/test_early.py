@@ -17,7 +17,7 @@ DONE, STORED = Outcome(status="done"), Outcome(status="stored")
 
 
 def job(key: str) -> Job:
-    return Job(kind="judge", key=key, settings={})
+    return Job(kind="judge", key=key, settings={"data": "", "code": {}})
 
 
 def cell(name: str) -> Cell:
