@@ -99,8 +99,7 @@ def test_what_raises_hangs_or_kills_ends_by_name_and_the_rest_stands(
         "nan": "every low must be a number >= 0",
     }
     assert ended.stderr.count("trying again") == 1 + 1 + 3
-    first, second = calls.read_text().split()
-    assert first != second  # a fresh worker
+    assert len(set(calls.read_text().split())) == 2  # a fresh worker
     said = logs(tmp_path / "out")
     assert "here we are" in said  # what a plugin prints
     assert "Timeout (0:00:10)!" in said
