@@ -116,7 +116,7 @@ MUTANTS = (
         "relu/dual.py",
         "return unit * size + UNDERFLOW * total, total",
         "return unit * size, total",
-        (f"{UNDERFLOW}::test_margins_of_products_that_underflow_are_not_positive",),
+        (f"{UNDERFLOW}::test_a_fall_that_underflows_on_the_way_down_is_not_nothing",),
     ),
     Mutant(
         "relu/region.py",

@@ -19,24 +19,21 @@ from relu.threat import NORMS, Norm, Threat
 from tests.hostile import rational
 
 
-def vanishing(tiny: float, large: float, lead: float) -> nn.Sequential:
-    """lead - large tiny tiny x, of which float64 says that it is lead."""
+def chain(first: float, second: float, last: float, lead: float) -> nn.Sequential:
+    """lead - last second first x."""
     net = nn.Sequential(
         nn.Linear(1, 1), nn.ReLU(), nn.Linear(1, 1), nn.ReLU(), nn.Linear(1, 2)
     ).double()
     net.requires_grad_(False)
-    for layer in (net[0], net[2]):
-        assert isinstance(layer, nn.Linear)
-        layer.weight.fill_(tiny)
-        layer.bias.zero_()
-    last = net[4]
-    assert isinstance(last, nn.Linear)
-    last.weight.copy_(torch.tensor([[0.0], [large]], dtype=torch.float64))
-    last.bias.copy_(torch.tensor([lead, 0.0], dtype=torch.float64))
+    for place, weight in ((0, [[first]]), (2, [[second]]), (4, [[0.0], [last]])):
+        net.get_parameter(f"{place}.weight").copy_(torch.tensor(weight, dtype=torch.float64))
+        net.get_parameter(f"{place}.bias").zero_()
+    net.get_parameter("4.bias")[0] = lead
     return net
 
 
-VANISHING = vanishing(1e-200, 1e300, 1e-120)
+VANISHING = chain(1e-200, 1e-200, 1e300, 1e-120)
+"""at 1/2 it is negative, of which float64 sees nothing but the lead"""
 
 
 def test_it_is_adversarial_and_float64_does_not_see_it() -> None:
@@ -54,6 +51,19 @@ def test_margins_of_products_that_underflow_are_not_positive(kind: Relaxation, n
         ball = ball_of(torch.full((1, 1), 0.5).double(), threat, box=box)
         assert not (margins(relax(layers, ball, kind), y) > 0).any()
         assert not (tightest_margins(layers, ball, y, iterations=3) > 0).any()
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("kind", ["kw", "crown"])
+def test_a_fall_that_underflows_on_the_way_down_is_not_nothing(
+    kind: Relaxation, norm: Norm
+) -> None:
+    # 6e-101 - 1e-100 x, from 1/2 to 3/4, where 1e-200 1e-200 1e300 is 0
+    layers, y = read_layers(chain(1e300, 1e-200, 1e-200, 6e-101), (1,)), torch.tensor([0])
+    for box in (True, False):
+        threat = Threat(norm=norm, eps=0.25)
+        ball = ball_of(torch.full((1, 1), 0.5).double(), threat, box=box)
+        assert not (margins(relax(layers, ball, kind), y) > 0).any()
 
 
 @pytest.mark.parametrize("norm", NORMS)
