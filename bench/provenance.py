@@ -27,6 +27,7 @@ PACKAGES = (
     "scikit-learn",
     "scipy",
     "tabulate",
+    "threadpoolctl",
     "torch",
     "torchvision",
 )
