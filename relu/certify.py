@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from relu.layers import Layer, read_layers, to_vectors
 from relu.networks import margins
-from relu.radius_search import Secants, likely_radii, proven_radii, secants_of
+from relu.radius_search import Secants, likely_radii, proven_radii, ranks_of, secants_of
 from relu.threat import Threat
 from relu.witness import in_float64
 
@@ -123,6 +123,8 @@ class _Search:
             self.proven, self.secants, guess, good=found, bad=stop, questions=questions
         )
         found = found.maximum(radii)
+        rest = (radii > 0) & (failed >= stop) & (ranks_of(found) >= ranks_of(stop) - 1)
+        found = found.maximum(self._holding(rest & (found < stop) & (high > stop), stop))
         return found.maximum(self._holding((found < known) & (known < failed), known))
 
     def _holding(self, asked: Tensor, radius: Tensor) -> Tensor:

@@ -141,7 +141,7 @@ def proven_radii(
     low = torch.where(good > 0, ranks_of(good), UNKNOWN)
     high = ranks_of(bad)
     high += (radii_of(high) < bad).long()
-    rank, drop = ranks_of(guess), torch.full_like(low, HALF)
+    rank, drop, top = ranks_of(guess), torch.full_like(low, HALF), high.clone()
     for k in range(questions):
         rows = (low < high - 1).nonzero().squeeze(1)
         if not len(rows):
@@ -156,6 +156,8 @@ def proven_radii(
         proven[rows] = torch.where(holds, radius, proven[rows])
         failed[rows] = torch.where(holds, failed[rows], radius)
         rank[rows] = _next(secants.root(rows), low[rows], high[rows], drop[rows], halve=k % 3 == 2)
+        if k % 3 == 2:  # a bound that no longer falls, as all of the box is there, has no root
+            rank[rows] = torch.where(high[rows] == top[rows], top[rows] - 1, rank[rows])
         drop[rows] *= 2
     return proven, failed
 

@@ -92,6 +92,24 @@ def test_nothing_from_the_stop_on_is_asked_or_proven() -> None:
     assert (found >= stop * (1 - 2.0 ** (1 - BITS))).all()
 
 
+def test_a_bound_that_stops_falling_just_above_0_is_followed_to_the_stop() -> None:
+    falling, everything, _ = power(2)
+    stop = torch.full((N,), 3.0).double()
+
+    def margins(rows: Tensor, radius: Tensor) -> Tensor:
+        return falling(rows, radius).maximum(1e-9 * everything[rows])
+
+    def too_small(rows: Tensor, radius: Tensor) -> Tensor:
+        return margins(rows, radius) - 1e-6 * everything[rows]
+
+    guess = likely_radii(too_small, secants_of(everything), torch.full_like(stop, 0.1), stop)
+    found, failed = proven_radii(
+        margins, secants_of(everything), guess, good=torch.zeros_like(stop), bad=stop, questions=8
+    )
+    assert (ranks_of(found) == ranks_of(stop) - 1).all()
+    assert torch.equal(failed, stop)
+
+
 @pytest.mark.parametrize("nonsense", [math.nan, math.inf, -math.inf])
 def test_a_float32_that_says_nothing_costs_questions_and_no_soundness(nonsense: float) -> None:
     margins, everything, root = power(1)
