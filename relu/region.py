@@ -125,14 +125,16 @@ def dual_length(v: Float[Tensor, "*n d"], q: float) -> Float[Tensor, "*n"]:
 
 def _scaled_where_small(v: Tensor, length: Tensor) -> Tensor:
     """Lengths in l2, those computed from their scaled rows whose squares may have underflown."""
-    small = (length < SMALL_LENGTH).nonzero(as_tuple=True)
-    if not len(small[0]) or not v.shape[-1]:  # a unit may see nothing but padding
+    small = (length < SMALL_LENGTH).nonzero()
+    if not len(small) or not v.shape[-1]:  # a unit may see nothing but padding
         return length
-    rows = v[small]
-    largest = rows.detach().abs().amax(-1)
-    largest = torch.where(largest > 0, largest, 1.0)
-    again = torch.linalg.vector_norm(rows / largest.unsqueeze(-1), dim=-1) * largest
-    return length.index_put(small, again)
+    largest = torch.linalg.vector_norm(v.detach()[tuple(small.T)], torch.inf, dim=-1)
+    small = small[largest != 0]  # rows of zeros are what they seem
+    if not len(small):
+        return length
+    which, largest = tuple(small.T), largest[largest != 0]
+    again = torch.linalg.vector_norm(v[which] / largest.unsqueeze(-1), dim=-1) * largest
+    return length.index_put(which, again)
 
 
 def steepest(v: Float[Tensor, "*n d"], q: float) -> Float[Tensor, "*n d"]:
