@@ -139,11 +139,21 @@ def list_command(options: argparse.Namespace) -> int:
     training = ", ".join(f"{f.name}={f.default}" for f in dataclasses.fields(Training))
     print(f"TRAINING of every method\n{_lines([('train', training)])}")
     print("DATA SETS (input shape, classes, default architecture, default eps)")
-    print(_lines([
-        (name, s.summary, "x".join(map(str, s.shape)), s.classes, s.arch,
-         ", ".join(f"{norm} {format_eps(eps)}" for norm, eps in s.eps.items()))
-        for name, s in SOURCES.items()
-    ]))  # fmt: skip
+    print(
+        _lines(
+            [
+                (
+                    name,
+                    s.summary,
+                    "x".join(map(str, s.shape)),
+                    s.classes,
+                    s.arch,
+                    ", ".join(f"{norm} {format_eps(eps)}" for norm, eps in s.eps.items()),
+                )
+                for name, s in SOURCES.items()
+            ]
+        )
+    )
     print("ARCHITECTURES")
     print(_lines([(name, summary) for name, (summary, _) in ARCHITECTURES.items()]))
     print("SUITES (run one with --suite NAME)")

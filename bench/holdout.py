@@ -39,10 +39,14 @@ def hold_out(data: DataSet, share: float) -> HeldOut:
     kept = torch.from_numpy(np.flatnonzero(~held))
     out = torch.from_numpy(draw.permutation(np.flatnonzero(held)))
     return HeldOut(
-        name=data.name, classes=data.classes, share=share,
-        x_train=data.x_train[kept], y_train=data.y_train[kept],
-        x_test=data.x_train[out], y_test=data.y_train[out],
-    )  # fmt: skip
+        name=data.name,
+        classes=data.classes,
+        share=share,
+        x_train=data.x_train[kept],
+        y_train=data.y_train[kept],
+        x_test=data.x_train[out],
+        y_test=data.y_train[out],
+    )
 
 
 def parse_share(text: str) -> float:

@@ -13,8 +13,11 @@ ENCODER = json.JSONEncoder(sort_keys=True)
 JobKind = Literal["train", "import", "clean", "judge"]
 Resource = Literal["gpu", "cpu"]
 STORED: Mapping[JobKind, StoreKind] = {
-    "train": "networks", "import": "networks", "clean": "clean", "judge": "evidence",
-}  # fmt: skip
+    "train": "networks",
+    "import": "networks",
+    "clean": "clean",
+    "judge": "evidence",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,8 +54,13 @@ class JobTemplate:
         """The job with these settings beside the common ones; `links` are other fields of Job."""
         digest = self._digest.copy()
         digest.update(_text(own))
-        return Job(kind=self.kind, key=digest.hexdigest()[:24], settings={**self.settings, **own},
-                   resource=self.resource, **links)  # fmt: skip
+        return Job(
+            kind=self.kind,
+            key=digest.hexdigest()[:24],
+            settings={**self.settings, **own},
+            resource=self.resource,
+            **links,
+        )
 
 
 def _text(value: object) -> bytes:

@@ -81,19 +81,26 @@ def make_machine(
     """
     same = same_everywhere() if reproducible else {}
     on_gpu = [
-        Slot(name=f"gpu {gpu}" + (f" #{i + 1}" if jobs_per_gpu > 1 else ""), place="gpu",
-             env={"CUDA_VISIBLE_DEVICES": gpu, DEVICE: "cuda", **_pinned(1), **same})
-        for gpu in gpus for i in range(jobs_per_gpu)
-    ]  # fmt: skip
+        Slot(
+            name=f"gpu {gpu}" + (f" #{i + 1}" if jobs_per_gpu > 1 else ""),
+            place="gpu",
+            env={"CUDA_VISIBLE_DEVICES": gpu, DEVICE: "cuda", **_pinned(1), **same},
+        )
+        for gpu in gpus
+        for i in range(jobs_per_gpu)
+    ]
     counts = Counter(job.kind for job in jobs if job.resource == "cpu" or not on_gpu)
     on_gpu = on_gpu[: max(1, cores - bool(counts))]
     left = max(1, cores - len(on_gpu))
     count = min(workers or left, left, max(counts.values(), default=0))
     on_cpu = [
-        Slot(name=f"cpu {i + 1}", place="cpu",
-             env={"CUDA_VISIBLE_DEVICES": "", DEVICE: "cpu", **_pinned(1), **same})
+        Slot(
+            name=f"cpu {i + 1}",
+            place="cpu",
+            env={"CUDA_VISIBLE_DEVICES": "", DEVICE: "cpu", **_pinned(1), **same},
+        )
         for i in range(count)
-    ]  # fmt: skip
+    ]
     threads = {kind: max(1, left // min(n, count)) for kind, n in counts.items()}
     return Machine(
         cores=cores,

@@ -13,9 +13,11 @@ from relu.networks import ARCHITECTURES
 from relu.threat import parse_norm
 
 KEYS: Mapping[str, tuple[str, ...]] = {
-    "dataset": ("data set", "datasets"), "arch": ("architecture", "archs"), "norm": ("norms",),
+    "dataset": ("data set", "datasets"),
+    "arch": ("architecture", "archs"),
+    "norm": ("norms",),
     "method": ("methods",),
-}  # fmt: skip
+}
 AXES = ("datasets", "archs", "norms", "methods")
 Name = TypeVar("Name", bound=str)
 Wanted = Mapping[str, Sequence[str]]
@@ -72,13 +74,14 @@ def _kept(request: Request, wanted: Wanted) -> Request | None:
     left = dataclasses.replace(
         request,
         datasets=tuple(
-            name for name in some("dataset", request.datasets)
+            name
+            for name in some("dataset", request.datasets)
             if request.archs or some("arch", _archs(request, name))
         ),
         archs=some("arch", request.archs),
         norms=some("norm", request.norms),
         methods=some("method", request.methods),
-    )  # fmt: skip
+    )
     emptied = any(getattr(request, axis) and not getattr(left, axis) for axis in AXES)
     return None if emptied else left
 
@@ -92,8 +95,12 @@ def _there(requests: Sequence[Request], key: str) -> list[str]:
     found: list[str] = []
     for request in requests:
         archs = (arch for name in request.datasets for arch in _archs(request, name))
-        own = {"dataset": request.datasets, "arch": archs, "norm": request.norms,
-               "method": request.methods}  # fmt: skip
+        own = {
+            "dataset": request.datasets,
+            "arch": archs,
+            "norm": request.norms,
+            "method": request.methods,
+        }
         found += own[key]
     return list(dict.fromkeys(found))
 

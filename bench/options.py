@@ -129,10 +129,19 @@ def _add_ratios(commands: Any) -> None:
         commands, "ratios", "show how far a run's attacks are from exact radii", examples.RATIOS
     )
     far.add_argument("run", metavar="RUN", help="a run folder (--out of a run)")
-    far.add_argument("--eval", metavar="A,B", type=lambda text: text.split(","),
-                     help="these evaluators (default: all with witnesses)")  # fmt: skip
-    far.add_argument("--plugin", metavar="FILE", action="append", default=[],
-                     help="where --eval names an evaluator of yours")  # fmt: skip
+    far.add_argument(
+        "--eval",
+        metavar="A,B",
+        type=lambda text: text.split(","),
+        help="these evaluators (default: all with witnesses)",
+    )
+    far.add_argument(
+        "--plugin",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="where --eval names an evaluator of yours",
+    )
 
 
 def _add_others(commands: Any) -> None:
@@ -200,8 +209,13 @@ def _add_judging(
         default="run",
         help="the run folder: leaderboard, networks and all evidence (default: run)",
     )
-    add("--plugin", metavar="FILE", action="append", default=[],
-        help="a Python file with a method or an evaluator of yours; may be repeated")  # fmt: skip
+    add(
+        "--plugin",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="a Python file with a method or an evaluator of yours; may be repeated",
+    )
     _add_running(parser)
 
 
@@ -244,14 +258,25 @@ def _add_cells(parser: Parser, *, required: bool, points: str) -> None:
 
 def _add_running(parser: Parser) -> None:
     add = parser.add_argument_group("where and how the jobs run").add_argument
-    add("--engine", metavar="NAME", default="local",
+    add(
+        "--engine",
+        metavar="NAME",
+        default="local",
         help="local: worker processes of this machine; dask: a cluster; inline: one after the "
-        "other in this process, for debuggers (default: local)")  # fmt: skip
-    add("--address", metavar="URL",
+        "other in this process, for debuggers (default: local)",
+    )
+    add(
+        "--address",
+        metavar="URL",
         help="of a running dask scheduler, e.g. tcp://host:8786 (default: --engine dask starts a "
-        "cluster on this machine)")  # fmt: skip
-    add("--gpus", metavar="N,M", default="auto",
-        help="auto: all; none: the CPU does everything; or numbers (default: auto)")  # fmt: skip
+        "cluster on this machine)",
+    )
+    add(
+        "--gpus",
+        metavar="N,M",
+        default="auto",
+        help="auto: all; none: the CPU does everything; or numbers (default: auto)",
+    )
     add("--jobs-per-gpu", metavar="N", default="1", help="that share a card (default: 1)")
     add(
         "--cpus",
@@ -272,7 +297,11 @@ def _add_running(parser: Parser) -> None:
         "instructions that all of them have; slower for large networks (in a suite reproducible = "
         "true)",
     )
-    add("--timeout", metavar="SECONDS", default="86400",
+    add(
+        "--timeout",
+        metavar="SECONDS",
+        default="86400",
         help="a job that takes longer is ended and tried once more; none: no limit "
-        "(default: 86400, a day)")  # fmt: skip
+        "(default: 86400, a day)",
+    )
     add("--dry-run", action="store_true", help="print cells, jobs and expected hours, and stop")

@@ -10,9 +10,11 @@ import torch
 from relu.names import InputError
 
 MEMORY = (
-    "DefaultCPUAllocator: ", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED",
+    "DefaultCPUAllocator: ",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED",
-)  # fmt: skip
+)
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)  # no job can go on
 
 Status = Literal["done", "stored", "failed", "skipped", "elsewhere"]

@@ -34,9 +34,13 @@ class Pieces:
             self.state = kept
 
     def judge(
-        self, judge: Callable[[int, int], Evidence], x: Tensor, *, step: int,
+        self,
+        judge: Callable[[int, int], Evidence],
+        x: Tensor,
+        *,
+        step: int,
         progress: Callable[[int, int], None],
-    ) -> Evidence:  # fmt: skip
+    ) -> Evidence:
         """All evidence about x: what was kept, and what `judge` says of all other pieces."""
         size, parts = len(x), []
         for start in range(0, size, step):

@@ -172,8 +172,14 @@ def _trained(
     template = JobTemplate("train", common, resource="gpu")
     group = template.make({}).key
     for seed in request.seeds:
-        yield Network(job=template.make({"seed": seed}), method=plugin.name, group=group,
-                      label=plugin.cls.label, settings=chosen, seed=seed)  # fmt: skip
+        yield Network(
+            job=template.make({"seed": seed}),
+            method=plugin.name,
+            group=group,
+            label=plugin.cls.label,
+            settings=chosen,
+            seed=seed,
+        )
 
 
 class _Judging:
@@ -186,8 +192,9 @@ class _Judging:
         self.published = (request.published,) if request.published else ()
         self.points = request.count(len(case.data.y_test))
         self.about = case.about() | {
-            "dataset": case.data.name, "data": case.data.fingerprint("test"),
-        }  # fmt: skip
+            "dataset": case.data.name,
+            "data": case.data.fingerprint("test"),
+        }
         self.clean = JobTemplate(
             "clean", self.about | {"code": code_of("clean", None)}, resource="gpu"
         )
@@ -214,9 +221,11 @@ class _Judging:
         fields = flat(evaluator)
         self.settings |= {f"{plugin.name}.{name}": value for name, value in fields.items()}
         common = self.about | {
-            "evaluator": plugin.name, "fields": fields, "threat": _plain(case.threat),
+            "evaluator": plugin.name,
+            "fields": fields,
+            "threat": _plain(case.threat),
             "code": code_of("judge", plugin.code),
-        }  # fmt: skip
+        }
         template = JobTemplate("judge", common, resource=plugin.cls.resource)
         self.steps[plugin.name] = template, getattr(plugin.cls, "shard", SHARD)
 
@@ -227,26 +236,43 @@ class _Judging:
         judges: dict[str, tuple[Job, ...]] = {}
         for name, (template, step) in self.steps.items():
             judges[name] = tuple(
-                _judge(template, own | {"start": start, "stop": min(start + step, self.points)},
-                       (network.job.key, clean.key), judges if self.cascade else {})
+                _judge(
+                    template,
+                    own | {"start": start, "stop": min(start + step, self.points)},
+                    (network.job.key, clean.key),
+                    judges if self.cascade else {},
+                )
                 for start in range(0, self.points, step)
-            )  # fmt: skip
+            )
         case = self.case
         return Cell(
-            dataset=case.data.name, arch=case.arch, norm=case.threat.norm, eps=case.threat.eps,
+            dataset=case.data.name,
+            arch=case.arch,
+            norm=case.threat.norm,
+            eps=case.threat.eps,
             box=",".join(map(repr, case.threat.box)),
-            points=self.points, network=network.job, clean=clean, judges=judges,
-            evaluator_labels=self.labels, refusals=self.refusals, method=network.method,
-            label=network.label, seed=network.seed, settings={**network.settings, **self.settings},
-            group=self.group.make({"network": network.group}).key, cascade=self.cascade,
+            points=self.points,
+            network=network.job,
+            clean=clean,
+            judges=judges,
+            evaluator_labels=self.labels,
+            refusals=self.refusals,
+            method=network.method,
+            label=network.label,
+            seed=network.seed,
+            settings={**network.settings, **self.settings},
+            group=self.group.make({"network": network.group}).key,
+            cascade=self.cascade,
             published=self.published,
-        )  # fmt: skip
+        )
 
 
 def _judge(
-    template: JobTemplate, own: Mapping[str, Any], after: tuple[str, ...],
+    template: JobTemplate,
+    own: Mapping[str, Any],
+    after: tuple[str, ...],
     judges: Mapping[str, tuple[Job, ...]],
-) -> Job:  # fmt: skip
+) -> Job:
     """A judging job that hears of all earlier evidence about its inputs."""
     known: list[str] = []
     for jobs in judges.values():

@@ -72,8 +72,9 @@ class Progress:
         for kind, total in self.total.items():
             ended = self.ended[kind]
             waiting = max(0, total - sum(ended.values()) - at_work[kind])
-            counts[kind] = dict(zip(STATES, (ended["done"], at_work[kind], waiting,
-                                             ended["failed"]), strict=True))  # fmt: skip
+            counts[kind] = dict(
+                zip(STATES, (ended["done"], at_work[kind], waiting, ended["failed"]), strict=True)
+            )
         return {
             "host": socket.gethostname(),
             "process": os.getpid(),
@@ -89,10 +90,14 @@ class Progress:
     def running(self, engine: Engine, progress: Callable[[str], str]) -> list[dict[str, Any]]:
         """What each busy worker does, for how long, and how far it is."""
         return [
-            {"worker": run.worker, "job": describe(run.job),
-             "seconds": time.monotonic() - run.since, "progress": progress(run.job.key)}
+            {
+                "worker": run.worker,
+                "job": describe(run.job),
+                "seconds": time.monotonic() - run.since,
+                "progress": progress(run.job.key),
+            }
             for run in engine.running()
-        ]  # fmt: skip
+        ]
 
 
 def lines(record: Mapping[str, Any]) -> list[str]:

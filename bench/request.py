@@ -223,10 +223,13 @@ class _Asked:
                 overrides = merged(overrides, field)
             found.append(overrides)
         return tuple(
-            {(kind, name): fields for (kind, name), fields in some.items()
-             if (kind, name) == TRAIN or name in self.chosen[kind]}
+            {
+                (kind, name): fields
+                for (kind, name), fields in some.items()
+                if (kind, name) == TRAIN or name in self.chosen[kind]
+            }
             for some in found
-        )  # fmt: skip
+        )
 
 
 def _require_inside(norm: Norm, eps: float, dataset: str, box: tuple[float, float]) -> None:

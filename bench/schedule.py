@@ -64,9 +64,13 @@ def run(
 
 class _Scheduler:
     def __init__(
-        self, jobs: Sequence[Job], engine: Engine, stored: Callable[[Job], bool],
-        seconds: Callable[[Job], float], watch: Watch,
-    ) -> None:  # fmt: skip
+        self,
+        jobs: Sequence[Job],
+        engine: Engine,
+        stored: Callable[[Job], bool],
+        seconds: Callable[[Job], float],
+        watch: Watch,
+    ) -> None:
         self.jobs = {job.key: job for job in jobs}
         self.engine, self.stored, self.seconds, self.watch = engine, stored, seconds, watch
         self.outcomes: dict[str, Outcome] = {}

@@ -53,8 +53,15 @@ class Speeds:
     def _names(self, job: Job, where: str) -> Sequence[str]:
         s = job.settings
         large = (s.get("fields"), s.get("threat"))  # shared by jobs: kept, so that ids stay theirs
-        about = (job.kind, where, s.get("dataset"), s.get("arch"), s.get("method"),
-                 s.get("evaluator"), *map(id, large))  # fmt: skip
+        about = (
+            job.kind,
+            where,
+            s.get("dataset"),
+            s.get("arch"),
+            s.get("method"),
+            s.get("evaluator"),
+            *map(id, large),
+        )
         if about not in self._names_of:
             self._names_of[about] = tuple(_classes(job, where)), large
         return self._names_of[about][0]

@@ -9,9 +9,22 @@ from relu.names import InputError, suggestion
 
 SUITES = Path(__file__).parent / "suites"
 KEYS = (
-    "methods", "eval", "dataset", "arch", "norm", "eps", "box", "seeds", "points", "epochs", "set",
-    "grid", "cascade", "published", "reproducible",
-)  # fmt: skip
+    "methods",
+    "eval",
+    "dataset",
+    "arch",
+    "norm",
+    "eps",
+    "box",
+    "seeds",
+    "points",
+    "epochs",
+    "set",
+    "grid",
+    "cascade",
+    "published",
+    "reproducible",
+)
 TABLES = {"set": '"at.steps" = 7', "grid": '"at.steps" = [7, 40]'}  # keys that hold tables
 PART = "part"
 

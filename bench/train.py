@@ -133,9 +133,15 @@ class _Step:
 
 
 def _epoch(
-    step: _Step, x: Tensor, y: Tensor, training: Training, seed: int, epoch: int, augmented: bool,
+    step: _Step,
+    x: Tensor,
+    y: Tensor,
+    training: Training,
+    seed: int,
+    epoch: int,
+    augmented: bool,
     adam: torch.optim.Adam,
-) -> float:  # fmt: skip
+) -> float:
     """One pass over the training set; the mean loss."""
     torch.manual_seed(seed * 1_000_003 + epoch)
     step.net.train()

@@ -108,8 +108,12 @@ def _field(name: str, method: Plugin) -> str:
 
 
 def _require_single(request: Request) -> None:
-    asked = {"dataset": request.datasets, "arch": request.archs, "norm": request.norms,
-             "eps": request.eps}  # fmt: skip
+    asked = {
+        "dataset": request.datasets,
+        "arch": request.archs,
+        "norm": request.norms,
+        "eps": request.eps,
+    }
     for option, values in asked.items():
         if len(values) > 1:
             given = ",".join(map(str, values))

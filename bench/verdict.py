@@ -156,10 +156,15 @@ def merged(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     worked_last = table.sort_values("status", key=lambda s: s != "skipped", kind="stable")
     return (
         worked_last.groupby("index", sort=True)
-        .agg(low=("low", "max"), high=("high", "min"), seconds=("seconds", "sum"),
-             status=("status", "last"), outcome=("outcome", "last"))
+        .agg(
+            low=("low", "max"),
+            high=("high", "min"),
+            seconds=("seconds", "sum"),
+            status=("status", "last"),
+            outcome=("outcome", "last"),
+        )
         .reset_index()
-    )  # fmt: skip
+    )
 
 
 CLEAN = "the clean input"
@@ -184,10 +189,16 @@ def combine(
     high_by = np.array(list(highs))[np.argmin(list(highs.values()), axis=0)]
     high = np.min(list(highs.values()), axis=0)
     found = [
-        Contradiction(index=int(index[i]), low=float(low[i]), low_by=name, high=float(high[i]),
-                      high_by=str(high_by[i]))
-        for name, low in lows.items() for i in np.flatnonzero(contradictory(low, high))
-    ]  # fmt: skip
+        Contradiction(
+            index=int(index[i]),
+            low=float(low[i]),
+            low_by=name,
+            high=float(high[i]),
+            high_by=str(high_by[i]),
+        )
+        for name, low in lows.items()
+        for i in np.flatnonzero(contradictory(low, high))
+    ]
     liars = {c.low_by for c in found}.union(withdrawn)
     trusted = [low for name, low in lows.items() if name not in liars]
     low = np.max([np.zeros(len(index)), *trusted], axis=0)

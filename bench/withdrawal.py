@@ -38,9 +38,11 @@ def judged_again(store: Store, cell: Cell, failures: Collection[str]) -> Cell:
     """
     liars = contradicted(store, cell)
     lies = {
-        job.key for name in liars for job in cell.judges[name]
+        job.key
+        for name in liars
+        for job in cell.judges[name]
         if store.has("evidence", job.key) and (store.load_evidence(job.key)["low"] > 0).any()
-    }  # fmt: skip
+    }
     judges = dict(cell.judges)
     for name, jobs in cell.judges.items():
         again = [job for job in latest(jobs) if name not in liars and believed(job) & lies]
@@ -66,9 +68,11 @@ def anew(
     """The job once more, told of all evidence about its inputs, and of which not to believe."""
     start, stop = _shard(job)
     known = [
-        other.key for jobs in judges.values() for other in jobs
+        other.key
+        for jobs in judges.values()
+        for other in jobs
         if other.settings["start"] < stop and start < other.settings["stop"]
-    ]  # fmt: skip
+    ]
     told = {"known": known, "withdrawn": [key for key in known if key in lies]}
     common = {name: value for name, value in job.settings.items() if name not in told}
     template = JobTemplate("judge", common, resource=job.resource)

@@ -64,8 +64,12 @@ class Worker:
         self.device = _device(job)
         self._inputs = inputs(self.store, job)  # as they are before anything is read
         self.store.discard(job.stored, job.key)  # damaged, or resting on inputs that are gone
-        work = {"train": self._train, "import": self._import, "clean": self._clean,
-                "judge": self._judge}[job.kind]  # fmt: skip
+        work = {
+            "train": self._train,
+            "import": self._import,
+            "clean": self._clean,
+            "judge": self._judge,
+        }[job.kind]
         work(job, notes)
 
     def _require_same_code(self, job: Job) -> None:
@@ -98,10 +102,15 @@ class Worker:
         net = build(s["arch"], data.shape, data.classes, seed=s["seed"]).to(self.device)
         training = Training(**s["training"])
         history = train(
-            net, method, data, threat=threat, training=training,
-            seed=s["seed"], augmented=source.augment,
+            net,
+            method,
+            data,
+            threat=threat,
+            training=training,
+            seed=s["seed"],
+            augmented=source.augment,
             watcher=Checkpoints(self.store, job.key, training.epochs, notes),
-        )  # fmt: skip
+        )
         seconds = sum(row["seconds"] for row in history)  # of all legs, where it was resumed
         self.store.save_network(job.key, net, history, self._about(job, seconds))
 
@@ -122,12 +131,14 @@ class Worker:
             for found in in_parts(functools.partial(self._predict, exact_net, x, y), len(x)):
                 wrong.append(found[0])
                 predicted.append(found[1])
-        table = pd.DataFrame({
-            "index": range(len(data.y_test)),
-            "label": data.y_test.numpy(),
-            "predicted": torch.cat(predicted).numpy(),
-            "correct": ~torch.cat(wrong).numpy(),
-        })  # fmt: skip
+        table = pd.DataFrame(
+            {
+                "index": range(len(data.y_test)),
+                "label": data.y_test.numpy(),
+                "predicted": torch.cat(predicted).numpy(),
+                "correct": ~torch.cat(wrong).numpy(),
+            }
+        )
         seconds = time.perf_counter() - started
         self.store.save_clean(job.key, table, self._about(job, seconds))
 
@@ -160,9 +171,10 @@ class Worker:
 
         def fitting(start: int, stop: int) -> Evidence:
             parts = in_parts(
-                lambda first, last: judge(start + first, start + last), stop - start,
+                lambda first, last: judge(start + first, start + last),
+                stop - start,
                 note=notes.note,
-            )  # fmt: skip
+            )
             return joined(parts)
 
         isolation = Isolation(fitting, x)
@@ -256,11 +268,13 @@ def _table(start: int, checked: Replay, seconds: float, each: Tensor | None) -> 
         shares = worked * (seconds / max(1, worked.sum()))
     else:
         shares = each.double().cpu().numpy()
-    return pd.DataFrame({
-        "index": range(start, start + len(status)),
-        "low": checked.low.numpy(),
-        "high": checked.high.numpy(),
-        "seconds": shares,
-        "status": status,
-        "outcome": checked.outcome,
-    })  # fmt: skip
+    return pd.DataFrame(
+        {
+            "index": range(start, start + len(status)),
+            "low": checked.low.numpy(),
+            "high": checked.high.numpy(),
+            "seconds": shares,
+            "status": status,
+            "outcome": checked.outcome,
+        }
+    )

@@ -38,8 +38,16 @@ def certificates(
     found = worked_on(wanted)
     outcome = list(found["outcome"])
     if len(rows):
-        ask = partial(certified, net, x[rows], y[rows], threat=threat, low=known.low[rows],
-                      high=known.high[rows], halvings=halvings)  # fmt: skip
+        ask = partial(
+            certified,
+            net,
+            x[rows],
+            y[rows],
+            threat=threat,
+            low=known.low[rows],
+            high=known.high[rows],
+            halvings=halvings,
+        )
         start = ask(weaker) if weaker and halvings else None
         low[rows] = ask(prove, search=search, start=start)
         for row in rows.tolist():

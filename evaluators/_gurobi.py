@@ -51,10 +51,16 @@ def library() -> Any:
 def _environment() -> Any:
     """The licence is looked for once; Gurobi is silent, and without any room for rounding."""
     parameters = {
-        "OutputFlag": 0, "Threads": 1, "Seed": 0, "MIPGap": 0.0, "MIPGapAbs": TOLERANCE,
-        "FeasibilityTol": TOLERANCE, "IntFeasTol": TOLERANCE, "OptimalityTol": TOLERANCE,
+        "OutputFlag": 0,
+        "Threads": 1,
+        "Seed": 0,
+        "MIPGap": 0.0,
+        "MIPGapAbs": TOLERANCE,
+        "FeasibilityTol": TOLERANCE,
+        "IntFeasTol": TOLERANCE,
+        "OptimalityTol": TOLERANCE,
         "DualReductions": 0,  # or it could not tell infeasible from unbounded
-    }  # fmt: skip
+    }
     return library().Env(params=parameters)
 
 

@@ -96,10 +96,15 @@ def _model(program: Program, *, whole: bool = True) -> highspy.Highs:
         lp.integrality_ = [kinds.kInteger if w else kinds.kContinuous for w in program.whole]
     model = highspy.Highs()
     _set(
-        model, output_flag=False, threads=1, random_seed=0, small_matrix_value=SMALL / 10,
-        mip_feasibility_tolerance=TOLERANCE, primal_feasibility_tolerance=TOLERANCE,
+        model,
+        output_flag=False,
+        threads=1,
+        random_seed=0,
+        small_matrix_value=SMALL / 10,
+        mip_feasibility_tolerance=TOLERANCE,
+        primal_feasibility_tolerance=TOLERANCE,
         dual_feasibility_tolerance=TOLERANCE,
-    )  # fmt: skip
+    )
     if model.passModel(lp) == highspy.HighsStatus.kError:
         raise SolverError("HiGHS refuses the program")
     return model

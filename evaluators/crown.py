@@ -58,6 +58,13 @@ class Crown:
             return prove
 
         return certificates(
-            net, x, y, prover(self.iterations), threat=threat, known=known,
-            halvings=self.halvings, search=prover(0), weaker=kw_prover(threat, box=self.box),
-        )  # fmt: skip
+            net,
+            x,
+            y,
+            prover(self.iterations),
+            threat=threat,
+            known=known,
+            halvings=self.halvings,
+            search=prover(0),
+            weaker=kw_prover(threat, box=self.box),
+        )

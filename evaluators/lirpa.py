@@ -116,9 +116,11 @@ class Lirpa:
             # A module of its own for every batch: CROWN-Optimized spoils it for later ones.
             bounded = library.BoundedModule(net, x[:1], device=x.device)
             found, _ = bounded.compute_bounds(
-                x=(self._inputs(library, x, threat),), C=_specification(y, net(x)),
-                method=self.bound, bound_upper=False,
-            )  # fmt: skip
+                x=(self._inputs(library, x, threat),),
+                C=_specification(y, net(x)),
+                method=self.bound,
+                bound_upper=False,
+            )
         least: Tensor = found.detach().amin(1)
         return least
 
@@ -147,8 +149,11 @@ def _size(exact_net: nn.Module, x: Tensor) -> Float[Tensor, " n"]:
             values = twin.forward(inputs[0].abs())
         sizes.append(values.flatten(1).amax(1))
 
-    hooks = [leaf.register_forward_hook(note) for leaf in exact_net.modules()
-             if not list(leaf.children())]  # fmt: skip
+    hooks = [
+        leaf.register_forward_hook(note)
+        for leaf in exact_net.modules()
+        if not list(leaf.children())
+    ]
     try:
         exact_net(x.double())
     finally:

@@ -66,9 +66,14 @@ class Pgd:
             if not len(rows):
                 return rows
             z, fooled = ascend(
-                net, x[rows], y[rows], threat=threat, steps=self.steps, loss=self.loss,
+                net,
+                x[rows],
+                y[rows],
+                threat=threat,
+                steps=self.steps,
+                loss=self.loss,
                 leave_when_fooled=True,
-            )  # fmt: skip
+            )
             z = threat.inside(x[rows], z)
             fooled &= clearly_adversarial(exact_net, z, y[rows])
             witness[rows[fooled]] = z[fooled]

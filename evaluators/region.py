@@ -106,9 +106,14 @@ class Region:
             started, part = time.perf_counter(), found.only(i)
             if float(part.low) < min(float(part.high), float(high[i])) - EXACT / 10:
                 part, finished = complete(
-                    layers, x[i : i + 1], y[i : i + 1], threat=threat, start=part,
-                    seconds=self.seconds, enough=float(high[i]),
-                )  # fmt: skip
+                    layers,
+                    x[i : i + 1],
+                    y[i : i + 1],
+                    threat=threat,
+                    start=part,
+                    seconds=self.seconds,
+                    enough=float(high[i]),
+                )
                 late[i] = not finished
             parts.append(part)
             spent[i] += time.perf_counter() - started

@@ -42,8 +42,12 @@ class RegionAttack:
 
     def __post_init__(self) -> None:
         for name, least in {
-            "rivals": 1, "steps": 1, "walks": 1, "rounds": 0, "neighbours": 0,
-        }.items():  # fmt: skip
+            "rivals": 1,
+            "steps": 1,
+            "walks": 1,
+            "rounds": 0,
+            "neighbours": 0,
+        }.items():
             if getattr(self, name) < least:
                 raise InputError(
                     f"region_attack.{name} must be at least {least}, got {getattr(self, name)}"
@@ -77,23 +81,46 @@ class RegionAttack:
         )
 
     def _found(
-        self, net: nn.Module, exact_net: nn.Module, x: Tensor, y: Tensor, start: Tensor,
+        self,
+        net: nn.Module,
+        exact_net: nn.Module,
+        x: Tensor,
+        y: Tensor,
+        start: Tensor,
         threat: Threat,
-    ) -> Tensor:  # fmt: skip
+    ) -> Tensor:
         """The nearest point of all walks, or the start where it is nearer; NaN where none is."""
         shape, flat, exact = x.shape[1:], x.flatten(1), x.flatten(1).double()
-        met = approach(net, flat, y, shape=shape, threat=threat, rivals=self.rivals,
-                       steps=self.steps)  # fmt: skip
+        met = approach(
+            net, flat, y, shape=shape, threat=threat, rivals=self.rivals, steps=self.steps
+        )
         z = torch.cat([met.double(), start.flatten(1).unsqueeze(1)], dim=1)
         z = _nearest(exact, z, threat, self.walks)
         walks = z.shape[1]
         which = torch.arange(len(x), device=x.device).repeat_interleave(walks)
-        z = walk(net, flat[which], y[which], z.flatten(0, 1).to(x.dtype), shape=shape,
-                 threat=threat, rounds=self.rounds, neighbours=self.neighbours)  # fmt: skip
+        z = walk(
+            net,
+            flat[which],
+            y[which],
+            z.flatten(0, 1).to(x.dtype),
+            shape=shape,
+            threat=threat,
+            rounds=self.rounds,
+            neighbours=self.neighbours,
+        )
         images, points = (t.view(-1, *shape) for t in (exact[which], z.double()))
         z = outward(exact_net, images, y[which], points, threat.box).flatten(1)
-        z = walk(exact_net, exact[which], y[which], z, shape=shape, threat=threat,
-                 rounds=POLISHING, neighbours=0, clear=CLEAR)  # fmt: skip
+        z = walk(
+            exact_net,
+            exact[which],
+            y[which],
+            z,
+            shape=shape,
+            threat=threat,
+            rounds=POLISHING,
+            neighbours=0,
+            clear=CLEAR,
+        )
         z = torch.cat([z.unflatten(0, (len(x), walks)), start.flatten(1).unsqueeze(1)], dim=1)
         return _nearest(exact, z, threat, 1).view_as(x)
 

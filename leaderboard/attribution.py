@@ -11,9 +11,12 @@ from leaderboard.rows import Row
 from leaderboard.tables import mean
 
 COUNTS = {
-    "worked": "inputs", "fooled": "fooled", "certified": "certified", "alone": "it alone",
+    "worked": "inputs",
+    "fooled": "fooled",
+    "certified": "certified",
+    "alone": "it alone",
     "exact": "exact",
-}  # fmt: skip
+}
 HEADERS = ["evaluator", *COUNTS.values(), "own radius ≥", "excess (%)", "s", "s per decided"]
 LEGEND = """\
 What each evaluator adds, in correctly classified inputs. *inputs*: left to it. *fooled*,
@@ -59,7 +62,10 @@ def attribution_to_csv(rows: Sequence[Row]) -> str:
     about = ("dataset", "arch", "norm", "eps", "method", "label", "group", "seed", "points")
     lines = [
         {key: row[key] for key in about}
-        | {"evaluator": name} | part | {"seconds": row["seconds"][name]}
-        for row in rows for name, part in row["contributions"].items()
-    ]  # fmt: skip
+        | {"evaluator": name}
+        | part
+        | {"seconds": row["seconds"][name]}
+        for row in rows
+        for name, part in row["contributions"].items()
+    ]
     return str(pd.DataFrame(lines).to_csv(index=False)) if lines else ""

@@ -72,8 +72,9 @@ def _drawn(lines: Sequence[_Line]) -> str:
 
 def beside_to_csv(rows: Sequence[Row]) -> str:
     """One line per line and quantity of the markdown tables, in full precision."""
-    found = [part for table in tables() for line in _lines(rows, table)
-             for part in _long(line, table)]  # fmt: skip
+    found = [
+        part for table in tables() for line in _lines(rows, table) for part in _long(line, table)
+    ]
     return str(pd.DataFrame(found).to_csv(index=False))
 
 
@@ -84,5 +85,11 @@ def _long(line: _Line, table: str) -> Iterator[dict[str, object]]:
     for quantity, said in line.said.items():
         found = line.measured(quantity)
         difference = None if found is None else found - float(said)
-        yield {"table": table, **about, "quantity": quantity, "measured": found,
-               "published": float(said), "difference": difference}  # fmt: skip
+        yield {
+            "table": table,
+            **about,
+            "quantity": quantity,
+            "measured": found,
+            "published": float(said),
+            "difference": difference,
+        }

@@ -75,9 +75,11 @@ def excess_over(low: np.ndarray, exact: np.ndarray) -> float | None:
 
 
 def radius_statistics(
-    verdict: Verdict, evidence: Mapping[str, pd.DataFrame], correct: np.ndarray,
+    verdict: Verdict,
+    evidence: Mapping[str, pd.DataFrame],
+    correct: np.ndarray,
     settings: Mapping[str, Any],
-) -> dict[str, float | None]:  # fmt: skip
+) -> dict[str, float | None]:
     """exact_correct_share: of the correctly classified inputs, those whose radius is exact.
 
     exact_over_kw: see `excess_over`; None where KW did not look for radii.

@@ -24,10 +24,13 @@ def written(rows: Sequence[Row]) -> Mapping[str, str]:
     """File name -> text; "" for a file that there should not be."""
     beside = beside_to_markdown(rows)  # "" where no row has published values
     return {
-        "leaderboard.md": to_markdown(rows), "leaderboard.csv": to_csv(rows),
+        "leaderboard.md": to_markdown(rows),
+        "leaderboard.csv": to_csv(rows),
         "leaderboard.json": to_json(rows),
         "attribution.md": attribution_to_markdown(rows),
         "attribution.csv": attribution_to_csv(rows),
-        "seconds.md": seconds_to_markdown(rows), "seconds.csv": seconds_to_csv(rows),
-        "published.md": beside, "published.csv": beside_to_csv(rows) if beside else "",
-    }  # fmt: skip
+        "seconds.md": seconds_to_markdown(rows),
+        "seconds.csv": seconds_to_csv(rows),
+        "published.md": beside,
+        "published.csv": beside_to_csv(rows) if beside else "",
+    }

@@ -14,9 +14,12 @@ from leaderboard.rows import Judged, Row
 
 FARTHER = (0.1, 0.2)  # of the exact radius: [CAH19, Section 5.2] counts witnesses beyond these
 HEADERS = [
-    "evaluator", "exact inputs", "mean excess (%)",
-    *(f"≥ {100 * share:.0f} % farther (%)" for share in FARTHER), "largest (%)",
-]  # fmt: skip
+    "evaluator",
+    "exact inputs",
+    "mean excess (%)",
+    *(f"≥ {100 * share:.0f} % farther (%)" for share in FARTHER),
+    "largest (%)",
+]
 HINT = "a figure needs matplotlib: pip install -e '.[figures]'"
 
 
@@ -59,13 +62,15 @@ def ratios_to_markdown(found: Sequence[Ratios]) -> str:
     labels = fold.labels([some.row for some in found])
     lines = [
         [
-            *fold.about([some.row], labels[some.row["group"]]), fold.plain(some.label),
-            str(len(some.ratio)), f"{100 * (some.ratio.mean() - 1):.2f}",
+            *fold.about([some.row], labels[some.row["group"]]),
+            fold.plain(some.label),
+            str(len(some.ratio)),
+            f"{100 * (some.ratio.mean() - 1):.2f}",
             *(f"{100 * np.mean(some.ratio >= 1 + share):.2f}" for share in FARTHER),
             f"{100 * (some.ratio[0] - 1):.2f}",
         ]
         for some in found
-    ]  # fmt: skip
+    ]
     return fold.table(lines, [*fold.ABOUT, *HEADERS])
 
 

@@ -16,9 +16,16 @@ from leaderboard.contribution import contributions, radius_statistics
 from leaderboard.merge import answered, once
 
 NUMBERS = (
-    "test_error", "robust_error_low", "robust_error_high", "radius_low", "radius_high",
-    "exact_share", "undecided", "exact_correct_share", "exact_over_kw",
-)  # fmt: skip
+    "test_error",
+    "robust_error_low",
+    "robust_error_high",
+    "radius_low",
+    "radius_high",
+    "exact_share",
+    "undecided",
+    "exact_correct_share",
+    "exact_over_kw",
+)
 
 UNSAID: Mapping[str, Any] = {
     "box": "0.0,1.0",
@@ -105,9 +112,11 @@ def _judged(held: Mapping[str, Store], cell: Mapping[str, Any]) -> Judged | None
     clean = store.load_clean(cell["clean"])
     points, evidence = clean.head(cell["points"]), _evidence(held, cell)
     return Judged(
-        test_error=1 - float(clean["correct"].mean()), correct=points["correct"].to_numpy(),
-        evidence=evidence, verdict=combine(points, evidence),
-    )  # fmt: skip
+        test_error=1 - float(clean["correct"].mean()),
+        correct=points["correct"].to_numpy(),
+        evidence=evidence,
+        verdict=combine(points, evidence),
+    )
 
 
 def _held(stores: Sequence[Store], cell: Mapping[str, Any]) -> tuple[dict[str, Store], list[str]]:

@@ -53,8 +53,10 @@ def seconds_to_csv(rows: Sequence[Row]) -> str:
     columns = ("dataset", "arch", "norm", "eps", "method", "label", "group", "seed", "points")
     costs = [
         {name: row[name] for name in columns}
-        | {"train": row["train_seconds"]} | dict(row["seconds"]) for row in rows
-    ]  # fmt: skip
+        | {"train": row["train_seconds"]}
+        | dict(row["seconds"])
+        for row in rows
+    ]
     return str(pd.DataFrame(costs).to_csv(index=False))
 
 

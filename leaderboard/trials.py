@@ -68,9 +68,12 @@ def trials_to_markdown(trials: Sequence[Trial]) -> str:
     fields = list(trials[0].values)
     headers = [*fields, *(HELD_OUT if n == "test_error" else HEADERS[n] for n in COLUMNS)]
     table = tabulate(
-        lines, headers=headers, tablefmt="pipe", disable_numparse=True,
+        lines,
+        headers=headers,
+        tablefmt="pipe",
+        disable_numparse=True,
         colalign=["right"] * len(headers),
-    )  # fmt: skip
+    )
     return f"{table}\n{footer(footnotes)}\n{LEGEND}\n"
 
 
@@ -83,10 +86,13 @@ def _line(trial: Trial, footnotes: list[str]) -> list[str]:
 
 def trials_to_csv(trials: Sequence[Trial]) -> str:
     """One line per trial and seed, the best trial first, with all settings and no times."""
-    return to_csv([
-        {"trial": i, **_renamed(dict(row))} for i, trial in enumerate(trials, 1)
-        for row in trial.rows
-    ])  # fmt: skip
+    return to_csv(
+        [
+            {"trial": i, **_renamed(dict(row))}
+            for i, trial in enumerate(trials, 1)
+            for row in trial.rows
+        ]
+    )
 
 
 def trial_record(trial: Trial) -> dict[str, Any]:

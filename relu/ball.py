@@ -81,9 +81,12 @@ class Ball:
 
 
 def ball_of(
-    x: Float[Tensor, "n d"], threat: Threat, *, eps: Float[Tensor, " n"] | None = None,
+    x: Float[Tensor, "n d"],
+    threat: Threat,
+    *,
+    eps: Float[Tensor, " n"] | None = None,
     box: bool = True,
-) -> Ball:  # fmt: skip
+) -> Ball:
     """The balls around x in the threat's norm, with radius eps (default: the threat's)."""
     eps = torch.full_like(x[:, 0], threat.eps) if eps is None else eps.to(x.dtype)
     up = down = eps.unsqueeze(1).expand_as(x)

@@ -119,12 +119,23 @@ class _Attack:
         start = inside.atanh_()
         nothing, none = torch.zeros_like(x[:, 0]), torch.zeros_like(y)
         return _Searches(
-            x=x, y=y, start=start, lr=lr * (first_step / longest).clamp_max(1),
-            best=x.clone(), nearest=nothing + torch.inf,
-            c=nothing + constant, c_low=nothing.clone(), c_high=nothing + torch.inf,
-            w=start.clone(), mean=torch.zeros_like(x), square=torch.zeros_like(x),
-            steps=none.clone(), searches=none.clone(), found=none > 0, loss=nothing + torch.inf,
-        )  # fmt: skip
+            x=x,
+            y=y,
+            start=start,
+            lr=lr * (first_step / longest).clamp_max(1),
+            best=x.clone(),
+            nearest=nothing + torch.inf,
+            c=nothing + constant,
+            c_low=nothing.clone(),
+            c_high=nothing + torch.inf,
+            w=start.clone(),
+            mean=torch.zeros_like(x),
+            square=torch.zeros_like(x),
+            steps=none.clone(),
+            searches=none.clone(),
+            found=none > 0,
+            loss=nothing + torch.inf,
+        )
 
     def step(self, s: _Searches) -> Tensor:
         """One step of Adam for all; the losses before it."""

@@ -175,7 +175,11 @@ def _infeasible(
     m, d = normal.shape
     bounds = [*zip(low, high, strict=True), (None, None)]
     found = linprog(
-        np.eye(d + 1)[d], A_ub=np.hstack([-normal, -np.ones((m, 1))]), b_ub=-needed,
-        bounds=bounds, method="highs", options=TIGHT,
-    )  # fmt: skip
+        np.eye(d + 1)[d],
+        A_ub=np.hstack([-normal, -np.ones((m, 1))]),
+        b_ub=-needed,
+        bounds=bounds,
+        method="highs",
+        options=TIGHT,
+    )
     return Solution(None, -found.ineqlin.marginals) if found.status == 0 else None

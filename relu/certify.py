@@ -25,10 +25,18 @@ layers' precision, eps in float64"""
 
 @torch.no_grad()
 def certified(
-    net: nn.Module, x: Float[Tensor, "n *shape"], y: Int[Tensor, " n"], prove: Prover, *,
-    threat: Threat, low: Float[Tensor, " n"], high: Float[Tensor, " n"], halvings: int,
-    search: Prover | None = None, start: Float[Tensor, " n"] | None = None,
-) -> Float[Tensor, " n"]:  # fmt: skip
+    net: nn.Module,
+    x: Float[Tensor, "n *shape"],
+    y: Int[Tensor, " n"],
+    prove: Prover,
+    *,
+    threat: Threat,
+    low: Float[Tensor, " n"],
+    high: Float[Tensor, " n"],
+    halvings: int,
+    search: Prover | None = None,
+    start: Float[Tensor, " n"] | None = None,
+) -> Float[Tensor, " n"]:
     """Radii at which a margin was found to be positive in float64, here; 0 where there are none.
 
     First the threat's eps is asked about, then the radius, in at most `halvings` questions to
@@ -53,9 +61,12 @@ def certified(
         searching = _Search(question, search or prove, rows, secants.of(rows))
         proven[rows] = searching.radii(
             first=eps[rows] if start is None else proven[rows].clamp_min(LEAST * threat.eps),
-            good=proven[rows], known=low[rows], high=high[rows], stop=stop[rows],
+            good=proven[rows],
+            known=low[rows],
+            high=high[rows],
+            stop=stop[rows],
             questions=halvings,
-        )  # fmt: skip
+        )
     return threat.saturated(x, proven)
 
 
@@ -108,9 +119,15 @@ class _Search:
         return self.question.proven(self.prove, self.which[rows], radius)
 
     def radii(
-        self, *, first: Tensor, good: Tensor, known: Tensor, high: Tensor, stop: Tensor,
+        self,
+        *,
+        first: Tensor,
+        good: Tensor,
+        known: Tensor,
+        high: Tensor,
+        stop: Tensor,
         questions: int,
-    ) -> Tensor:  # fmt: skip
+    ) -> Tensor:
         """Radii at which the bound holds, below `stop`, or there if nothing of the box is beyond.
 
         first: where the search begins, where nothing is known; good: what is proven already; known:

@@ -75,9 +75,14 @@ class Relaxed:
 
 
 def relax(
-    layers: Sequence[Layer], ball: Ball, relaxation: Relaxation, *, every: bool = False,
-    known: Bounds | None = None, projection: Projection | None = None,
-) -> Relaxed:  # fmt: skip
+    layers: Sequence[Layer],
+    ball: Ball,
+    relaxation: Relaxation,
+    *,
+    every: bool = False,
+    known: Bounds | None = None,
+    projection: Projection | None = None,
+) -> Relaxed:
     """The relaxation of the network over the balls. Differentiable in the parameters.
 
     every: bounds of every unit in full, also of those that cannot switch. known: bounds of all
@@ -111,9 +116,12 @@ def relax(
         lines, given = lines_of(z, low, high, relaxation, slack=error, unit=unit)
         most = high.clamp_min(0).maximum((lines.lower * low).abs())
         found = replace(
-            found, low=(*found.low, low), high=(*found.high, high), lines=(*found.lines, lines),
+            found,
+            low=(*found.low, low),
+            high=(*found.high, high),
+            lines=(*found.lines, lines),
             reference=(*found.reference, z),
-        )  # fmt: skip
+        )
     logits, (error, _) = layers[-1].forward(given), _errors(layers[-1], given, most, total, unit)
     return replace(found, reference=(*found.reference, logits), rounding=error.detach())
 

@@ -129,8 +129,10 @@ class Encoding:
             rows=stacked([rows for rows, _, _ in self.blocks], len(self.low)),
             row_low=_joined([low for _, low, _ in self.blocks]),
             row_high=_joined([high for _, _, high in self.blocks]),
-            low=low.numpy(), high=self.high.numpy(), whole=self.whole.numpy() > 0,
-        )  # fmt: skip
+            low=low.numpy(),
+            high=self.high.numpy(),
+            whole=self.whole.numpy() > 0,
+        )
         if self.threat.norm != "l1":
             return program
         total = sparse.csr_array(self._moves().reshape(1, -1))
@@ -206,9 +208,13 @@ class Encoding:
 
 
 def encoding(
-    layers: Sequence[Layer], x: Float[Tensor, " d"], threat: Threat, radius: float, *,
+    layers: Sequence[Layer],
+    x: Float[Tensor, " d"],
+    threat: Threat,
+    radius: float,
+    *,
     slack: float = SLACK,
-) -> Encoding:  # fmt: skip
+) -> Encoding:
     """The ball of this radius around x, inside the box, before any layer. float64.
 
     For l1, how far a pixel goes up and how far it goes down are two variables. Without slack, the
@@ -222,10 +228,20 @@ def encoding(
         rows, down, up = torch.cat([rows, -rows], 1), torch.zeros(2 * len(x)), torch.cat([up, down])
     outputs = Forms(rows, x, x.abs() + radius)
     return Encoding(
-        layers=layers, x=x, threat=threat, radius=radius, unit=gamma(layers, len(x)), slack=slack,
-        alive=torch.arange(len(x)), outputs=outputs, hidden=(), blocks=(),
-        low=-down.double() - slack, high=up + slack, whole=torch.zeros_like(up),
-    )  # fmt: skip
+        layers=layers,
+        x=x,
+        threat=threat,
+        radius=radius,
+        unit=gamma(layers, len(x)),
+        slack=slack,
+        alive=torch.arange(len(x)),
+        outputs=outputs,
+        hidden=(),
+        blocks=(),
+        low=-down.double() - slack,
+        high=up + slack,
+        whole=torch.zeros_like(up),
+    )
 
 
 def _rectified(forms: Forms, open_: Tensor, units: Units, high: Tensor) -> Forms:
@@ -251,11 +267,14 @@ def _with_largest(program: Program, d: int, slack: float) -> Program:
     wider = program.rows.copy()
     wider.resize((wider.shape[0], len(program.low) + 1))
     program = Program(
-        cost=np.append(np.zeros_like(program.cost), 1.0), rows=wider,
-        row_low=program.row_low, row_high=program.row_high,
-        low=np.append(program.low, 0.0), high=np.append(program.high, 1 + slack),
+        cost=np.append(np.zeros_like(program.cost), 1.0),
+        rows=wider,
+        row_low=program.row_low,
+        row_high=program.row_high,
+        low=np.append(program.low, 0.0),
+        high=np.append(program.high, 1 + slack),
         whole=np.append(program.whole, False),
-    )  # fmt: skip
+    )
     both = sparse.vstack([sparse.hstack([sign * moves, -column]) for sign in (1, -1)])
     return program.with_rows(both, np.full(2 * d, -np.inf), np.full(2 * d, slack))
 

@@ -32,9 +32,12 @@ class Program:
         """By how much v misses the constraint that it misses most; 0 if it satisfies all."""
         values = self.rows @ v
         misses = (
-            self.row_low - values, values - self.row_high, self.low - v, v - self.high,
+            self.row_low - values,
+            values - self.row_high,
+            self.low - v,
+            v - self.high,
             np.abs(v - np.round(v))[self.whole],
-        )  # fmt: skip
+        )
         return max(float(miss.max(initial=0.0)) for miss in misses)
 
     def asking(
@@ -53,10 +56,11 @@ class Program:
     ) -> "Program":
         """The program with more constraints."""
         return replace(
-            self, rows=sparse.vstack([self.rows, rows], format="csr"),
+            self,
+            rows=sparse.vstack([self.rows, rows], format="csr"),
             row_low=np.concatenate([self.row_low, row_low]),
             row_high=np.concatenate([self.row_high, row_high]),
-        )  # fmt: skip
+        )
 
     def least(self, multipliers: np.ndarray) -> float:
         """A lower bound of the linear objective, whatever v: a proof, for any multipliers y.

@@ -57,9 +57,12 @@ class Region:
     def at(self, which: Int[Tensor, " m"] | slice) -> "Region":
         """The inputs `which`, repeated and in any order."""
         return replace(
-            self, x=self.x[which], logits=self.logits[which],
-            active=[a[which] for a in self.active], z=[z[which] for z in self.z],
-        )  # fmt: skip
+            self,
+            x=self.x[which],
+            logits=self.logits[which],
+            active=[a[which] for a in self.active],
+            z=[z[which] for z in self.z],
+        )
 
     def parts(self, numbers_per_input: int) -> Iterator["Region"]:
         """The inputs in groups that fit."""

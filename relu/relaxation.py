@@ -43,9 +43,11 @@ class Lines:
         """The lines of other inputs, or of other units."""
         upper, below = cut(self.upper), cut(self.below)
         return Lines(
-            upper if self.parallel else cut(self.lower), upper,
-            below, below if self.above is self.below else cut(self.above),
-        )  # fmt: skip
+            upper if self.parallel else cut(self.lower),
+            upper,
+            below,
+            below if self.above is self.below else cut(self.above),
+        )
 
     def unbind(self) -> list["Lines"]:
         """The lines along the first axis, one by one."""
@@ -65,9 +67,14 @@ def crossing(
 
 
 def lines_of(
-    z: Float[Tensor, "n size"], low: Float[Tensor, "n size"], high: Float[Tensor, "n size"],
-    relaxation: Relaxation, *, slack: Float[Tensor, "n size"] | float = 0.0, unit: float = 0.0,
-) -> tuple[Lines, Float[Tensor, "n size"]]:  # fmt: skip
+    z: Float[Tensor, "n size"],
+    low: Float[Tensor, "n size"],
+    high: Float[Tensor, "n size"],
+    relaxation: Relaxation,
+    *,
+    slack: Float[Tensor, "n size"] | float = 0.0,
+    unit: float = 0.0,
+) -> tuple[Lines, Float[Tensor, "n size"]]:
     """The lines, seen from the values z; and what the units give there, the middle of both lines.
 
     Slopes and offsets are rounded to the safe side. Lines of units that can be active are moved

@@ -96,9 +96,13 @@ def steps_below(
 
 
 def some_rows(
-    layers: Sequence[Layer], lines: Sequence[Lines], room: Room, top: int,
-    which: Int[Tensor, " m"], unit: Int[Tensor, " m"],
-) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:  # fmt: skip
+    layers: Sequence[Layer],
+    lines: Sequence[Lines],
+    room: Room,
+    top: int,
+    which: Int[Tensor, " m"],
+    unit: Int[Tensor, " m"],
+) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:
     """Fall and rise of units of a dense layer `top`, each of the input `which` (increasing)."""
     found = [(room.eps[:0], room.eps[:0])]
     widest = max(room.up.shape[1], *(layer.size for layer in layers[: top + 1]))

@@ -143,9 +143,16 @@ def _around(z: Tensor, width: Tensor, neighbours: int, threat: Threat) -> Tensor
 
 
 def _nearer(
-    net: nn.Module, x: Tensor, y: Tensor, z: Tensor, points: Tensor, distance: Tensor,
-    clear: float, shape: Shape, threat: Threat,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+    net: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    z: Tensor,
+    points: Tensor,
+    distance: Tensor,
+    clear: float,
+    shape: Shape,
+    threat: Threat,
+) -> tuple[Tensor, Tensor]:
     """The nearest adversarial points on the ways from z to the points' hyperplanes, and how near.
 
     inf where there is none.

@@ -34,9 +34,13 @@ def all_windows(
 
 
 def some_windows(
-    layers: Sequence[Layer], lines: Sequence[Lines], room: Room, top: int,
-    which: Int[Tensor, " m"], unit: Int[Tensor, " m"],
-) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:  # fmt: skip
+    layers: Sequence[Layer],
+    lines: Sequence[Lines],
+    room: Room,
+    top: int,
+    which: Int[Tensor, " m"],
+    unit: Int[Tensor, " m"],
+) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:
     """Fall and rise of units of a convolution `top`, each of the input `which` (increasing)."""
     windows, found = windows_of(layers, top), [(room.eps[:0], room.eps[:0])]
     numbers, size = at_once(unit.device), windows.kernels.shape[1]
@@ -110,8 +114,10 @@ class _Cuts:
             lines, transposed = steps[-1]
             steps[-1] = lines, lambda rows: transposed(rows) * seen
         eps = self.room.eps[self.inputs][which]
-        up, down = (seen[:, 0] if self.room.even else taken(self._cut(side, 0))
-                    for side in (self.room.up, self.room.down))  # fmt: skip
+        up, down = (
+            seen[:, 0] if self.room.even else taken(self._cut(side, 0))
+            for side in (self.room.up, self.room.down)
+        )
         room = replace(self.room, eps=eps, up=up, down=down)
         fall, rise = fall_and_rise(rows if steps else rows * seen, steps, room)
         return fall.squeeze(1), rise.squeeze(1)

@@ -119,16 +119,20 @@ class Windows:
         return z.permute(0, 2, 3, 1).flatten(1)
 
     def gates(
-        self, active: Sequence[Float[Tensor, "n _"]], which: Int[Tensor, " m"],
+        self,
+        active: Sequence[Float[Tensor, "n _"]],
+        which: Int[Tensor, " m"],
         position: Int[Tensor, " m"],
-    ) -> list[Float[Tensor, "m _"]]:  # fmt: skip
+    ) -> list[Float[Tensor, "m _"]]:
         """The activity of each layer below the last, seen by some inputs from some positions."""
         return [self.cut(a, i)[which, position] for i, a in enumerate(active, 1)]
 
     def rows(
-        self, gates: Sequence[Float[Tensor, "m _"]], channel: Int[Tensor, " m"],
+        self,
+        gates: Sequence[Float[Tensor, "m _"]],
+        channel: Int[Tensor, " m"],
         position: Int[Tensor, " m"],
-    ) -> Float[Tensor, "m s"]:  # fmt: skip
+    ) -> Float[Tensor, "m s"]:
         """V_i of one unit of the last layer per gate, on its window of the network's input."""
         rows = self.kernels[channel]
         for i in range(len(gates) - 1, -1, -1):

@@ -74,9 +74,14 @@ def digits_net(digits: DataSet) -> nn.Sequential:
     """A plainly trained network on digits, about 4 % test error."""
     net = build("fc_small", digits.shape, digits.classes)
     train(
-        net, Plain(), digits, threat=LINF,
-        training=Training(epochs=15), seed=0, augmented=False,
-    )  # fmt: skip
+        net,
+        Plain(),
+        digits,
+        threat=LINF,
+        training=Training(epochs=15),
+        seed=0,
+        augmented=False,
+    )
     return net.requires_grad_(False).eval()
 
 

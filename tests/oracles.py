@@ -101,13 +101,19 @@ def nearest(a: np.ndarray, b: np.ndarray, x: np.ndarray, norm: str, box: Box) ->
     d = len(x)
     t = 1 if norm == "linf" else d
     spread = np.ones((d, 1)) if norm == "linf" else np.eye(d)
-    constraints = np.block([
-        [a, np.zeros((len(a), t))], [np.eye(d), -spread], [-np.eye(d), -spread],
-    ])  # fmt: skip
+    constraints = np.block(
+        [
+            [a, np.zeros((len(a), t))],
+            [np.eye(d), -spread],
+            [-np.eye(d), -spread],
+        ]
+    )
     found = scipy.optimize.linprog(
-        np.concatenate([np.zeros(d), np.ones(t)]), A_ub=constraints,
-        b_ub=np.concatenate([b, x, -x]), bounds=[box] * d + [(0, None)] * t,
-    )  # fmt: skip
+        np.concatenate([np.zeros(d), np.ones(t)]),
+        A_ub=constraints,
+        b_ub=np.concatenate([b, x, -x]),
+        bounds=[box] * d + [(0, None)] * t,
+    )
     return float(found.fun or 0.0) if found.status == 0 else np.inf
 
 

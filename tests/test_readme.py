@@ -28,9 +28,26 @@ def test_the_example_of_a_method_trains(tmp_path: Path) -> None:
     (example,) = [text for text in examples if "class MyDefense" in text]
     plugin = tmp_path / "my_defense.py"
     plugin.write_text(example)
-    assert main(["run", "--methods", "my_defense", "--plugin", str(plugin), "--epochs", "1",
-                 "--points", "20", "--set", "my_defense.noise=0.2",
-                 "--out", str(tmp_path / "run")]) == 0  # fmt: skip
+    assert (
+        main(
+            [
+                "run",
+                "--methods",
+                "my_defense",
+                "--plugin",
+                str(plugin),
+                "--epochs",
+                "1",
+                "--points",
+                "20",
+                "--set",
+                "my_defense.noise=0.2",
+                "--out",
+                str(tmp_path / "run"),
+            ]
+        )
+        == 0
+    )
 
 
 def test_the_example_of_a_suite_is_one(tmp_path: Path, catalogue: Catalogue) -> None:

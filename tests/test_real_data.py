@@ -29,9 +29,21 @@ def rows(out: Path, *arguments: str) -> list[dict[str, Any]]:
 @pytest.mark.real
 def test_three_epochs_on_mnist_show_what_adversarial_training_is_for(tmp_path: Path) -> None:
     plain, at = rows(
-        tmp_path, "run", "--dataset", "mnist", "--arch", "fc1", "--methods", "plain,at",
-        "--epochs", "3", "--points", "1000", "--eval", "pgd",
-    )  # fmt: skip
+        tmp_path,
+        "run",
+        "--dataset",
+        "mnist",
+        "--arch",
+        "fc1",
+        "--methods",
+        "plain,at",
+        "--epochs",
+        "3",
+        "--points",
+        "1000",
+        "--eval",
+        "pgd",
+    )
     assert plain["test_error"] < 0.03
     assert at["robust_error_low"] < plain["robust_error_low"] / 3
 
@@ -40,9 +52,17 @@ def test_three_epochs_on_mnist_show_what_adversarial_training_is_for(tmp_path: P
 # 4.38 % [WK18, TXT19]. These are numbers of perturbations that may leave [0, 1].
 CHECKPOINT = Path(SHARED) / "models" / "kw_mnist_linf_0.1.safetensors"
 PUBLISHED = (
-    "eval", str(CHECKPOINT), "--arch", "cnn", "--dataset", "mnist",
-    "--set", "pgd.growth=1", "--set", "kw.halvings=0",
-)  # fmt: skip
+    "eval",
+    str(CHECKPOINT),
+    "--arch",
+    "cnn",
+    "--dataset",
+    "mnist",
+    "--set",
+    "pgd.growth=1",
+    "--set",
+    "kw.halvings=0",
+)
 
 
 def test_the_first_thousand_points_of_the_published_network_are_decided(tmp_path: Path) -> None:
@@ -76,10 +96,25 @@ def test_the_published_network_gets_its_published_errors(
 @pytest.mark.real
 def test_a_short_mmr_training_multiplies_the_certified_radius(tmp_path: Path) -> None:
     plain, mmr = rows(
-        tmp_path, "run", "--dataset", "mnist", "--arch", "fc1", "--norm", "l2", "--epochs", "4",
-        "--methods", "plain,mmr", "--set", "train.lr=1e-3", "--points", "500",
-        "--eval", "pgd,region",
-    )  # fmt: skip
+        tmp_path,
+        "run",
+        "--dataset",
+        "mnist",
+        "--arch",
+        "fc1",
+        "--norm",
+        "l2",
+        "--epochs",
+        "4",
+        "--methods",
+        "plain,mmr",
+        "--set",
+        "train.lr=1e-3",
+        "--points",
+        "500",
+        "--eval",
+        "pgd,region",
+    )
     assert mmr["test_error"] < plain["test_error"] + 0.02
     # Of linear regions: what MMR trains for. Dual bounds are good on a plain fc1, too.
     assert mmr["radius_low"] > 5 * plain["radius_low"]
@@ -88,7 +123,21 @@ def test_a_short_mmr_training_multiplies_the_certified_radius(tmp_path: Path) ->
 @pytest.mark.real
 def test_a_visible_share_of_traffic_signs_gets_an_exact_radius(tmp_path: Path) -> None:
     (mmr,) = rows(
-        tmp_path, "run", "--dataset", "gts", "--arch", "fc1", "--norm", "l2", "--epochs", "2",
-        "--methods", "mmr", "--points", "300", "--eval", "pgd,region",
-    )  # fmt: skip
+        tmp_path,
+        "run",
+        "--dataset",
+        "gts",
+        "--arch",
+        "fc1",
+        "--norm",
+        "l2",
+        "--epochs",
+        "2",
+        "--methods",
+        "mmr",
+        "--points",
+        "300",
+        "--eval",
+        "pgd,region",
+    )
     assert mmr["exact_share"] > 0.4

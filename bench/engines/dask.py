@@ -99,10 +99,16 @@ class Dask:
         place = self.place(job)
         named = place.upper() in self._named()
         future = self._client.submit(
-            _work, self._attempt, job, self._threads, key=name, pure=False,
-            retries=RETRIES["raised"], priority=rank,
+            _work,
+            self._attempt,
+            job,
+            self._threads,
+            key=name,
+            pure=False,
+            retries=RETRIES["raised"],
+            priority=rank,
             resources={place.upper(): 1} if named else None,
-        )  # fmt: skip
+        )
         self._jobs[name] = _Task(job, place, future, rank)
         future.add_done_callback(lambda done: self._ended.put(done.key))
 
@@ -221,15 +227,28 @@ def _start(machine: Machine) -> Any:
     from distributed import Nanny, Scheduler, SpecCluster
 
     workers = {
-        slot.name: {"cls": Nanny, "options": {
-            "nthreads": 1, "resources": {slot.place.upper(): 1}, "env": dict(slot.env),
-            "memory_limit": 0, "host": "127.0.0.1",
-            "silence_logs": logging.CRITICAL, "preload": ["bench.engines.preload"],
-        }} for slot in machine.slots
-    }  # fmt: skip
-    scheduler = {"cls": Scheduler, "options": {
-        "host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0",
-    }}  # fmt: skip
+        slot.name: {
+            "cls": Nanny,
+            "options": {
+                "nthreads": 1,
+                "resources": {slot.place.upper(): 1},
+                "env": dict(slot.env),
+                "memory_limit": 0,
+                "host": "127.0.0.1",
+                "silence_logs": logging.CRITICAL,
+                "preload": ["bench.engines.preload"],
+            },
+        }
+        for slot in machine.slots
+    }
+    scheduler = {
+        "cls": Scheduler,
+        "options": {
+            "host": "127.0.0.1",
+            "port": 0,
+            "dashboard_address": "127.0.0.1:0",
+        },
+    }
     for _ in range(STARTS):
         with suppress(RuntimeError):  # a worker died while it started; the cluster is closed again
             return SpecCluster(workers=workers, scheduler=scheduler, silence_logs=logging.CRITICAL)

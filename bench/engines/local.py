@@ -118,9 +118,11 @@ class Local:
         with _interrupts_held():  # a worker inherits this: Ctrl-C is for us alone
             if seat.pool is None:
                 seat.pool = ProcessPoolExecutor(
-                    max_workers=1, initializer=_begin, initargs=(os.getpid(),),
+                    max_workers=1,
+                    initializer=_begin,
+                    initargs=(os.getpid(),),
                     env=dict(seat.slot.env),
-                )  # fmt: skip
+                )
             future: Future[Outcome] = seat.pool.submit(self._attempt, job, seat.threads)
         seat.workers = list(seat.pool._processes.values())
         return future

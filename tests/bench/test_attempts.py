@@ -77,9 +77,27 @@ def test_an_unused_trace_leaves_no_file_and_a_used_one_says_when(files: RunFiles
 
 
 def run(out: Path, plugin: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "bench", "run", "--methods", "plain", "--epochs", "1",
-               "--points", "40", "--eval", "plugin", "--plugin", str(plugin), "--workers", "1",
-               "--out", str(out), *more]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "bench",
+        "run",
+        "--methods",
+        "plain",
+        "--epochs",
+        "1",
+        "--points",
+        "40",
+        "--eval",
+        "plugin",
+        "--plugin",
+        str(plugin),
+        "--workers",
+        "1",
+        "--out",
+        str(out),
+        *more,
+    ]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=500)
 
 

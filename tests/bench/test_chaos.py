@@ -67,10 +67,30 @@ def test_chaos_ends_with_the_undisturbed_leaderboard(
     seeds = ",".join(map(str, range(SEEDS)))
 
     def start(out: Path) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-m", "bench", "run", "--methods", "plain", "--seeds", seeds,
-                   "--epochs", "4", "--points", str(10 * SHARDS), "--plugin", plugin,
-                   "--eval", "pgd,region,slow", "--workers", "2", "--engine", engine,
-                   "--out", str(out)]  # fmt: skip
+        command = [
+            sys.executable,
+            "-m",
+            "bench",
+            "run",
+            "--methods",
+            "plain",
+            "--seeds",
+            seeds,
+            "--epochs",
+            "4",
+            "--points",
+            str(10 * SHARDS),
+            "--plugin",
+            plugin,
+            "--eval",
+            "pgd,region,slow",
+            "--workers",
+            "2",
+            "--engine",
+            engine,
+            "--out",
+            str(out),
+        ]
         return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     chaos, calm = tmp_path / "chaos", tmp_path / "calm"

@@ -56,10 +56,15 @@ def test_dense_networks_published_as_mat_are_transposed_and_reordered(tmp_path: 
     images = x.permute(0, 2, 3, 1).reshape(4, -1)  # height x width x channels, as TensorFlow has it
     by_pixel = first.weight.detach().view(1024, 3, 8, 12).permute(0, 2, 3, 1).reshape(1024, -1)
     assert torch.allclose(images @ by_pixel.T + first.bias, first(x.flatten(1)), atol=1e-5)
-    scipy.io.savemat(tmp_path / "fc1.mat", {
-        "U": by_pixel.T.numpy(), "bU": first.bias.detach().numpy()[None],
-        "W": last.weight.detach().T.numpy(), "bW": last.bias.detach().numpy()[None],
-    })  # fmt: skip
+    scipy.io.savemat(
+        tmp_path / "fc1.mat",
+        {
+            "U": by_pixel.T.numpy(),
+            "bU": first.bias.detach().numpy()[None],
+            "W": last.weight.detach().T.numpy(),
+            "bW": last.bias.detach().numpy()[None],
+        },
+    )
     assert same(loaded(tmp_path / "fc1.mat", "fc1"), net)
 
 
@@ -71,12 +76,19 @@ def test_convolutional_networks_published_as_mat_are_reordered(tmp_path: Path) -
 
     kernels = [state[f"{i}.weight"].permute(2, 3, 1, 0).numpy() for i in (0, 2)]
     biases = [state[f"{i}.bias"].numpy()[None] for i in (0, 2, 5, 7)]
-    scipy.io.savemat(tmp_path / "cnn.mat", {
-        "weights_conv1": kernels[0], "weights_conv2": kernels[1],
-        "weights_fc1": by_pixel.T.numpy(), "weights_fc2": state["7.weight"].T.numpy(),
-        "biases_conv1": biases[0], "biases_conv2": biases[1],
-        "biases_fc1": biases[2], "biases_fc2": biases[3],
-    })  # fmt: skip
+    scipy.io.savemat(
+        tmp_path / "cnn.mat",
+        {
+            "weights_conv1": kernels[0],
+            "weights_conv2": kernels[1],
+            "weights_fc1": by_pixel.T.numpy(),
+            "weights_fc2": state["7.weight"].T.numpy(),
+            "biases_conv1": biases[0],
+            "biases_conv2": biases[1],
+            "biases_fc1": biases[2],
+            "biases_fc2": biases[3],
+        },
+    )
     assert same(loaded(tmp_path / "cnn.mat", "cnn"), net)
 
 
@@ -135,8 +147,12 @@ def test_values_that_are_not_finite_are_refused(tmp_path: Path, net: nn.Sequenti
 
 def test_odd_tensors_and_endless_containers_are_refused(tmp_path: Path, net: nn.Sequential) -> None:
     state = net.state_dict()
-    odd = {"complex": torch.ones(4, dtype=torch.complex64), "bool": torch.ones(4).bool(),
-           "sparse": torch.ones(4).to_sparse(), "meta": torch.ones(4, device="meta")}  # fmt: skip
+    odd = {
+        "complex": torch.ones(4, dtype=torch.complex64),
+        "bool": torch.ones(4).bool(),
+        "sparse": torch.ones(4).to_sparse(),
+        "meta": torch.ones(4, device="meta"),
+    }
     for name, tensor in odd.items():
         torch.save({**state, "0.bias": tensor}, tmp_path / f"{name}.pt")
     endless: list[object] = []

@@ -27,9 +27,19 @@ from relu.networks import build
 from tests.outputs import stored_jobs
 
 QUICK = (
-    "--engine", "inline", "--epochs", "2", "--points", "60", "--set", "pgd.steps=5",
-    "--set", "pgd.restarts=1", "--eval", "pgd,region",
-)  # fmt: skip
+    "--engine",
+    "inline",
+    "--epochs",
+    "2",
+    "--points",
+    "60",
+    "--set",
+    "pgd.steps=5",
+    "--set",
+    "pgd.restarts=1",
+    "--eval",
+    "pgd,region",
+)
 BOTH = ("run", "--methods", "plain,at", *QUICK, "--eval", "pgd", "--set", "at.steps=2")
 Write = Callable[[str, str], Path]
 
@@ -62,10 +72,24 @@ def test_the_main_job_fills_the_run_folder(run: Any, out: Path) -> None:
     assert printed == "\n".join(parts)
     assert len(pd.read_csv(out / "leaderboard.csv")) == 2
     expected = {
-        "dataset", "arch", "norm", "eps", "method", "seed", "points", "test_error",
-        "robust_error_low", "robust_error_high", "radius_low", "radius_high", "exact_share",
-        "undecided", "outcomes", "statuses", "unfinished",
-    }  # fmt: skip
+        "dataset",
+        "arch",
+        "norm",
+        "eps",
+        "method",
+        "seed",
+        "points",
+        "test_error",
+        "robust_error_low",
+        "robust_error_high",
+        "radius_low",
+        "radius_high",
+        "exact_share",
+        "undecided",
+        "outcomes",
+        "statuses",
+        "unfinished",
+    }
     for row in rows(out):
         assert expected <= set(row)
         assert 0 <= row["test_error"] <= 1
@@ -114,8 +138,18 @@ def test_a_network_trained_elsewhere_gets_its_row(run: Any, out: Path, tmp_path:
     (trained,) = rows(out)
     checkpoint = next((out / "networks").rglob("network.safetensors"))
     elsewhere = tmp_path / "elsewhere"
-    arguments = ["--arch", "fc_small", "--dataset", "digits", "--points", "60", "--name", "guest",
-                 "--out", str(elsewhere)]  # fmt: skip
+    arguments = [
+        "--arch",
+        "fc_small",
+        "--dataset",
+        "digits",
+        "--points",
+        "60",
+        "--name",
+        "guest",
+        "--out",
+        str(elsewhere),
+    ]
     assert main(["eval", str(checkpoint), *arguments]) == 0
     (guest,) = rows(elsewhere)
     assert guest["method"] == "guest"
@@ -312,12 +346,17 @@ def test_a_grid_gives_a_row_for_each_value(run: Any, out: Path, tmp_path: Path) 
     )
     status, printed, _ = run("run", "--suite", str(suite), "--grid", "pgd.restarts=1,2")
     assert status == 0
-    found = [(r["method"], r["settings"].get("steps"), r["settings"]["pgd.restarts"])
-             for r in rows(out)]  # fmt: skip
+    found = [
+        (r["method"], r["settings"].get("steps"), r["settings"]["pgd.restarts"]) for r in rows(out)
+    ]
     assert found == [
-        ("plain", None, 1), ("at", 1, 1), ("plain", None, 2), ("at", 1, 2), ("at", 2, 1),
+        ("plain", None, 1),
+        ("at", 1, 1),
+        ("plain", None, 2),
+        ("at", 1, 2),
+        ("at", 2, 1),
         ("at", 2, 2),
-    ]  # fmt: skip
+    ]
     assert "AT (pgd.restarts=2, steps=1)" in printed
 
 
@@ -359,8 +398,9 @@ def test_without_the_cascade_nobody_hears_of_others(run: Any, out: Path) -> None
         ("cascade = 1", "true or false"),
     ],
 )
-def test_a_wrong_suite_is_named(out: Path, tmp_path: Path, text: str, complaint: str,
-                                capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+def test_a_wrong_suite_is_named(
+    out: Path, tmp_path: Path, text: str, complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "s.toml").write_text(text)
     assert main(["run", "--suite", str(tmp_path / "s.toml"), "--out", str(out)]) == 2
     assert complaint in capsys.readouterr().err
@@ -453,10 +493,14 @@ def test_ctrl_c_ends_with_130_and_goes_on_later(
 
 
 DAMAGE = [
-    ("networks", "network.safetensors"), ("networks", "settings.json"), ("clean", "clean.parquet"),
-    ("clean", "settings.json"), ("evidence", "evidence.parquet"), ("evidence", "settings.json"),
+    ("networks", "network.safetensors"),
+    ("networks", "settings.json"),
+    ("clean", "clean.parquet"),
+    ("clean", "settings.json"),
+    ("evidence", "evidence.parquet"),
+    ("evidence", "settings.json"),
     ("evidence", "witness.safetensors"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("kind", "name"), DAMAGE)
@@ -513,9 +557,11 @@ sys.addaudithook(importing)
 sys.exit(m.main())
 """
     process = subprocess.Popen(
-        [sys.executable, "-c", code, "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        [sys.executable, "-c", code, "list"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-    )  # fmt: skip
+    )
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     time.sleep(after)

@@ -20,10 +20,12 @@ def arrays(name: str, count: int = 6) -> dict[str, np.ndarray]:
     return {
         f"{kind}_{part}": (
             rng.integers(0, 256, (count, height, width, channels), dtype=np.uint8)
-            if kind == "x" else rng.integers(0, SOURCES[name].classes, count)
+            if kind == "x"
+            else rng.integers(0, SOURCES[name].classes, count)
         )
-        for part in ("train", "test") for kind in ("x", "y")
-    }  # fmt: skip
+        for part in ("train", "test")
+        for kind in ("x", "y")
+    }
 
 
 def write(folder: Path, name: str, **changes: object) -> Path:
@@ -228,11 +230,13 @@ def test_augmented_images_are_crops_and_mirrors_of_the_padded_ones() -> None:
     for image, whole in zip(augment(x), padded, strict=True):
         matches = [
             (row, column, mirrored)
-            for row in range(5) for column in range(5) for mirrored in (False, True)
+            for row in range(5)
+            for column in range(5)
+            for mirrored in (False, True)
             if torch.equal(
                 image.flip(2) if mirrored else image, whole[:, row : row + 6, column : column + 6]
             )
-        ]  # fmt: skip
+        ]
         assert len(matches) == 1
         seen.add(matches[0])
     assert len(seen) > 15

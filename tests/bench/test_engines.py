@@ -170,8 +170,9 @@ engine.submit(job("b", sleep=600), rank=0.0, fresh=False)
 print(ended[0][1].message, flush=True)
 sys.stdin.read()
 """
-    parent = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE,
-                              stdout=subprocess.PIPE, text=True)  # fmt: skip
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     assert parent.stdout is not None
     worker = psutil.Process(int(parent.stdout.readline()))
     parent.kill()
@@ -229,8 +230,10 @@ def test_dask_at_an_address_where_nobody_is(
 
 def plan(kinds: str, resource: str = "gpu") -> list[Job]:
     names = {"t": "train", "c": "clean", "j": "judge"}
-    return [Job(kind=names[k], key=str(i), settings={}, resource=resource)  # type: ignore[arg-type]
-            for i, k in enumerate(kinds)]  # fmt: skip
+    return [
+        Job(kind=names[k], key=str(i), settings={}, resource=resource)  # type: ignore[arg-type]
+        for i, k in enumerate(kinds)
+    ]
 
 
 def test_threads_add_up_to_the_cores() -> None:

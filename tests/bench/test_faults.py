@@ -38,9 +38,23 @@ FILES = ("leaderboard.md", "leaderboard.csv", "leaderboard.json")
 def command(out: Path, *more: str) -> list[str]:
     """A run with PGD and the plugins."""
     plugins = [Path(file).stem for option, file in pairwise(more) if option == "--plugin"]
-    return [sys.executable, "-m", "bench", "run", "--methods", "plain", "--epochs", "2",
-            "--points", "40", "--eval", ",".join(["pgd", *plugins]), "--out", str(out),
-            *more]  # fmt: skip
+    return [
+        sys.executable,
+        "-m",
+        "bench",
+        "run",
+        "--methods",
+        "plain",
+        "--epochs",
+        "2",
+        "--points",
+        "40",
+        "--eval",
+        ",".join(["pgd", *plugins]),
+        "--out",
+        str(out),
+        *more,
+    ]
 
 
 def bench(out: Path, *more: str) -> subprocess.CompletedProcess[str]:
@@ -86,8 +100,9 @@ def test_what_raises_hangs_or_kills_ends_by_name_and_the_rest_stands(
         ).replace("= 10", "= 40"),
         "nan": evaluator("low += torch.nan").replace("= 10", "= 40"),
     }
-    plugins = [part for name, text in bodies.items()
-               for part in ("--plugin", str(plugin_file(name, text)))]  # fmt: skip
+    plugins = [
+        part for name, text in bodies.items() for part in ("--plugin", str(plugin_file(name, text)))
+    ]
     ended = bench(tmp_path / "out", "--timeout", "10", *plugins)
     assert ended.returncode == 1, ended.stderr
     (row,) = rows(tmp_path / "out")
@@ -113,8 +128,10 @@ def test_two_runs_on_one_store_share_the_work(tmp_path: Path, plugin_file: Write
     calls, out = tmp_path / "calls", tmp_path / "out"
     plugin = str(plugin_file("slow", noting(str(calls), seconds=0.5)))
     arguments = command(out, "--plugin", plugin, "--workers", "1", "--seeds", "0,1")
-    runs = [subprocess.Popen(arguments, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-            for _ in range(2)]  # fmt: skip
+    runs = [
+        subprocess.Popen(arguments, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
     printed = [run.communicate(timeout=120) for run in runs]
     assert [run.returncode for run in runs] == [0, 0], printed
     assert len(calls.read_text().split()) == 8  # every shard once
@@ -143,8 +160,12 @@ def interrupt(process: "subprocess.Popen[str]", out: Path, calls: Path, times: i
     while not calls.exists() or not calls.read_text():
         assert process.poll() is None, process.communicate()
         time.sleep(0.1)
-    status = subprocess.run([sys.executable, "-m", "bench", "status", str(out)],
-                            capture_output=True, text=True, check=True)  # fmt: skip
+    status = subprocess.run(
+        [sys.executable, "-m", "bench", "status", str(out)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     for _ in range(times):
         os.killpg(process.pid, signal.SIGINT)
         time.sleep(1.0)
@@ -159,8 +180,11 @@ def test_ctrl_c_once_finishes_what_runs_and_twice_does_not(
     plugin = str(plugin_file("slow", noting(str(calls), seconds=8.0)))
     process = subprocess.Popen(
         command(out, "--plugin", plugin, "--workers", "1", "--eval", "pgd,region,slow"),
-        stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     status = interrupt(process, out, calls, times)
     assert "running" in status.splitlines()[0]
     assert "cpu 1  slow on digits 0-10" in status
@@ -180,13 +204,23 @@ def test_out_of_memory_halves_the_shard_and_is_told_in_the_log(
     tmp_path: Path, plugin_file: Write
 ) -> None:
     big = "if len(x) > 3: raise torch.OutOfMemoryError('CUDA out of memory. Tried to')"
-    ended = bench(tmp_path / "out", "--engine", "inline", "--plugin",
-                  str(plugin_file("hungry", evaluator(big))))  # fmt: skip
+    ended = bench(
+        tmp_path / "out",
+        "--engine",
+        "inline",
+        "--plugin",
+        str(plugin_file("hungry", evaluator(big))),
+    )
     assert ended.returncode == 0, ended.stderr
     assert "out of memory with 10 inputs, trying half" in logs(tmp_path / "out")
     big = big.replace("> 3", "> 0")
-    ended = bench(tmp_path / "out", "--engine", "inline", "--plugin",
-                  str(plugin_file("hungry", evaluator(big))))  # fmt: skip
+    ended = bench(
+        tmp_path / "out",
+        "--engine",
+        "inline",
+        "--plugin",
+        str(plugin_file("hungry", evaluator(big))),
+    )
     assert ended.returncode == 1
     (row,) = rows(tmp_path / "out")
     assert row["failures"]["hungry"].startswith("out of memory: CUDA out of memory")
@@ -226,11 +260,24 @@ def test_a_training_out_of_memory_adds_up_the_gradients_of_parts(digits: DataSet
     nets, watcher = [], Counting()
     for method in (Plain(), Hungry()):
         nets.append(build("fc_small", digits.shape, digits.classes).double())
-        data = DataSet(name="digits", classes=10, x_train=digits.x_train.double()[:256],
-                       y_train=digits.y_train[:256], x_test=digits.x_test,
-                       y_test=digits.y_test)  # fmt: skip
-        train(nets[-1], method, data, threat=Threat(norm="linf", eps=0.1), seed=0,
-              training=Training(epochs=2), augmented=False, watcher=watcher)  # fmt: skip
+        data = DataSet(
+            name="digits",
+            classes=10,
+            x_train=digits.x_train.double()[:256],
+            y_train=digits.y_train[:256],
+            x_test=digits.x_test,
+            y_test=digits.y_test,
+        )
+        train(
+            nets[-1],
+            method,
+            data,
+            threat=Threat(norm="linf", eps=0.1),
+            seed=0,
+            training=Training(epochs=2),
+            augmented=False,
+            watcher=watcher,
+        )
     assert watcher.parts == 4
     for whole, parts in zip(nets[0].parameters(), nets[1].parameters(), strict=True):
         torch.testing.assert_close(parts, whole, atol=1e-10, rtol=1e-8)
@@ -244,11 +291,29 @@ def test_the_main_job_on_a_dask_cluster_with_a_gpu_by_name(
 
     calls = tmp_path / "calls"
     plugin = str(plugin_file("other", noting(str(calls)).replace('"cpu"', '"gpu"')))
-    with LocalCluster(n_workers=2, processes=True, threads_per_worker=1, resources={"GPU": 1},
-                      dashboard_address=None, memory_limit=None) as cluster:  # fmt: skip
-        arguments = ["run", "--methods", "plain,at", "--set", "at.steps=1", "--epochs", "1",
-                     "--points", "40", "--plugin", plugin,
-                     "--eval", "pgd,region,other"]  # fmt: skip
+    with LocalCluster(
+        n_workers=2,
+        processes=True,
+        threads_per_worker=1,
+        resources={"GPU": 1},
+        dashboard_address=None,
+        memory_limit=None,
+    ) as cluster:
+        arguments = [
+            "run",
+            "--methods",
+            "plain,at",
+            "--set",
+            "at.steps=1",
+            "--epochs",
+            "1",
+            "--points",
+            "40",
+            "--plugin",
+            plugin,
+            "--eval",
+            "pgd,region,other",
+        ]
         asked = ["--engine", "dask", "--address", cluster.scheduler_address]
         assert main([*arguments, *asked, "--out", str(tmp_path / "dask")]) == 0
         assert main([*arguments, *asked, "--out", str(tmp_path / "dask")]) == 0

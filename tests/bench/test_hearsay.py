@@ -35,18 +35,35 @@ GUESSER = """for _ in range(20):
 def run(out: Path, names: str, plugins: list[Path], *more: str) -> int:
     files = [word for plugin in plugins for word in ("--plugin", str(plugin))]
     quick = ("--set", "pgd.steps=5", "--set", "pgd.restarts=1") if "pgd" in names else ()
-    return main([
-        "run", "--methods", "plain", "--epochs", "10", "--points", str(POINTS), "--engine",
-        "inline", "--eval", names, *files, *quick, "--out", str(out), *more,
-    ])  # fmt: skip
+    return main(
+        [
+            "run",
+            "--methods",
+            "plain",
+            "--epochs",
+            "10",
+            "--points",
+            str(POINTS),
+            "--engine",
+            "inline",
+            "--eval",
+            names,
+            *files,
+            *quick,
+            "--out",
+            str(out),
+            *more,
+        ]
+    )
 
 
 @pytest.fixture
 def listener(tmp_path: Path, plugin_file: Write) -> Path:
     (tmp_path / "told").mkdir()
     text = evaluator(LISTENER.format(folder=str(tmp_path / "told")))
-    return plugin_file("listener", text.replace("shard: ClassVar[int] = 10",
-                                                "shard: ClassVar[int] = 20"))  # fmt: skip
+    return plugin_file(
+        "listener", text.replace("shard: ClassVar[int] = 10", "shard: ClassVar[int] = 20")
+    )
 
 
 def told(tmp_path: Path) -> list[dict[str, Tensor]]:
@@ -86,8 +103,9 @@ def test_it_is_the_nearest_of_all(tmp_path: Path, listener: Path, plugin_file: W
     assert run(out, "pgd,guesser,listener", [guesser, listener], "--set", "pgd.growth=2") == 0
     shards = told(tmp_path)
     x, heard = (torch.cat([shard[k] for shard in shards]) for k in ("x", "witness"))
-    far = [LINF.distance(x, witnesses(out, name)).nan_to_num(torch.inf)
-           for name in ("pgd", "guesser")]  # fmt: skip
+    far = [
+        LINF.distance(x, witnesses(out, name)).nan_to_num(torch.inf) for name in ("pgd", "guesser")
+    ]
     nearest = LINF.distance(x, heard).nan_to_num(torch.inf)
     assert torch.equal(nearest, torch.minimum(*far))
     assert (far[0] < far[1]).any()

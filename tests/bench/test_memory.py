@@ -22,8 +22,9 @@ print(faults())
 
 
 def faults(call: str) -> int:
-    done = subprocess.run([sys.executable, "-c", CODE.format(call=call)], capture_output=True,
-                          text=True, check=True)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", CODE.format(call=call)], capture_output=True, text=True, check=True
+    )
     return int(done.stdout)
 
 

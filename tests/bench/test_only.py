@@ -13,9 +13,12 @@ from bench.request import Request
 from relu.names import InputError
 
 FULL = Request(
-    datasets=("mnist", "gts"), methods=("plain", "at", "mmr"), evaluators=("pgd",),
-    archs=("fc1", "cnn"), norms=("linf", "l2"),
-)  # fmt: skip
+    datasets=("mnist", "gts"),
+    methods=("plain", "at", "mmr"),
+    evaluators=("pgd",),
+    archs=("fc1", "cnn"),
+    norms=("linf", "l2"),
+)
 PHOTOS = Request(
     datasets=("cifar10",), methods=("plain",), evaluators=("pgd",), archs=("cnn",), norms=("l2",)
 )
@@ -47,16 +50,21 @@ def test_an_architecture_may_be_the_data_sets_own(catalogue: Catalogue) -> None:
         (["dataset="], "--only expects key=name"),
         (["dataset=mnist,"], "--only expects key=name"),
         ([""], "--only expects key=name"),
-        (["datset=mnist"], "unknown key of --only 'datset': valid are dataset, arch, norm, method; "
-                           "did you mean 'dataset'"),
+        (
+            ["datset=mnist"],
+            "unknown key of --only 'datset': valid are dataset, arch, norm, method; "
+            "did you mean 'dataset'",
+        ),
         (["dataset=minst"], "did you mean 'mnist'"),
         (["norm=l3"], "unknown norm 'l3'"),
         (["method=plian"], "did you mean 'plain'"),
         (["arch=fc10"], "--only arch=fc10: this run has none, it has fc1, cnn"),
-        (["dataset=cifar", "arch=fc1"],
-         "--only dataset=cifar,arch=fc1 leaves nothing of mnist fc1 linf, mnist fc1 l2, "),
+        (
+            ["dataset=cifar", "arch=fc1"],
+            "--only dataset=cifar,arch=fc1 leaves nothing of mnist fc1 linf, mnist fc1 l2, ",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_choice_is_told_with_what_there_is(
     catalogue: Catalogue, texts: list[str], complaint: str
 ) -> None:
@@ -83,8 +91,20 @@ def test_no_data_is_loaded_of_what_is_left_out(
         return load(name, folder)
 
     monkeypatch.setattr(compute, "load", note)
-    command = ["run", "--methods", "plain,at", "--dataset", "mnist,digits,gts", "--norm",
-               "linf,l2", "--eval", "pgd", "--dry-run", "--out", str(tmp_path / "out")]  # fmt: skip
+    command = [
+        "run",
+        "--methods",
+        "plain,at",
+        "--dataset",
+        "mnist,digits,gts",
+        "--norm",
+        "linf,l2",
+        "--eval",
+        "pgd",
+        "--dry-run",
+        "--out",
+        str(tmp_path / "out"),
+    ]
     assert main([*command, "--only", "dataset=digits,norm=l2", "--only", "method=plain"]) == 0
     assert loaded == ["digits"]
     assert "1 cells" in capsys.readouterr().out

@@ -27,9 +27,25 @@ ONE_BY_ONE = """name = hashlib.sha256(x.numpy().tobytes()).hexdigest()[:12]
 
 def bench(out: Path, plugin: Path, engine: str) -> subprocess.CompletedProcess[str]:
     command = [
-        sys.executable, "-m", "bench", "run", "--methods", "plain", "--epochs", "1", "--points",
-        "30", "--eval", "pieces", "--plugin", str(plugin), "--engine", engine, "--out", str(out),
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "bench",
+        "run",
+        "--methods",
+        "plain",
+        "--epochs",
+        "1",
+        "--points",
+        "30",
+        "--eval",
+        "pieces",
+        "--plugin",
+        str(plugin),
+        "--engine",
+        engine,
+        "--out",
+        str(out),
+    ]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -90,9 +106,11 @@ def test_an_input_that_kills_its_process_says_so_and_the_rest_goes_on(
 def found(start: int, stop: int) -> Evidence:
     n = stop - start
     return Evidence(
-        low=torch.arange(start, stop).double(), witness=torch.full((n, 3), torch.nan),
-        outcome=["done"] * n, seconds=torch.ones(n).double(),
-    )  # fmt: skip
+        low=torch.arange(start, stop).double(),
+        witness=torch.full((n, 3), torch.nan),
+        outcome=["done"] * n,
+        seconds=torch.ones(n).double(),
+    )
 
 
 def pieces(store: Store, run: str = "a", weights: str = "w") -> Pieces:

@@ -32,8 +32,9 @@ def test_the_same_request_has_the_same_keys(plan: Any) -> None:
     assert {n: keys(c) for n, c in plan().items()} == {n: keys(c) for n, c in plan().items()}
 
 
-def test_everything_is_crossed_and_shared_jobs_appear_once(plan: Any, catalogue: Catalogue,
-                                                           digits: DataSet) -> None:  # fmt: skip
+def test_everything_is_crossed_and_shared_jobs_appear_once(
+    plan: Any, catalogue: Catalogue, digits: DataSet
+) -> None:
     request = dataclasses.replace(
         BASE, norms=("linf", "l2"), seeds=(0, 1), archs=("fc_small", "cnn_small")
     )
@@ -95,10 +96,17 @@ def test_a_setting_that_a_method_refuses_stops_the_plan(plan: Any) -> None:
 def test_a_cell_tells_its_settings(plan: Any) -> None:
     cell = plan(epochs=3, overrides=({("method", "at"): {"steps": 5}},))["at0"]
     assert cell.settings == {
-        "steps": 5, "share": 0.5, "train.epochs": 3, "train.batch": 128, "train.lr": 1e-3,
-        "pgd.steps": 40, "pgd.restarts": 2, "pgd.loss": "margin", "pgd.growth": 1.5,
+        "steps": 5,
+        "share": 0.5,
+        "train.epochs": 3,
+        "train.batch": 128,
+        "train.lr": 1e-3,
+        "pgd.steps": 40,
+        "pgd.restarts": 2,
+        "pgd.loss": "margin",
+        "pgd.growth": 1.5,
         "pgd.halvings": 10,
-    }  # fmt: skip
+    }
     assert (cell.eps, cell.arch, cell.points) == (0.1, "fc_small", 100)
 
 
@@ -109,8 +117,9 @@ def settled(monkeypatch: pytest.MonkeyPatch, plugin_file: Any, digits: DataSet) 
     found = discover([plugin_file("stand_in", evaluator())])
 
     def jobs(data: DataSet = digits, **changes: Any) -> list[Job]:
-        asked = Request(datasets=("digits",), methods=("plain",), evaluators=("stand_in",),
-                        points=10, **changes)  # fmt: skip
+        asked = Request(
+            datasets=("digits",), methods=("plain",), evaluators=("stand_in",), points=10, **changes
+        )
         return all_jobs(make_plan(asked, found, {"digits": data}))
 
     return jobs
@@ -118,8 +127,10 @@ def settled(monkeypatch: pytest.MonkeyPatch, plugin_file: Any, digits: DataSet) 
 
 def test_keys_stay_what_they_are_from_version_to_version(settled: Any) -> None:
     assert [job.key for job in settled()] == [
-        "5c222e28e8b47fafd686202b", "b76178051bcfa5129d916bb3", "45afb54580394828b7f45b26",
-    ]  # fmt: skip
+        "5c222e28e8b47fafd686202b",
+        "b76178051bcfa5129d916bb3",
+        "45afb54580394828b7f45b26",
+    ]
 
 
 def test_jobs_about_held_out_data_say_so_and_have_keys_of_their_own(

@@ -16,8 +16,14 @@ from bench.progress import Progress, clock, lines
 from bench.runfiles import RunFiles
 from bench.store import Store
 
-ABOUT = {"arch": "cnn", "dataset": "mnist", "network": "abcdef0123", "start": 0, "stop": 500,
-         "threat": {"norm": "linf", "eps": 0.1, "box": [0.0, 1.0]}}  # fmt: skip
+ABOUT = {
+    "arch": "cnn",
+    "dataset": "mnist",
+    "network": "abcdef0123",
+    "start": 0,
+    "stop": 500,
+    "threat": {"norm": "linf", "eps": 0.1, "box": [0.0, 1.0]},
+}
 JOBS = [
     Job(kind="judge", key=str(i), settings={"evaluator": "pgd" if i < 6 else "mip", **ABOUT})
     for i in range(10)

@@ -10,9 +10,18 @@ from bench.__main__ import main
 from tests.leaderboard.test_tables import cells
 
 RUN = (
-    "run", "--methods", "mmr", "--norm", "l2", "--engine", "inline", "--epochs", "3",
-    "--points", "40",
-)  # fmt: skip
+    "run",
+    "--methods",
+    "mmr",
+    "--norm",
+    "l2",
+    "--engine",
+    "inline",
+    "--epochs",
+    "3",
+    "--points",
+    "40",
+)
 Ratios = Callable[..., tuple[int, str, str]]
 
 
@@ -20,8 +29,15 @@ Ratios = Callable[..., tuple[int, str, str]]
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with exact radii and two attacks, each of which has seen all inputs."""
     out = tmp_path_factory.mktemp("ratios") / "out"
-    judged = ("--no-cascade", "--eval", "region,cw,region_attack", "--set", "cw.preset=fast",
-              "--set", "cw.steps=100")  # fmt: skip
+    judged = (
+        "--no-cascade",
+        "--eval",
+        "region,cw,region_attack",
+        "--set",
+        "cw.preset=fast",
+        "--set",
+        "cw.steps=100",
+    )
     assert main([*RUN, *judged, "--out", str(out)]) == 0
     return out
 

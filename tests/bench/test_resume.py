@@ -138,9 +138,13 @@ def test_a_lie_cannot_keep_an_attack_away(plugin_file: Write, end: Callable[...,
 
 @pytest.mark.parametrize(
     "body",
-    ["x += 0.2; witness = x", "y.zero_(); x.zero_()", "known.high.zero_()",
-     "[p.requires_grad_(False).zero_() for p in net.parameters()]; witness = x + 0.001"],
-)  # fmt: skip
+    [
+        "x += 0.2; witness = x",
+        "y.zero_(); x.zero_()",
+        "known.high.zero_()",
+        "[p.requires_grad_(False).zero_() for p in net.parameters()]; witness = x + 0.001",
+    ],
+)
 def test_an_evaluator_that_works_in_place_spoils_nothing(
     plugin_file: Write, end: Callable[..., Ended], body: str
 ) -> None:
@@ -211,9 +215,12 @@ def test_witnesses_that_are_none_are_refused_and_said(
 
 @pytest.mark.parametrize(
     ("loss", "complaint"),
-    [("(net(x) * float('nan')).sum()", "training diverged in epoch 1 of 2: the loss is nan"),
-     ("1 / 0", "ZeroDivisionError"), ("net(x).sum(1)", "expected a scalar loss, got (128,)")],
-)  # fmt: skip
+    [
+        ("(net(x) * float('nan')).sum()", "training diverged in epoch 1 of 2: the loss is nan"),
+        ("1 / 0", "ZeroDivisionError"),
+        ("net(x).sum(1)", "expected a scalar loss, got (128,)"),
+    ],
+)
 def test_a_method_that_fails_leaves_the_other_cells_alone(
     plugin_file: Write, end: Callable[..., Ended], loss: str, complaint: str
 ) -> None:

@@ -53,10 +53,13 @@ def outcomes(
 ) -> dict[str, Outcome]:
     return dict(
         run(
-            jobs, engine or Inline(work, threads=1), stored=lambda job: job.key in stored,
-            seconds=lambda job: (seconds or {}).get(job.key, 1.0), watch=watch or Silent(),
+            jobs,
+            engine or Inline(work, threads=1),
+            stored=lambda job: job.key in stored,
+            seconds=lambda job: (seconds or {}).get(job.key, 1.0),
+            watch=watch or Silent(),
         )
-    )  # fmt: skip
+    )
 
 
 def failing(key: str, times: int, **fields: str) -> Callable[[Job, int], Outcome]:
@@ -75,8 +78,12 @@ def failing(key: str, times: int, **fields: str) -> Callable[[Job, int], Outcome
 def test_a_failure_reaches_its_dependants_and_nothing_else() -> None:
     ended = outcomes(failing("b", 2, message="ValueError: broken"))
     assert {k: o.status for k, o in ended.items()} == {
-        "a": "done", "b": "failed", "c": "done", "d": "skipped", "e": "done",
-    }  # fmt: skip
+        "a": "done",
+        "b": "failed",
+        "c": "done",
+        "d": "skipped",
+        "e": "done",
+    }
     assert ended["b"].message == ended["d"].message == "ValueError: broken"
 
 
@@ -88,9 +95,16 @@ def test_what_raises_is_tried_once_more() -> None:
 
 @pytest.mark.parametrize(
     ("cause", "times"),
-    [("killed", 3), ("raised", 1), ("timeout", 1), ("diverged", 0), ("out of memory", 1),
-     ("bad result", 0), ("bad input", 0)],
-)  # fmt: skip
+    [
+        ("killed", 3),
+        ("raised", 1),
+        ("timeout", 1),
+        ("diverged", 0),
+        ("out of memory", 1),
+        ("bad result", 0),
+        ("bad input", 0),
+    ],
+)
 def test_each_cause_has_its_number_of_retries(cause: str, times: int) -> None:
     assert outcomes(failing("b", times, cause=cause))["b"].status == "done"
     assert outcomes(failing("b", times + 1, cause=cause))["b"].status == "failed"

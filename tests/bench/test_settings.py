@@ -39,19 +39,35 @@ class TwinBound:
 
 @pytest.mark.parametrize(
     ("text", "hint", "value"),
-    [("7", int, 7), ("1e-3", float, 1e-3), ("2", float, 2.0), ("yes", bool, True),
-     ("False", bool, False), ("none", int | None, None), ("3", int | None, 3),
-     ("ce", Literal["ce", "margin"], "ce"), ("1,2", tuple[int, ...], (1, 2)), ("a b", str, "a b")],
-)  # fmt: skip
+    [
+        ("7", int, 7),
+        ("1e-3", float, 1e-3),
+        ("2", float, 2.0),
+        ("yes", bool, True),
+        ("False", bool, False),
+        ("none", int | None, None),
+        ("3", int | None, 3),
+        ("ce", Literal["ce", "margin"], "ce"),
+        ("1,2", tuple[int, ...], (1, 2)),
+        ("a b", str, "a b"),
+    ],
+)
 def test_texts_become_what_the_field_says(text: str, hint: object, value: object) -> None:
     assert parse_value(text, hint, "x") == value
 
 
 @pytest.mark.parametrize(
     ("text", "hint"),
-    [("7.5", int), ("x", float), ("nan", float), ("maybe", bool), ("cw", Literal["ce", "margin"]),
-     ("x", int | None), ("1,x", tuple[int, ...])],
-)  # fmt: skip
+    [
+        ("7.5", int),
+        ("x", float),
+        ("nan", float),
+        ("maybe", bool),
+        ("cw", Literal["ce", "margin"]),
+        ("x", int | None),
+        ("1,x", tuple[int, ...]),
+    ],
+)
 def test_texts_that_do_not_fit_are_refused(text: str, hint: object) -> None:
     with pytest.raises(InputError, match=r"at\.steps must be"):
         parse_value(text, hint, "at.steps")
@@ -59,11 +75,19 @@ def test_texts_that_do_not_fit_are_refused(text: str, hint: object) -> None:
 
 def test_names_and_prefixes_find_their_field(twins: Catalogue) -> None:
     overrides = parse_overrides(
-        ["at.steps=7", "methods.twin.box=no", "evaluators.twin.box=yes", "twin.rounds=5",
-         "twin.start=none",
-         "PGD.restarts=4", "train.lr=1e-4", "at.steps = 9"],
-        twins, CHOSEN,
-    )  # fmt: skip
+        [
+            "at.steps=7",
+            "methods.twin.box=no",
+            "evaluators.twin.box=yes",
+            "twin.rounds=5",
+            "twin.start=none",
+            "PGD.restarts=4",
+            "train.lr=1e-4",
+            "at.steps = 9",
+        ],
+        twins,
+        CHOSEN,
+    )
     assert overrides == {
         ("method", "at"): {"steps": 9},
         ("method", "twin"): {"box": False, "start": None},

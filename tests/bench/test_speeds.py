@@ -4,8 +4,13 @@ from bench.speeds import GUESS, Speeds, units
 
 
 def training(method: str = "at", steps: int = 40, epochs: int = 10) -> Job:
-    settings = {"dataset": "mnist", "arch": "cnn", "method": method, "fields": {"steps": steps},
-                "training": {"epochs": epochs}}  # fmt: skip
+    settings = {
+        "dataset": "mnist",
+        "arch": "cnn",
+        "method": method,
+        "fields": {"steps": steps},
+        "training": {"epochs": epochs},
+    }
     return Job(kind="train", key="k", settings=settings)
 
 

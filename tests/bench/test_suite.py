@@ -27,12 +27,15 @@ def blank() -> Mapping[str, DataSet]:
     """Every data set in shape, with three images without anything on them."""
     return {
         name: DataSet(
-            name=name, classes=source.classes,
-            x_train=torch.zeros(3, *source.shape), y_train=torch.zeros(3, dtype=torch.int64),
-            x_test=torch.zeros(3, *source.shape), y_test=torch.zeros(3, dtype=torch.int64),
+            name=name,
+            classes=source.classes,
+            x_train=torch.zeros(3, *source.shape),
+            y_train=torch.zeros(3, dtype=torch.int64),
+            x_test=torch.zeros(3, *source.shape),
+            y_test=torch.zeros(3, dtype=torch.int64),
         )
         for name, source in SOURCES.items()
-    }  # fmt: skip
+    }
 
 
 def requests(catalogue: Catalogue, suite: str, *more: str) -> list[Request]:
@@ -83,14 +86,31 @@ def test_a_part_wins_over_the_suite_and_its_settings_are_merged(
         {("method", "at"): {"steps": 5}, ("evaluator", "pgd"): some} for some in pgd
     )
     assert second.overrides == tuple(
-        {("method", "at"): {"steps": 2}, ("evaluator", "kw"): {"halvings": 1},
-         ("evaluator", "pgd"): some} for some in pgd
-    )  # fmt: skip
+        {
+            ("method", "at"): {"steps": 2},
+            ("evaluator", "kw"): {"halvings": 1},
+            ("evaluator", "pgd"): some,
+        }
+        for some in pgd
+    )
 
 
 def test_the_command_line_wins_over_every_part(tmp_path: Path, catalogue: Catalogue) -> None:
-    more = ("--points", "7", "--norm", "l1", "--epochs", "1", "--set", "at.steps=9",
-            "--set", "kw.halvings=0", "--grid", "pgd.restarts=4", "--no-cascade")  # fmt: skip
+    more = (
+        "--points",
+        "7",
+        "--norm",
+        "l1",
+        "--epochs",
+        "1",
+        "--set",
+        "at.steps=9",
+        "--set",
+        "kw.halvings=0",
+        "--grid",
+        "pgd.restarts=4",
+        "--no-cascade",
+    )
     for request in requests(catalogue, write(tmp_path, PARTS), *more):
         assert (request.points, request.norms, request.epochs) == (7, ("l1",), 1)
         assert not request.cascade
@@ -120,8 +140,9 @@ def test_the_plan_is_what_the_parts_plan_and_each_cell_once(
     asked = requests(catalogue, write(tmp_path, text))
     found = cells(asked, catalogue, blank)
     assert [(cell.norm, cell.published) for cell in found] == [
-        ("linf", ("table1", "table2")), ("l2", ("table2",)),
-    ]  # fmt: skip
+        ("linf", ("table1", "table2")),
+        ("l2", ("table2",)),
+    ]
     apart = cells([asked[0], dataclasses.replace(asked[0], cascade=False)], catalogue, blank)
     assert len({cell.group for cell in apart}) == 2
 

@@ -18,14 +18,25 @@ THREAT = Threat(norm="linf", eps=0.05)
 
 
 def trained(
-    data: DataSet, method: Method, *, epochs: int = 3, seed: int = 0, augmented: bool = False,
+    data: DataSet,
+    method: Method,
+    *,
+    epochs: int = 3,
+    seed: int = 0,
+    augmented: bool = False,
     watcher: Watcher | None = None,
-) -> tuple[nn.Sequential, list[dict[str, Any]]]:  # fmt: skip
+) -> tuple[nn.Sequential, list[dict[str, Any]]]:
     net = build("cnn_small", data.shape, data.classes, seed=seed)
     history = train(
-        net, method, data, threat=THREAT, training=Training(epochs=epochs),
-        seed=seed, augmented=augmented, watcher=watcher,
-    )  # fmt: skip
+        net,
+        method,
+        data,
+        threat=THREAT,
+        training=Training(epochs=epochs),
+        seed=seed,
+        augmented=augmented,
+        watcher=watcher,
+    )
     return net, history
 
 

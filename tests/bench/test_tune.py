@@ -22,9 +22,19 @@ from tests.outputs import stored_jobs
 
 Write = Callable[[str, str], Path]
 QUICK = (
-    "--engine", "inline", "--epochs", "1", "--points", "30", "--set", "pgd.steps=3",
-    "--set", "pgd.restarts=1", "--eval", "pgd,region",
-)  # fmt: skip
+    "--engine",
+    "inline",
+    "--epochs",
+    "1",
+    "--points",
+    "30",
+    "--set",
+    "pgd.steps=3",
+    "--set",
+    "pgd.restarts=1",
+    "--eval",
+    "pgd,region",
+)
 AT = ("tune", "--method", "at", "--grid", "steps=1,2", "--grid", "train.lr=1e-3,1e-2", *QUICK)
 
 
@@ -52,10 +62,16 @@ def kept(out: Path) -> dict[str, Any]:
 def trial(name: str, *numbers: tuple[float | None, float, float], **changes: Any) -> Trial:
     """A trial with (robust error <=, robust error >=, held-out error) for each seed."""
     rows = [
-        {"robust_error_high": high, "robust_error_low": low, "test_error": error,
-         "failures": {}, "contradictions": []} | changes
+        {
+            "robust_error_high": high,
+            "robust_error_low": low,
+            "test_error": error,
+            "failures": {},
+            "contradictions": [],
+        }
+        | changes
         for high, low, error in numbers
-    ]  # fmt: skip
+    ]
     return Trial(values={"name": name}, rows=tuple(rows))
 
 
@@ -303,7 +319,7 @@ WRONG = [
     ((*GRID, "--held-out", "half"), "--held-out expects a share between 0 and 1, got 'half'"),
     ((*GRID, "--points", "138"), "--points 138: digits has 137 held-out (0.1) inputs"),
     ((*GRID, "--methods", "at"), "did you mean '--method'"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("arguments", "complaint"), WRONG, ids=[" ".join(a) for a, _ in WRONG])

@@ -53,35 +53,52 @@ def test_witnesses_are_refused_outside_the_box_or_with_the_right_class(
     assert checked.witness[:4].isnan().all()
     assert checked.high[4] == 0.25  # exactly on the boundary: a tie is adversarial
     assert checked.outcome == [
-        "witness refused: outside the box", "witness refused: still of class y", "done",
-        "witness refused: outside the box", "done",
-    ]  # fmt: skip
+        "witness refused: outside the box",
+        "witness refused: still of class y",
+        "done",
+        "witness refused: outside the box",
+        "done",
+    ]
 
 
 def test_a_witness_that_fools_only_in_float32_is_refused() -> None:
     # In float32 2^24 + 1 rounds to 2^24, so both logits are equal there; in float64 they are not.
     layer = nn.Linear(1, 2, bias=True)
-    layer.load_state_dict({
-        "weight": torch.tensor([[2.0**24], [2.0**24]]), "bias": torch.tensor([1.0, 0.0]),
-    })  # fmt: skip
+    layer.load_state_dict(
+        {
+            "weight": torch.tensor([[2.0**24], [2.0**24]]),
+            "bias": torch.tensor([1.0, 0.0]),
+        }
+    )
     net = nn.Sequential(nn.Flatten(), layer)
     z = torch.ones(1, 1)
     assert net(z)[0, 0] == net(z)[0, 1]
     checked = replay(
-        in_float64(net), torch.zeros(1, 1), torch.tensor([0]), evidence([[1.0]]),
+        in_float64(net),
+        torch.zeros(1, 1),
+        torch.tensor([0]),
+        evidence([[1.0]]),
         threat=Threat(norm="linf", eps=1.0),
-    )  # fmt: skip
+    )
     assert checked.high.isinf().all()
 
 
 @pytest.mark.parametrize(
     "bad",
-    [Evidence(low=torch.zeros(1), witness=torch.zeros(1, 2), outcome=["done"]),
-     Evidence(low=torch.zeros(1).double(), witness=torch.zeros(1, 2), outcome=["done"],
-              seconds=torch.tensor([torch.inf])),
-     evidence([[0.5, 0.5]], low=[torch.nan]), evidence([[0.5, 0.5]], low=[-0.1]),
-     evidence([[0.5, 0.5]] * 2), evidence([[0.5] * 3])],
-)  # fmt: skip
+    [
+        Evidence(low=torch.zeros(1), witness=torch.zeros(1, 2), outcome=["done"]),
+        Evidence(
+            low=torch.zeros(1).double(),
+            witness=torch.zeros(1, 2),
+            outcome=["done"],
+            seconds=torch.tensor([torch.inf]),
+        ),
+        evidence([[0.5, 0.5]], low=[torch.nan]),
+        evidence([[0.5, 0.5]], low=[-0.1]),
+        evidence([[0.5, 0.5]] * 2),
+        evidence([[0.5] * 3]),
+    ],
+)
 def test_malformed_evidence_is_no_evidence(halves: nn.Module, bad: Evidence) -> None:
     with pytest.raises(BadEvidence):
         replay(halves, torch.zeros(1, 2), torch.tensor([0]), bad, threat=Threat(norm="l2", eps=1.0))
@@ -118,8 +135,9 @@ def test_a_margin_within_the_rounding_of_float64_is_decided_exactly() -> None:
     # f = (1 + 2^-60 x, relu(x)): at 1 - 2^-53 both are 1 in float64, and class 0 is ahead
     first, last = nn.Linear(1, 2), nn.Linear(2, 2)
     first.load_state_dict({"weight": torch.tensor([[1.0], [1.0]]), "bias": torch.zeros(2)})
-    last.load_state_dict({"weight": torch.tensor([[2.0**-60, 0.0], [0.0, 1.0]]),
-                          "bias": torch.tensor([1.0, 0.0])})  # fmt: skip
+    last.load_state_dict(
+        {"weight": torch.tensor([[2.0**-60, 0.0], [0.0, 1.0]]), "bias": torch.tensor([1.0, 0.0])}
+    )
     net = in_float64(nn.Sequential(nn.Flatten(), first, nn.ReLU(), last))
     x, y = torch.zeros(2, 1), torch.zeros(2, dtype=torch.long)
     z = torch.tensor([[1.0], [1 + 2.0**-52]], dtype=torch.float64)
@@ -132,9 +150,16 @@ def test_a_margin_within_the_rounding_of_float64_is_decided_exactly() -> None:
 
 @pytest.mark.parametrize(
     ("low", "high", "contradicted"),
-    [(0.25, 0.25, True), (0.3, 0.25, True), (0.2499999, 0.25, False), (0.0, 0.0, False),
-     (np.inf, np.inf, False), (np.inf, 0.25, True), (1e-300, 0.0, True)],
-)  # fmt: skip
+    [
+        (0.25, 0.25, True),
+        (0.3, 0.25, True),
+        (0.2499999, 0.25, False),
+        (0.0, 0.0, False),
+        (np.inf, np.inf, False),
+        (np.inf, 0.25, True),
+        (1e-300, 0.0, True),
+    ],
+)
 def test_a_low_speaks_of_the_closed_ball(low: float, high: float, contradicted: bool) -> None:
     verdict = combine(
         clean([high > 0]), {"kw": table([low], [np.inf]), "pgd": table([0.0], [high])}
@@ -175,19 +200,27 @@ def table(low: list[float], high: list[float], index: list[int] | None = None) -
 
 def test_intervals_are_intersected_input_by_input() -> None:
     inf = np.inf
-    verdict = combine(clean([True, True, False]), {
-        "a": table([0.1, 0.0, 0.0], [inf, 0.4, inf]), "b": table([0.05, 0.2], [0.3, inf]),
-    })  # fmt: skip
+    verdict = combine(
+        clean([True, True, False]),
+        {
+            "a": table([0.1, 0.0, 0.0], [inf, 0.4, inf]),
+            "b": table([0.05, 0.2], [0.3, inf]),
+        },
+    )
     assert verdict.table["low"].tolist() == [0.1, 0.2, 0.0]
     assert verdict.table["high"].tolist() == [0.3, 0.4, 0.0]
     assert not verdict.contradictions
 
 
 def test_a_lying_certificate_is_named_and_all_its_kind_withdrawn() -> None:
-    verdict = combine(clean([True, True]), {
-        "liar": table([0.5, 0.7], [np.inf, np.inf]), "pgd": table([0.0, 0.0], [0.3, 0.9]),
-        "good": table([0.2, 0.1], [np.inf, np.inf]),
-    })  # fmt: skip
+    verdict = combine(
+        clean([True, True]),
+        {
+            "liar": table([0.5, 0.7], [np.inf, np.inf]),
+            "pgd": table([0.0, 0.0], [0.3, 0.9]),
+            "good": table([0.2, 0.1], [np.inf, np.inf]),
+        },
+    )
     (only,) = verdict.contradictions
     assert (only.index, only.low_by, only.high_by) == (0, "liar", "pgd")
     assert "test input 0: liar proves radius >= 0.5, but pgd has a witness at 0.3" in str(only)

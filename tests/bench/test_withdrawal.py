@@ -29,10 +29,26 @@ def row_of(out: Path) -> dict[str, Any]:
 
 
 def run(out: Path, evaluators: str, *more: str) -> int:
-    return main([
-        "run", "--methods", "plain", "--epochs", "3", "--points", "40", "--eval", evaluators,
-        "--engine", "inline", "--eps", "0.02", "--out", str(out), *more,
-    ])  # fmt: skip
+    return main(
+        [
+            "run",
+            "--methods",
+            "plain",
+            "--epochs",
+            "3",
+            "--points",
+            "40",
+            "--eval",
+            evaluators,
+            "--engine",
+            "inline",
+            "--eps",
+            "0.02",
+            "--out",
+            str(out),
+            *more,
+        ]
+    )
 
 
 NUMBERS = ("robust_error_low", "robust_error_high", "undecided", "radius_low")
@@ -71,16 +87,26 @@ def test_without_a_cascade_nothing_was_spared(tmp_path: Path, liar: Path) -> Non
 
 
 def test_rounds_of_one_evaluator_become_one_row_for_each_input() -> None:
-    first = pd.DataFrame({
-        "index": [0, 1, 2], "low": [0.1, 0.0, 0.2], "high": [0.5, 0.4, 0.6],
-        "seconds": [1.0, 0.0, 1.0], "status": ["done", "skipped", "done"],
-        "outcome": ["done", "skipped: already decided", "done"],
-    })  # fmt: skip
-    second = pd.DataFrame({
-        "index": [0, 1, 2], "low": [0.0, 0.3, 0.1], "high": [0.7, 0.35, 0.6],
-        "seconds": [0.0, 2.0, 1.0], "status": ["skipped", "timeout", "done"],
-        "outcome": ["skipped: already decided", "timeout", "done: exact"],
-    })  # fmt: skip
+    first = pd.DataFrame(
+        {
+            "index": [0, 1, 2],
+            "low": [0.1, 0.0, 0.2],
+            "high": [0.5, 0.4, 0.6],
+            "seconds": [1.0, 0.0, 1.0],
+            "status": ["done", "skipped", "done"],
+            "outcome": ["done", "skipped: already decided", "done"],
+        }
+    )
+    second = pd.DataFrame(
+        {
+            "index": [0, 1, 2],
+            "low": [0.0, 0.3, 0.1],
+            "high": [0.7, 0.35, 0.6],
+            "seconds": [0.0, 2.0, 1.0],
+            "status": ["skipped", "timeout", "done"],
+            "outcome": ["skipped: already decided", "timeout", "done: exact"],
+        }
+    )
     both = merged([first, second])
     assert both["low"].tolist() == [0.1, 0.3, 0.2]
     assert both["high"].tolist() == [0.5, 0.35, 0.6]

@@ -47,17 +47,20 @@ def on_mnist() -> Problem:
         pytest.skip("BENCH_SHARED does not name a folder with real data")
     mnist = load("mnist", SHARED / "data")
     few = DataSet(
-        name=mnist.name, classes=mnist.classes, x_train=mnist.x_train[:10_000],
-        y_train=mnist.y_train[:10_000], x_test=mnist.x_test, y_test=mnist.y_test,
-    )  # fmt: skip
+        name=mnist.name,
+        classes=mnist.classes,
+        x_train=mnist.x_train[:10_000],
+        y_train=mnist.y_train[:10_000],
+        x_test=mnist.x_test,
+        y_test=mnist.y_test,
+    )
     return trained(few, "fc1", epochs=1, points=50)
 
 
 def trained(data: DataSet, arch: str, *, epochs: int, points: int) -> Problem:
     """A plainly trained network, and the first test inputs that it classifies correctly."""
     net = build(arch, data.shape, data.classes)
-    train(net, Plain(), data, threat=L2, training=Training(epochs=epochs), seed=0,
-          augmented=False)  # fmt: skip
+    train(net, Plain(), data, threat=L2, training=Training(epochs=epochs), seed=0, augmented=False)
     net.requires_grad_(False).eval()
     x, y = data.x_test[:points], data.y_test[:points]
     right = ~adversarial(in_float64(net), x, y)
@@ -80,8 +83,9 @@ def one_thread() -> Iterator[None]:
 def ours(net: nn.Sequential, x: Tensor, y: Tensor) -> Tensor:
     """The radii of the witnesses, inf where there is none; as evaluators/cw.py makes them."""
     exact_net, exact = in_float64(net), x.double()
-    z, found = nearest_adversarial(net, x, y, box=L2.box, steps=STEPS, searches=SEARCHES, lr=LR,
-                                   constant=CONSTANT)  # fmt: skip
+    z, found = nearest_adversarial(
+        net, x, y, box=L2.box, steps=STEPS, searches=SEARCHES, lr=LR, constant=CONSTANT
+    )
     z = outward(exact_net, exact, y, z.double(), L2.box)
     witness = closer(exact_net, exact, y, z, steps=HALVINGS)
     return radii(exact_net, x, y, torch.where(found.view(-1, *[1] * (x.ndim - 1)), witness, exact))
@@ -116,8 +120,11 @@ def test_witnesses_are_nearer_than_foolboxs_in_less_time(name: str) -> None:
     cost = {side: min(some) for side, some in seconds.items()}
     for side in mean:
         missed = int((~high[side].isfinite()).sum())
-        print(f"\n{name}, {len(x)} inputs, one thread, {side}: mean radius {mean[side]:.5f}, "
-              f"{cost[side]:.2f} s, {missed} without a witness", end="")  # fmt: skip
+        print(
+            f"\n{name}, {len(x)} inputs, one thread, {side}: mean radius {mean[side]:.5f}, "
+            f"{cost[side]:.2f} s, {missed} without a witness",
+            end="",
+        )
     print(f"\nfoolbox's takes {cost['theirs'] / cost['ours']:.2f} times as long")
     assert both.sum() > 0.95 * len(x)
     assert mean["ours"] <= mean["theirs"]

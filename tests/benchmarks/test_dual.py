@@ -120,8 +120,10 @@ def test_margins_are_theirs_and_many_times_faster(
         fast.append(milliseconds(lambda x, y: ours(net, x, y, relaxation), x, y))
         slow.append(milliseconds(lambda x, y: PEERS[other](net, x, y), *few))
     ratio = statistics.median(slow) / statistics.median(fast)
-    print(f"\n{relaxation} on the {name} cnn: {statistics.median(fast):.2f} ms per input, "
-          f"{other} {statistics.median(slow):.1f} ms, {ratio:.1f} times slower")  # fmt: skip
+    print(
+        f"\n{relaxation} on the {name} cnn: {statistics.median(fast):.2f} ms per input, "
+        f"{other} {statistics.median(slow):.1f} ms, {ratio:.1f} times slower"
+    )
     assert ratio >= least[name]
 
 

@@ -31,8 +31,10 @@ from relu.witness import in_float64
 THREAT = Threat(norm="linf", eps=0.1)
 POINTS = 40
 EVALUATORS: dict[str, Evaluator] = {
-    "region": Region(), "MIP, decide": Mip(), "MIP, radius": Mip(mode="radius", seconds=10.0),
-}  # fmt: skip
+    "region": Region(),
+    "MIP, decide": Mip(),
+    "MIP, radius": Mip(mode="radius", seconds=10.0),
+}
 METHODS: dict[str, Method] = {"plain": Plain(), "MMR": Mmr()}
 
 
@@ -93,13 +95,21 @@ def test_mip_against_linear_regions(
 ) -> None:
     found = {
         (method, name): judge(evaluator, *networks[method])
-        for method in METHODS for name, evaluator in EVALUATORS.items()
-    }  # fmt: skip
+        for method in METHODS
+        for name, evaluator in EVALUATORS.items()
+    }
     units = {method: unstable(*networks[method][:2]) for method in METHODS}
     lines = [
-        (method, f"{units[method]:.1f}", name, f"{f.milliseconds:.1f}", f"{f.decided:.0%}",
-         f"{f.exact:.0%}") for (method, name), f in found.items()
-    ]  # fmt: skip
+        (
+            method,
+            f"{units[method]:.1f}",
+            name,
+            f"{f.milliseconds:.1f}",
+            f"{f.decided:.0%}",
+            f"{f.exact:.0%}",
+        )
+        for (method, name), f in found.items()
+    ]
     headers = ("network", "unstable units", "evaluator", "ms per input", "decided at eps", "exact")
     with capsys.disabled():
         print(f"\n{tabulate(lines, headers=headers, tablefmt='pipe', disable_numparse=True)}")

@@ -97,9 +97,11 @@ def test_mmr_is_fast_and_many_times_faster_than_the_dense_way(arch: str) -> None
     limit, ratio = LOSS_LIMITS[arch]
     slower = max(1.0, statistics.median(pace) / YARDSTICK)  # than the cores the limits are for
     found = statistics.median(dense) / statistics.median(ours)
-    print(f"\nmmr {arch}: {min(ours):.2f} to {max(ours):.2f} ms per input, "
-          f"yardstick {statistics.median(pace):.1f} ms, "
-          f"dense {statistics.median(dense):.1f} ms, {found:.1f} times slower")  # fmt: skip
+    print(
+        f"\nmmr {arch}: {min(ours):.2f} to {max(ours):.2f} ms per input, "
+        f"yardstick {statistics.median(pace):.1f} ms, "
+        f"dense {statistics.median(dense):.1f} ms, {found:.1f} times slower"
+    )
     assert min(ours) <= limit * slower
     assert found >= ratio
 
@@ -107,8 +109,10 @@ def test_mmr_is_fast_and_many_times_faster_than_the_dense_way(arch: str) -> None
 def test_mmr_on_the_cnn_stays_under_two_gigabytes() -> None:
     found = subprocess.run(
         [sys.executable, "-c", f"from {__name__} import peak; peak()"],
-        check=True, capture_output=True, text=True,
-    )  # fmt: skip
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     print(f"\nmmr cnn: peak {float(found.stdout):.2f} GB")
     assert float(found.stdout) < 2
 

@@ -32,10 +32,15 @@ PLANNED, PER_PLAN = 100_000, 5.0  # seconds
 GROWTH = 20e6  # bytes by which this process may grow from the 2000th to the last job
 SPEEDUP = 1.8
 ABOUT = {
-    "arch": "fc1", "dataset": "mnist", "evaluator": "pgd",
+    "arch": "fc1",
+    "dataset": "mnist",
+    "evaluator": "pgd",
     "threat": {"norm": "linf", "eps": 0.1, "box": [0.0, 1.0]},
-    "network": "0" * 24, "start": 0, "stop": 500, "fields": {"steps": 40},
-}  # fmt: skip
+    "network": "0" * 24,
+    "start": 0,
+    "stop": 500,
+    "fields": {"steps": 40},
+}
 
 
 def nothing(job: Job, threads: int) -> Outcome:
@@ -127,9 +132,11 @@ def test_overhead_of_a_job(benchmark: BenchmarkFixture, two_workers: Local, tmp_
 def test_planning(benchmark: BenchmarkFixture) -> None:
     data, catalogue = {"digits": load("digits")}, discover()
     request = Request(
-        datasets=("digits",), methods=("plain", "at"), evaluators=("pgd",),
+        datasets=("digits",),
+        methods=("plain", "at"),
+        evaluators=("pgd",),
         seeds=tuple(range(PLANNED // 6 + 1)),
-    )  # fmt: skip
+    )
     started = time.perf_counter()
     plan = benchmark.pedantic(lambda: all_jobs(make_plan(request, catalogue, data)), rounds=1)
     assert time.perf_counter() - started < PER_PLAN

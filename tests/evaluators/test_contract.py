@@ -92,8 +92,9 @@ def test_a_false_low_of_others_is_no_part_of_the_evidence(
     # f = (1/4, x_1): the radius of x is 1/4 - x_1, where x_1 < 1/4
     first, last = nn.Linear(2, 2), nn.Linear(2, 2)
     first.load_state_dict({"weight": torch.eye(2), "bias": torch.zeros(2)})
-    last.load_state_dict({"weight": torch.tensor([[0.0, 0.0], [1.0, 0.0]]),
-                          "bias": torch.tensor([0.25, 0.0])})  # fmt: skip
+    last.load_state_dict(
+        {"weight": torch.tensor([[0.0, 0.0], [1.0, 0.0]]), "bias": torch.tensor([0.25, 0.0])}
+    )
     net = nn.Sequential(nn.Flatten(), first, nn.ReLU(), last).requires_grad_(False)
     x = torch.tensor([[0.0, 0.5], [0.125, 0.25], [0.1875, 1.0]])
     y, exact = torch.zeros(3, dtype=torch.long), torch.tensor([0.25, 0.125, 0.0625]).double()
@@ -119,8 +120,9 @@ def test_the_exact_radius_lies_between_low_and_high(
     y = net(x).argmax(1)
     layers: list[Layer] = [
         (layer.weight.double().numpy(), layer.bias.double().numpy())
-        for layer in net if isinstance(layer, nn.Linear)
-    ]  # fmt: skip
+        for layer in net
+        if isinstance(layer, nn.Linear)
+    ]
     for norm in ("linf", "l1"):
         threat = Threat(norm=norm, eps=0.1)
         if EVALUATORS[name].cls().refusal(net, threat) is not None:
@@ -136,8 +138,9 @@ def test_the_exact_radius_lies_between_low_and_high(
 def scaled(scale: float, hidden: int) -> nn.Sequential:
     """Margin scale^(hidden + 1) (x_1 - 1/4) of class 0, and no unit that ever switches."""
     first, *others = (nn.Linear(2, 2) for _ in range(hidden + 2))
-    first.load_state_dict({"weight": torch.tensor([[1.0, 0.0], [0.0, 0.0]]),
-                           "bias": torch.tensor([1.0, 1.25])})  # fmt: skip
+    first.load_state_dict(
+        {"weight": torch.tensor([[1.0, 0.0], [0.0, 0.0]]), "bias": torch.tensor([1.0, 1.25])}
+    )
     layers: list[nn.Module] = [nn.Flatten(), first]
     for layer in others:
         layer.load_state_dict({"weight": torch.eye(2) * scale, "bias": torch.zeros(2)})

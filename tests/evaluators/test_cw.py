@@ -41,9 +41,16 @@ def test_what_is_given_goes_before_the_preset() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("steps", 0), ("searches", -1), ("lr", 0.0), ("constant", -2.0), ("halvings", -1),
-     ("first_step", 0.0), ("lr", float("nan"))],
-)  # fmt: skip
+    [
+        ("steps", 0),
+        ("searches", -1),
+        ("lr", 0.0),
+        ("constant", -2.0),
+        ("halvings", -1),
+        ("first_step", 0.0),
+        ("lr", float("nan")),
+    ],
+)
 def test_settings_out_of_range_are_refused(field: str, value: float) -> None:
     with pytest.raises(InputError, match=rf"cw\.{field} must be .*, got {value}"):
         Cw(**{field: value})  # type: ignore[arg-type]
@@ -122,8 +129,9 @@ def test_no_witness_is_nearer_than_the_exact_radius(
     y = net(x).argmax(1)
     layers: list[Layer] = [
         (layer.weight.double().numpy(), layer.bias.double().numpy())
-        for layer in net if isinstance(layer, nn.Linear)
-    ]  # fmt: skip
+        for layer in net
+        if isinstance(layer, nn.Linear)
+    ]
     found = Cw(preset="fast").judge(net, x, y, threat=L2, known=unknown(net, x, y))
     checked = replay(in_float64(net), x, y, found, threat=L2)
     for i, high in enumerate(checked.high.tolist()):

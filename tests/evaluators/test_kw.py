@@ -19,8 +19,9 @@ Judge = Kw | Crown
 
 def unknown(net: nn.Module, x: Tensor, y: Tensor) -> Interval:
     wrong = margins(net(x), y) <= 0
-    return Interval(low=torch.zeros(len(x)).double(),
-                    high=torch.where(wrong, 0.0, torch.inf).double())  # fmt: skip
+    return Interval(
+        low=torch.zeros(len(x)).double(), high=torch.where(wrong, 0.0, torch.inf).double()
+    )
 
 
 def lows(evaluator: Judge, net: nn.Module, x: Tensor, y: Tensor, threat: Threat) -> Tensor:

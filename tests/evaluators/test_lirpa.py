@@ -80,8 +80,9 @@ def test_a_network_that_it_cannot_trace_is_an_outcome(digits: DataSet) -> None:
         def forward(self, x: Tensor) -> Tensor:
             return torch.fft.rfft(x.flatten(1)).real[:, :10].to(x.dtype)
 
-    evidence = judged(Lirpa(), Odd(), digits.x_test[:3], digits.y_test[:3],
-                      Threat(norm="linf", eps=0.1))  # fmt: skip
+    evidence = judged(
+        Lirpa(), Odd(), digits.x_test[:3], digits.y_test[:3], Threat(norm="linf", eps=0.1)
+    )
     assert (evidence.low == 0).all()
     assert all(outcome.startswith("no bound: ") for outcome in evidence.outcome)
 
@@ -104,8 +105,23 @@ def test_without_the_library_its_column_is_a_dash_with_the_way_to_install_it(
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr("evaluators._auto_lirpa.version", missing)
-    status = main(["run", "--methods", "plain", "--epochs", "1", "--points", "20", "--eval",
-                   "pgd,lirpa", "--engine", "inline", "--out", str(tmp_path)])  # fmt: skip
+    status = main(
+        [
+            "run",
+            "--methods",
+            "plain",
+            "--epochs",
+            "1",
+            "--points",
+            "20",
+            "--eval",
+            "pgd,lirpa",
+            "--engine",
+            "inline",
+            "--out",
+            str(tmp_path),
+        ]
+    )
     assert status == 0
     (row,) = json.loads((tmp_path / "leaderboard.json").read_text())
     assert row["refusals"] == {"lirpa": HINT}

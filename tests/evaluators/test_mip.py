@@ -63,9 +63,13 @@ def unknown(n: int) -> Interval:
 
 
 def judged(
-    evaluator: Mip, net: nn.Module, x: Tensor, y: Tensor, threat: Threat,
+    evaluator: Mip,
+    net: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    threat: Threat,
     known: Interval | None = None,
-) -> Replay:  # fmt: skip
+) -> Replay:
     evidence = evaluator.judge(net, x, y, threat=threat, known=known or unknown(len(x)))
     return replay(in_float64(net), x, y, evidence, threat=threat)
 
@@ -150,8 +154,14 @@ def test_digits_are_decided_and_both_modes_agree(
     at_eps = judged(Mip(solver=solver), net, x, y, threat)
     assert {*at_eps.outcome} == {"done: certified", "done: adversarial"}
     known = Interval(low=at_eps.low, high=at_eps.high)
-    radius = judged(Mip(mode="radius", solver=solver), net, x[:3], y[:3], threat,
-                    Interval(low=known.low[:3], high=known.high[:3]))  # fmt: skip
+    radius = judged(
+        Mip(mode="radius", solver=solver),
+        net,
+        x[:3],
+        y[:3],
+        threat,
+        Interval(low=known.low[:3], high=known.high[:3]),
+    )
     assert (radius.low.maximum(known.low[:3]) <= radius.high.minimum(known.high[:3])).all()
     assert sum(o.startswith("done: exact") for o in radius.outcome) == 3
     robust = radius.low > threat.eps
@@ -273,8 +283,14 @@ class Stub:
 
 def test_infeasible_or_unbounded_is_never_robust() -> None:
     status, model = highspy.HighsModelStatus, wide(3)
-    for odd in (status.kUnboundedOrInfeasible, status.kUnbounded, status.kSolveError,
-                status.kMemoryLimit, status.kUnknown, status.kInterrupt):  # fmt: skip
+    for odd in (
+        status.kUnboundedOrInfeasible,
+        status.kUnbounded,
+        status.kSolveError,
+        status.kMemoryLimit,
+        status.kUnknown,
+        status.kInterrupt,
+    ):
         with pytest.raises(SolverError, match="HiGHS says"):
             _highs._answer(Stub(odd), model, 1.0)
     infeasible: Any = Stub(status.kInfeasible)
@@ -318,8 +334,15 @@ def test_time_that_is_over_is_a_timeout_and_what_is_proven_by_then_counts(
 
 def wide(variables: int) -> Program:
     n = np.ones(variables)
-    return Program(cost=n, rows=sparse.csr_array((0, variables)), row_low=n[:0], row_high=n[:0],
-                   low=0 * n, high=n, whole=n > 0)  # fmt: skip
+    return Program(
+        cost=n,
+        rows=sparse.csr_array((0, variables)),
+        row_low=n[:0],
+        row_high=n[:0],
+        low=0 * n,
+        high=n,
+        whole=n > 0,
+    )
 
 
 def test_a_program_beyond_gurobis_licence_goes_to_highs_with_a_note() -> None:
@@ -401,10 +424,14 @@ def test_many_tiny_weights_add_up(solver: Any) -> None:
     weight = torch.full((2, 784), 9e-10).double()
     weight[1] = 0
     weight[:, 0] = 1
-    net.load_state_dict({
-        "0.weight": weight, "0.bias": -weight.sum(1) / 2, "2.bias": torch.tensor([5e-8, 0]),
-        "2.weight": torch.tensor([[-1.0, 1.0], [0.0, 0.0]]),
-    })  # fmt: skip
+    net.load_state_dict(
+        {
+            "0.weight": weight,
+            "0.bias": -weight.sum(1) / 2,
+            "2.bias": torch.tensor([5e-8, 0]),
+            "2.weight": torch.tensor([[-1.0, 1.0], [0.0, 0.0]]),
+        }
+    )
     x, y = torch.full((1, 784), 0.5), torch.tensor([0])
     assert float(margins(net(x.double() + 0.1), y)) < 0 < float(margins(net(x.double()), y))
     found = judged(Mip(solver=solver), net, x, y, Threat(norm="linf", eps=0.1))

@@ -47,8 +47,9 @@ def test_the_closest_witness_is_near_the_exact_radius_of_a_tiny_network() -> Non
     last.bias.zero_()  # this seed's network has two classes inside the box
     layers: list[Layer] = [
         (layer.weight.double().numpy(), layer.bias.double().numpy())
-        for layer in net if isinstance(layer, nn.Linear)
-    ]  # fmt: skip
+        for layer in net
+        if isinstance(layer, nn.Linear)
+    ]
     x = torch.rand(12, 3)
     y = net(x).argmax(1)
     for norm in ("linf", "l1"):

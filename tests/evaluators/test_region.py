@@ -37,9 +37,14 @@ def judge(region: Region, net: nn.Module, x: Tensor, y: Tensor, norm: Norm) -> E
 def mmr_net(digits: DataSet) -> nn.Sequential:
     net = build("fc_small", digits.shape, digits.classes)
     train(
-        net, Mmr(), digits, threat=Threat(norm="linf", eps=0.1),
-        training=Training(epochs=30), seed=0, augmented=False,
-    )  # fmt: skip
+        net,
+        Mmr(),
+        digits,
+        threat=Threat(norm="linf", eps=0.1),
+        training=Training(epochs=30),
+        seed=0,
+        augmented=False,
+    )
     return net.requires_grad_(False).eval()
 
 
@@ -98,8 +103,10 @@ def test_a_search_without_time_is_a_timeout_with_its_bound(
 
 def test_what_is_exact_already_is_skipped(digits: DataSet, digits_net: nn.Sequential) -> None:
     x, y = digits.x_test[:4], digits.y_test[:4]
-    known = Interval(low=torch.tensor([0.0, 0.1, 0.0, 0.0]).double(),
-                     high=torch.tensor([0.0, 0.1, 0.2, torch.inf]).double())  # fmt: skip
+    known = Interval(
+        low=torch.tensor([0.0, 0.1, 0.0, 0.0]).double(),
+        high=torch.tensor([0.0, 0.1, 0.2, torch.inf]).double(),
+    )
     found = Region().judge(digits_net, x, y, threat=Threat(norm="linf", eps=0.1), known=known)
     assert [o.startswith("skipped") for o in found.outcome] == [True, True, False, False]
 
@@ -121,9 +128,25 @@ def test_their_cells_are_a_dash_with_a_footnote_and_mmr_says_why_it_cannot_train
     for module in (networks, request):
         soft = {**ARCHITECTURES, "soft": ("sigmoids", sigmoids)}
         monkeypatch.setattr(module, "ARCHITECTURES", soft)
-    status = main(["run", "--methods", "plain,mmr", "--arch", "soft", "--epochs", "1", "--points",
-                   "10", "--eval", "pgd,region", "--engine", "inline",
-                   "--out", str(tmp_path)])  # fmt: skip
+    status = main(
+        [
+            "run",
+            "--methods",
+            "plain,mmr",
+            "--arch",
+            "soft",
+            "--epochs",
+            "1",
+            "--points",
+            "10",
+            "--eval",
+            "pgd,region",
+            "--engine",
+            "inline",
+            "--out",
+            str(tmp_path),
+        ]
+    )
     plain, mmr = json.loads((tmp_path / "leaderboard.json").read_text())
     table = (tmp_path / "leaderboard.md").read_text()
     assert status == 1

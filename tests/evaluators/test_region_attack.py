@@ -24,9 +24,13 @@ EPS = {"linf": 0.1, "l2": 0.3, "l1": 1.0}
 
 
 def highs(
-    evaluator: Evaluator, net: nn.Module, x: Tensor, y: Tensor, norm: Norm,
+    evaluator: Evaluator,
+    net: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    norm: Norm,
     known: Interval | None = None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """The distances of its witnesses, replayed; inf where it has none; none is refused."""
     threat, known = Threat(norm=norm, eps=EPS[norm]), known or unknown(net, x, y)
     found = evaluator.judge(net, x, y, threat=threat, known=known)
@@ -101,8 +105,9 @@ def random_net(d: int, hidden: int, classes: int) -> tuple[nn.Sequential, list[L
         parameter.normal_()
     return net, [
         (layer.weight.double().numpy(), layer.bias.double().numpy())
-        for layer in net if isinstance(layer, nn.Linear)
-    ]  # fmt: skip
+        for layer in net
+        if isinstance(layer, nn.Linear)
+    ]
 
 
 @pytest.mark.parametrize("norm", ["linf", "l1"])
@@ -126,9 +131,14 @@ def test_on_random_tiny_networks_it_is_all_but_exact_and_never_nearer(norm: Norm
 def mmr_net(digits: DataSet) -> nn.Sequential:
     net = build("fc_small", digits.shape, digits.classes)
     train(
-        net, Mmr(gamma=0.45), digits, threat=Threat(norm="l2", eps=0.3),
-        training=Training(epochs=40), seed=0, augmented=False,
-    )  # fmt: skip
+        net,
+        Mmr(gamma=0.45),
+        digits,
+        threat=Threat(norm="l2", eps=0.3),
+        training=Training(epochs=40),
+        seed=0,
+        augmented=False,
+    )
     return net.requires_grad_(False).eval()
 
 

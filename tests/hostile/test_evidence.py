@@ -78,8 +78,9 @@ def evidence(witness: Tensor, low: float = 0.0) -> Evidence:
 def halves(d: int) -> nn.Module:
     """Class 1 where the pixels add up to more than nothing."""
     layer = nn.Linear(d, 2)
-    layer.load_state_dict({"weight": torch.stack([torch.zeros(d), torch.ones(d)]),
-                           "bias": torch.tensor([-1.0, 0.0])})  # fmt: skip
+    layer.load_state_dict(
+        {"weight": torch.stack([torch.zeros(d), torch.ones(d)]), "bias": torch.tensor([-1.0, 0.0])}
+    )
     return in_float64(nn.Sequential(nn.Flatten(), layer))
 
 

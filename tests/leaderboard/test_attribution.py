@@ -14,8 +14,15 @@ from tests.leaderboard.test_tables import row as any_row
 
 
 def part(**changes: Any) -> Contribution:
-    return {"worked": 98, "fooled": 40, "certified": 0, "alone": 3, "exact": 2, "radius_low": 0.0,
-            "excess": 0.1234} | changes  # fmt: skip
+    return {
+        "worked": 98,
+        "fooled": 40,
+        "certified": 0,
+        "alone": 3,
+        "exact": 2,
+        "radius_low": 0.0,
+        "excess": 0.1234,
+    } | changes
 
 
 def row(**changes: Any) -> Row:
@@ -31,11 +38,22 @@ def shown(*rows: Row) -> list[dict[str, str]]:
 def test_there_is_a_line_for_each_evaluator() -> None:
     pgd, kw = shown(row())
     assert pgd == {
-        "data set": "digits", "arch": "fc_small", "threat": "linf 4/255", "method": "AT",
-        "points": "100", "evaluator": "PGD", "inputs": "98", "fooled": "40", "certified": "0",
-        "it alone": "3", "exact": "2", "own radius ≥": "0.0000", "excess (%)": "12.34",
-        "s": "1.2", "s per decided": "0.0312",
-    }  # fmt: skip
+        "data set": "digits",
+        "arch": "fc_small",
+        "threat": "linf 4/255",
+        "method": "AT",
+        "points": "100",
+        "evaluator": "PGD",
+        "inputs": "98",
+        "fooled": "40",
+        "certified": "0",
+        "it alone": "3",
+        "exact": "2",
+        "own radius ≥": "0.0000",
+        "excess (%)": "12.34",
+        "s": "1.2",
+        "s per decided": "0.0312",
+    }
     assert (kw["evaluator"], kw["certified"], kw["own radius ≥"]) == ("KW", "50", "0.0712")
     assert (kw["excess (%)"], kw["s per decided"]) == ("–", "0.0400")
     assert LEGEND in attribution_to_markdown([row()])

@@ -18,8 +18,16 @@ from tests.leaderboard.test_tables import row as any_row
 
 
 def row(table: str, **changes: Any) -> Row:
-    about = {"dataset": "mnist", "arch": "fc1", "norm": "l2", "eps": 0.3, "method": "mmr",
-             "label": "MMR", "settings": {}, "published": [table]}  # fmt: skip
+    about = {
+        "dataset": "mnist",
+        "arch": "fc1",
+        "norm": "l2",
+        "eps": 0.3,
+        "method": "mmr",
+        "label": "MMR",
+        "settings": {},
+        "published": [table],
+    }
     return any_row(**about | changes)
 
 
@@ -37,12 +45,19 @@ def test_every_published_quantity_can_be_measured() -> None:
 
 def test_a_row_is_found_by_what_it_is_about() -> None:
     assert published(row("table1"), "table1") == {
-        "test_error": "2.40", "robust_error_low": "5.9", "robust_error_high": "8.8",
-    }  # fmt: skip
+        "test_error": "2.40",
+        "robust_error_low": "5.9",
+        "robust_error_high": "8.8",
+    }
     signs = {"dataset": "gts", "norm": "linf", "method": "plain"}
     assert published(row("table1", eps=4 / 255, **signs), "table1")["test_error"] == "12.72"
-    for other in ({"eps": 0.0157, **signs}, {"dataset": "digits"}, {"method": "my_defense"},
-                  {"eps": 0.31}, {"arch": "fc10"}):  # fmt: skip
+    for other in (
+        {"eps": 0.0157, **signs},
+        {"dataset": "digits"},
+        {"method": "my_defense"},
+        {"eps": 0.31},
+        {"arch": "fc10"},
+    ):
         assert published(row("table1", **other), "table1") == {}
     assert published(row("table2", eps=0.7), "table2")["radius_low"] == "0.69"
 
@@ -58,8 +73,10 @@ def test_measured_published_and_difference_stand_together() -> None:
 
 
 def test_seeds_are_a_mean_and_a_missing_one_a_dash() -> None:
-    rows = [row("table2", seed=s, radius_low=r, radius_high=h)
-            for s, r, h in ((0, 0.6, 1.6), (1, 0.7, None))]  # fmt: skip
+    rows = [
+        row("table2", seed=s, radius_low=r, radius_high=h)
+        for s, r, h in ((0, 0.6, 1.6), (1, 0.7, None))
+    ]
     (line,) = shown(*rows)
     assert line["method"] == "MMR (2 seeds)"
     assert line["radius ≥"] == "0.65 (0.69, -0.04)"

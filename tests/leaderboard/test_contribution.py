@@ -43,13 +43,18 @@ def judged(correct: Sequence[bool], evidence: Mapping[str, Table]) -> tuple[Verd
 # exact radius, pgd half as far again; 4: open; 5: an exact radius below eps, by its own solver
 CORRECT = [False, True, True, True, True, True]
 EVIDENCE = {
-    "pgd": table([0] * 6, [inf, 0.08, inf, 0.3, 0.4, 0.075],
-                 [SKIPPED, DONE, DONE, DONE, DONE, DONE]),
-    "cw": table([0] * 6, [inf, 0.09, 0.6, 0.2, 0.5, inf],
-                [SKIPPED, DONE, DONE, DONE, DONE, SKIPPED]),
-    "exact": table([0.0, 0.0, 0.12, below(0.2), 0.05, below(0.06)], [inf, inf, inf, inf, inf, 0.06],
-                   [SKIPPED, SKIPPED, DONE, DONE, "timeout", DONE]),
-}  # fmt: skip
+    "pgd": table(
+        [0] * 6, [inf, 0.08, inf, 0.3, 0.4, 0.075], [SKIPPED, DONE, DONE, DONE, DONE, DONE]
+    ),
+    "cw": table(
+        [0] * 6, [inf, 0.09, 0.6, 0.2, 0.5, inf], [SKIPPED, DONE, DONE, DONE, DONE, SKIPPED]
+    ),
+    "exact": table(
+        [0.0, 0.0, 0.12, below(0.2), 0.05, below(0.06)],
+        [inf, inf, inf, inf, inf, 0.06],
+        [SKIPPED, SKIPPED, DONE, DONE, "timeout", DONE],
+    ),
+}
 
 
 def test_counts_and_means_worked_out_by_hand() -> None:
@@ -58,23 +63,39 @@ def test_counts_and_means_worked_out_by_hand() -> None:
     found = contributions(verdict, EVIDENCE, correct, EPS)
     assert list(found) == ["pgd", "cw", "exact"]
     assert found["pgd"] == {
-        "worked": 5, "fooled": 2, "certified": 0, "alone": 0, "exact": 0, "radius_low": 0.0,
+        "worked": 5,
+        "fooled": 2,
+        "certified": 0,
+        "alone": 0,
+        "exact": 0,
+        "radius_low": 0.0,
         "excess": pytest.approx((0.3 / 0.2 - 1 + 0.075 / 0.06 - 1) / 2),
-    }  # fmt: skip
+    }
     assert found["cw"] == {
-        "worked": 4, "fooled": 1, "certified": 0, "alone": 0, "exact": 1, "radius_low": 0.0,
+        "worked": 4,
+        "fooled": 1,
+        "certified": 0,
+        "alone": 0,
+        "exact": 1,
+        "radius_low": 0.0,
         "excess": pytest.approx(0.0),
-    }  # fmt: skip
+    }
     assert found["exact"] == {
-        "worked": 4, "fooled": 1, "certified": 2, "alone": 2, "exact": 2,
-        "radius_low": pytest.approx(0.43 / 6), "excess": pytest.approx(0.0),
-    }  # fmt: skip
+        "worked": 4,
+        "fooled": 1,
+        "certified": 2,
+        "alone": 2,
+        "exact": 2,
+        "radius_low": pytest.approx(0.43 / 6),
+        "excess": pytest.approx(0.0),
+    }
 
 
 def test_a_radius_is_exact_where_a_witness_meets_a_proof() -> None:
     verdict, _ = judged(CORRECT, EVIDENCE)
-    assert exact_radii(verdict).tolist() == pytest.approx([*[np.nan] * 3, 0.2, np.nan, 0.06],
-                                                          nan_ok=True)  # fmt: skip
+    assert exact_radii(verdict).tolist() == pytest.approx(
+        [*[np.nan] * 3, 0.2, np.nan, 0.06], nan_ok=True
+    )
     nobody, _ = judged([True], {"kw": table([inf], [inf])})  # that nothing can change
     assert np.isnan(exact_radii(nobody)).all()
 
@@ -100,9 +121,14 @@ def test_who_is_contradicted_loses_its_lows_and_keeps_its_witnesses() -> None:
     assert own_bounds(verdict, evidence)["liar"][0].tolist() == [0, 0]
     found = contributions(verdict, evidence, correct, EPS)
     assert found["liar"] == {
-        "worked": 2, "fooled": 1, "certified": 0, "alone": 1, "exact": 1, "radius_low": 0.0,
+        "worked": 2,
+        "fooled": 1,
+        "certified": 0,
+        "alone": 1,
+        "exact": 1,
+        "radius_low": 0.0,
         "excess": pytest.approx(0.0),
-    }  # fmt: skip
+    }
     assert (found["kw"]["certified"], found["kw"]["alone"], found["kw"]["exact"]) == (1, 1, 1)
     assert found["pgd"]["excess"] is None
 

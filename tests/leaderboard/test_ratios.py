@@ -75,10 +75,18 @@ def test_the_table_says_how_many_and_how_much_farther() -> None:
     header, _, *lines = cells(ratios_to_markdown(found()))
     region, cw, pgd = (dict(zip(header, line, strict=True)) for line in lines)
     assert pgd == {
-        "data set": "digits", "arch": "fc_small", "threat": "l2 0.3", "method": "AT",
-        "points": "100", "evaluator": "PGD", "exact inputs": "2", "mean excess (%)": "30.00",
-        "≥ 10 % farther (%)": "100.00", "≥ 20 % farther (%)": "50.00", "largest (%)": "50.00",
-    }  # fmt: skip
+        "data set": "digits",
+        "arch": "fc_small",
+        "threat": "l2 0.3",
+        "method": "AT",
+        "points": "100",
+        "evaluator": "PGD",
+        "exact inputs": "2",
+        "mean excess (%)": "30.00",
+        "≥ 10 % farther (%)": "100.00",
+        "≥ 20 % farther (%)": "50.00",
+        "largest (%)": "50.00",
+    }
     assert (cw["exact inputs"], cw["mean excess (%)"], cw["largest (%)"]) == ("3", "1.67", "5.00")
     assert region["mean excess (%)"] == "0.00"
 
@@ -92,9 +100,17 @@ def test_networks_of_one_name_are_told_apart() -> None:
 def test_the_csv_has_every_ratio_in_full() -> None:
     lines = pd.read_csv(StringIO(ratios_to_csv(found())))
     assert lines.columns.tolist() == [
-        "dataset", "arch", "norm", "method", "label", "group", "seed", "evaluator", "index",
+        "dataset",
+        "arch",
+        "norm",
+        "method",
+        "label",
+        "group",
+        "seed",
+        "evaluator",
+        "index",
         "ratio",
-    ]  # fmt: skip
+    ]
     assert lines["evaluator"].tolist() == ["region"] * 2 + ["cw"] * 3 + ["pgd"] * 2
     assert lines["index"].tolist() == [3, 5, 3, 5, 6, 3, 6]
     assert lines["ratio"].tolist() == [some for each in found() for some in each.ratio]

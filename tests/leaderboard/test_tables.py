@@ -17,20 +17,44 @@ from leaderboard.tables import (
 
 def row(**changes: Any) -> Row:
     return {
-        "network": f"network of seed {changes.get('seed', 0)}", "weights": "w", "left_out": [],
-        "data": {}, "code": {}, "cascade": True, "published": [],
-        "dataset": "digits", "arch": "fc_small", "norm": "linf", "eps": 4 / 255, "box": "0.0,1.0",
+        "network": f"network of seed {changes.get('seed', 0)}",
+        "weights": "w",
+        "left_out": [],
+        "data": {},
+        "code": {},
+        "cascade": True,
+        "published": [],
+        "dataset": "digits",
+        "arch": "fc_small",
+        "norm": "linf",
+        "eps": 4 / 255,
+        "box": "0.0,1.0",
         "method": "at",
-        "label": "AT", "settings": {"steps": 40}, "seed": 0, "points": 100,
-        "evaluator_labels": {"pgd": "PGD", "kw": "KW"}, "group": "g", "refusals": {},
-        "outcomes": {"pgd": {"done": 60, "skipped: already decided": 40}}, "failures": {},
-        "statuses": {"pgd": {"done": 60, "skipped": 40}}, "unfinished": {"pgd": {}},
-        "contradictions": [], "contributions": {},
-        "exact_correct_share": 0.02, "exact_over_kw": None,
-        "test_error": 0.018, "robust_error_low": 0.0412, "robust_error_high": 0.5,
-        "undecided": 0.4588, "radius_low": 0.01, "radius_high": 0.2, "exact_share": 0.018,
-        "train_seconds": 3.0, "seconds": {"pgd": 1.25, "kw": 2.0},
-    } | changes  # fmt: skip
+        "label": "AT",
+        "settings": {"steps": 40},
+        "seed": 0,
+        "points": 100,
+        "evaluator_labels": {"pgd": "PGD", "kw": "KW"},
+        "group": "g",
+        "refusals": {},
+        "outcomes": {"pgd": {"done": 60, "skipped: already decided": 40}},
+        "failures": {},
+        "statuses": {"pgd": {"done": 60, "skipped": 40}},
+        "unfinished": {"pgd": {}},
+        "contradictions": [],
+        "contributions": {},
+        "exact_correct_share": 0.02,
+        "exact_over_kw": None,
+        "test_error": 0.018,
+        "robust_error_low": 0.0412,
+        "robust_error_high": 0.5,
+        "undecided": 0.4588,
+        "radius_low": 0.01,
+        "radius_high": 0.2,
+        "exact_share": 0.018,
+        "train_seconds": 3.0,
+        "seconds": {"pgd": 1.25, "kw": 2.0},
+    } | changes
 
 
 def cells(markdown: str) -> list[list[str]]:
@@ -103,12 +127,14 @@ def test_csv_and_json_hold_every_number() -> None:
 def test_rows_that_differ_in_more_than_the_seed_are_never_folded() -> None:
     evaluated = [row(settings={"pgd.steps": n}, group=str(n)) for n in (1, 40)]
     assert [line[3] for line in cells(to_markdown(evaluated))[2:]] == [
-        "AT (pgd.steps=1)", "AT (pgd.steps=40)",
-    ]  # fmt: skip
+        "AT (pgd.steps=1)",
+        "AT (pgd.steps=40)",
+    ]
     guests = [row(seed=None, group=g, label="model") for g in ("aaaaaaaa", "bbbbbbbb")]
     assert [line[3] for line in cells(to_markdown(guests))[2:]] == [
-        "model (#aaaaaa)", "model (#bbbbbb)",
-    ]  # fmt: skip
+        "model (#aaaaaa)",
+        "model (#bbbbbb)",
+    ]
 
 
 def test_a_network_with_other_weights_elsewhere_is_said() -> None:

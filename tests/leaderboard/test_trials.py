@@ -16,9 +16,13 @@ def test_the_table_names_the_field_and_the_held_out_error_and_never_a_test_error
     text = search_to_markdown([trial(7), trial(40)], "python -m bench run", share=0.25)
     header, _, first, second = cells(text)
     assert header == [
-        "steps", "held-out error (%)", "robust error ≥ (%)", "robust error ≤ (%)",
-        "undecided (%)", "radius ≥",
-    ]  # fmt: skip
+        "steps",
+        "held-out error (%)",
+        "robust error ≥ (%)",
+        "robust error ≤ (%)",
+        "undecided (%)",
+        "radius ≥",
+    ]
     assert first == ["7", "1.80", "4.12", "50.00", "45.88", "0.0100"]
     assert second[0] == "40"
     assert text.startswith(
@@ -51,8 +55,9 @@ def test_files_for_programs_hold_everything_but_what_clocks_measured() -> None:
         assert make([trial(7)]) == make([trial(7, **slow)])
     table = pd.read_csv(StringIO(trials_to_csv([trial(7), trial(40)])))
     assert table[["trial", "steps", "held_out_error"]].values.tolist() == [
-        [1, 7, 0.018], [2, 40, 0.018],
-    ]  # fmt: skip
+        [1, 7, 0.018],
+        [2, 40, 0.018],
+    ]
     record = search_record([trial(7)], "run", share=0.1)
     assert record["choice"] == {"values": {"steps": 7}, "command": "run"}
     assert record["trials"][0]["held_out_error"] == 0.018

@@ -48,10 +48,10 @@ def test_the_threat_decides_how_far_the_examples_go(digits_net: nn.Sequential) -
     x = torch.rand(64, 1, 8, 8)
     y = digits_net(x).argmax(1)
     losses = [
-        At(steps=10).loss(
-            digits_net, x, y, threat=Threat(norm="linf", eps=eps), progress=0.0
-        ).item()
+        At(steps=10)
+        .loss(digits_net, x, y, threat=Threat(norm="linf", eps=eps), progress=0.0)
+        .item()
         for eps in (1e-4, 0.05, 0.2)
-    ]  # fmt: skip
+    ]
     assert losses == sorted(losses)
     assert losses[0] - F.cross_entropy(digits_net(x), y).item() < 0.01

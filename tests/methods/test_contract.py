@@ -62,9 +62,14 @@ def test_two_epochs_lower_the_loss(name: str, norm: Norm, digits: DataSet) -> No
 
     before = loss()
     train(
-        net, method, small, threat=threat,
-        training=Training(epochs=2), seed=0, augmented=False,
-    )  # fmt: skip
+        net,
+        method,
+        small,
+        threat=threat,
+        training=Training(epochs=2),
+        seed=0,
+        augmented=False,
+    )
     assert loss() < before
 
 

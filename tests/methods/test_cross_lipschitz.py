@@ -90,8 +90,7 @@ def test_training_with_it_makes_the_penalty_smaller(digits: DataSet) -> None:
     sizes = []
     for method in (Plain(), CrossLipschitz(weight=0.05)):
         net = build("fc_small", digits.shape, digits.classes)
-        train(net, method, digits, threat=L2, training=Training(epochs=20), seed=0,
-              augmented=False)  # fmt: skip
+        train(net, method, digits, threat=L2, training=Training(epochs=20), seed=0, augmented=False)
         sizes.append(penalty(net.double(), digits.x_test.double()).item())
         with torch.no_grad():
             right = (net(digits.x_test.double()).argmax(1) == digits.y_test).double().mean()

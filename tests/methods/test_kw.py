@@ -53,8 +53,9 @@ def test_few_epochs_teach_a_network_what_can_be_certified(digits: DataSet) -> No
     shares = []
     for method in (Kw(), Kw(wide=0, projections=20)):
         net = build("fc_small", digits.shape, digits.classes)
-        train(net, method, digits, threat=LINF, training=Training(epochs=40), seed=0,
-              augmented=False)  # fmt: skip
+        train(
+            net, method, digits, threat=LINF, training=Training(epochs=40), seed=0, augmented=False
+        )
         net = net.double().requires_grad_(False)
         layers = read_layers(net, digits.shape)
         x, y = digits.x_test.double(), digits.y_test

@@ -22,8 +22,9 @@ def exact_fall(row: np.ndarray, x: np.ndarray, threat: Threat) -> float:
         return float(size @ np.minimum(room, threat.eps))
     if threat.norm == "l1":
         bounds = [(0, r) for r in room]
-        found = scipy.optimize.linprog(-size, A_ub=np.ones((1, len(x))), b_ub=[threat.eps],
-                                       bounds=bounds)  # fmt: skip
+        found = scipy.optimize.linprog(
+            -size, A_ub=np.ones((1, len(x))), b_ub=[threat.eps], bounds=bounds
+        )
         return float(-found.fun)
 
     def moved(t: float) -> np.ndarray:

@@ -17,8 +17,12 @@ from tests.strategies import seeds, tiny_nets
 
 LinearNet = Callable[[Tensor, Tensor], nn.Sequential]
 SETTINGS: dict[str, Any] = {
-    "box": (0.0, 1.0), "steps": 200, "searches": 9, "lr": 0.01, "constant": 0.1,
-}  # fmt: skip
+    "box": (0.0, 1.0),
+    "steps": 200,
+    "searches": 9,
+    "lr": 0.01,
+    "constant": 0.1,
+}
 
 
 def found(net: nn.Module, x: Tensor, y: Tensor, **changes: Any) -> tuple[Tensor, Tensor]:
@@ -63,8 +67,9 @@ def test_a_short_first_step_reaches_near_boundaries_of_grey_images(linear_net: L
     net = linear_net(weight, torch.stack([-0.5 * normal.sum(), torch.tensor(0.0)]))
     high = {}
     for first_step in (torch.inf, 0.2):
-        z, hit = found(net, x, torch.zeros(3, dtype=torch.long), lr=0.1, searches=6,
-                       first_step=first_step)  # fmt: skip
+        z, hit = found(
+            net, x, torch.zeros(3, dtype=torch.long), lr=0.1, searches=6, first_step=first_step
+        )
         assert hit.all()
         high[first_step] = (z - x).norm(dim=1) / radius
     assert (high[0.2] < 1.02).all()

@@ -52,8 +52,9 @@ def test_bound_and_point_are_the_oracles(norm: Norm, seed: int) -> None:
 @pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
 def test_multipliers_that_are_no_numbers_prove_nothing(bad: float) -> None:
     x = torch.full((2,), 0.5, dtype=torch.float64)
-    one = Constraints(torch.tensor([[1.0, 0.0]]).double(), torch.tensor([-0.1]).double(),
-                      torch.zeros(1).double())  # fmt: skip
+    one = Constraints(
+        torch.tensor([[1.0, 0.0]]).double(), torch.tensor([-0.1]).double(), torch.zeros(1).double()
+    )
     threat = Threat(norm="l2", eps=1.0)
     assert _bound(x, one, np.array([bad]), threat) == 0
     assert _bound(x, one, np.array([1.0]), threat) == pytest.approx(0.1)

@@ -43,9 +43,15 @@ def network(arch: str, shape: tuple[int, ...], dtype: torch.dtype = torch.float6
 def three_convolutions() -> nn.Sequential:
     torch.manual_seed(0)
     net = nn.Sequential(
-        nn.Conv2d(1, 3, 3, padding=1), nn.ReLU(), nn.Conv2d(3, 4, 3, stride=2), nn.ReLU(),
-        nn.Conv2d(4, 4, 2, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 5 * 5, 3),
-    )  # fmt: skip
+        nn.Conv2d(1, 3, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(3, 4, 3, stride=2),
+        nn.ReLU(),
+        nn.Conv2d(4, 4, 2, padding=1),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(4 * 5 * 5, 3),
+    )
     return net.double().requires_grad_(False)
 
 
@@ -221,7 +227,7 @@ def test_no_bound_exceeds_the_exact_minimum(drawn: tuple[nn.Sequential, int], se
             for margin in (*parts, found):
                 nearest = oracles.exact_radius(
                     plain, x[0].numpy(), int(y), norm, walls, lead=1e-5 - float(margin.min())
-                )  # fmt: skip
+                )
                 assert nearest >= eps - 1e-5
 
 
@@ -454,10 +460,13 @@ def test_odd_convolutions_train_and_are_bounded(
     # Kernel and stride may be equal, and some positions may see nothing but padding.
     torch.manual_seed(0)
     net = nn.Sequential(
-        nn.Conv2d(1, 2, kernel, stride, padding), nn.ReLU(),
-        nn.Conv2d(2, 2, kernel, stride, padding), nn.ReLU(),
-        nn.Flatten(), nn.LazyLinear(3),
-    )  # fmt: skip
+        nn.Conv2d(1, 2, kernel, stride, padding),
+        nn.ReLU(),
+        nn.Conv2d(2, 2, kernel, stride, padding),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.LazyLinear(3),
+    )
     net(torch.rand(1, 1, 4, 4))
     layers = read_layers(net, (1, 4, 4))
     x, y = torch.rand(3, 1, 4, 4), torch.tensor([0, 1, 2])

@@ -20,9 +20,11 @@ def one(norm: Norm, x: list[float], w: list[float], b: float) -> tuple[float, li
     """A single input and hyperplane."""
     f64 = torch.float64
     distance, z = project(
-        torch.tensor([x], dtype=f64), torch.tensor([[w]], dtype=f64),
-        torch.tensor([[b]], dtype=f64), threat(norm),
-    )  # fmt: skip
+        torch.tensor([x], dtype=f64),
+        torch.tensor([[w]], dtype=f64),
+        torch.tensor([[b]], dtype=f64),
+        threat(norm),
+    )
     return distance.item(), z.flatten().tolist()
 
 
@@ -81,8 +83,14 @@ def solver_distance(norm: Norm, x: np.ndarray, w: np.ndarray, b: float) -> float
     d = len(x)
     if norm == "linf":  # variables z, t; minimise t
         side = np.vstack([np.c_[np.eye(d), -np.ones(d)], np.c_[-np.eye(d), -np.ones(d)]])
-        found = linprog(np.r_[np.zeros(d), 1], side, np.r_[x, -x], np.r_[w, 0][None], [-b],
-                        [(0, 1)] * d + [(0, None)])  # fmt: skip
+        found = linprog(
+            np.r_[np.zeros(d), 1],
+            side,
+            np.r_[x, -x],
+            np.r_[w, 0][None],
+            [-b],
+            [(0, 1)] * d + [(0, None)],
+        )
         return float(found.fun) if found.success else np.inf
     if norm == "l1":  # z = x + up - down
         bounds = [(0, 1 - v) for v in x] + [(0, v) for v in x]
@@ -91,10 +99,15 @@ def solver_distance(norm: Norm, x: np.ndarray, w: np.ndarray, b: float) -> float
     reach = np.where(w > 0, 1.0, 0.0) @ w + b, np.where(w > 0, 0.0, 1.0) @ w + b
     if not reach[1] <= 0 <= reach[0]:
         return np.inf
-    found = minimize(lambda z: (z - x) @ (z - x) / 2, np.full(d, 0.5),
-                     jac=lambda z: z - x, method="SLSQP",
-                     bounds=[(0, 1)] * d, constraints={"type": "eq", "fun": lambda z: w @ z + b,
-                     "jac": lambda z: w}, options={"ftol": 1e-15, "maxiter": 500})  # fmt: skip
+    found = minimize(
+        lambda z: (z - x) @ (z - x) / 2,
+        np.full(d, 0.5),
+        jac=lambda z: z - x,
+        method="SLSQP",
+        bounds=[(0, 1)] * d,
+        constraints={"type": "eq", "fun": lambda z: w @ z + b, "jac": lambda z: w},
+        options={"ftol": 1e-15, "maxiter": 500},
+    )
     return float(np.linalg.norm(found.x - x))
 
 
@@ -103,8 +116,10 @@ def solver_distance(norm: Norm, x: np.ndarray, w: np.ndarray, b: float) -> float
 def test_solvers_find_the_same(norm: Norm, d: int) -> None:
     x, w, b = problem(seed=d, n=15, k=4, d=d)
     distance, _ = project(x, w, b, threat(norm))
-    expected = [[solver_distance(norm, x[i].numpy(), w[i, j].numpy(), b[i, j].item())
-                 for j in range(4)] for i in range(15)]  # fmt: skip
+    expected = [
+        [solver_distance(norm, x[i].numpy(), w[i, j].numpy(), b[i, j].item()) for j in range(4)]
+        for i in range(15)
+    ]
     assert d == 1 or (np.isinf(expected).any() and np.isfinite(expected).any())
     np.testing.assert_allclose(distance.numpy(), expected, atol=1e-6, rtol=1e-6)
 

@@ -32,13 +32,21 @@ def test_layers_and_relus_are_the_network(arch: str, shape: tuple[int, int, int]
 
 @settings(max_examples=60, deadline=None)
 @given(
-    seed=seeds, kernel=st.integers(1, 5), stride=st.integers(1, 3), padding=st.integers(0, 2),
-    channels=st.sampled_from([(1, 2), (3, 4), (5, 3)]), size=st.tuples(*[st.integers(5, 9)] * 2),
-)  # fmt: skip
+    seed=seeds,
+    kernel=st.integers(1, 5),
+    stride=st.integers(1, 3),
+    padding=st.integers(0, 2),
+    channels=st.sampled_from([(1, 2), (3, 4), (5, 3)]),
+    size=st.tuples(*[st.integers(5, 9)] * 2),
+)
 def test_a_convolution_and_its_transpose_are_one_matrix(
-    seed: int, kernel: int, stride: int, padding: int, channels: tuple[int, int],
+    seed: int,
+    kernel: int,
+    stride: int,
+    padding: int,
+    channels: tuple[int, int],
     size: tuple[int, int],
-) -> None:  # fmt: skip
+) -> None:
     torch.manual_seed(seed)
     module = nn.Conv2d(*channels, kernel, stride=stride, padding=padding).double()
     shape = (channels[0], *size)

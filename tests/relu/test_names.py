@@ -7,9 +7,14 @@ VALID = {"mmr_at": ("MMR+at",), "at": ("pgd-at",), "plain": ()}
 
 @pytest.mark.parametrize(
     ("typed", "meant"),
-    [("mmr_at", "mmr_at"), ("MMR+at", "mmr_at"), ("mmr-AT", "mmr_at"), ("PGD at", "at"),
-     ("Plain", "plain")],
-)  # fmt: skip
+    [
+        ("mmr_at", "mmr_at"),
+        ("MMR+at", "mmr_at"),
+        ("mmr-AT", "mmr_at"),
+        ("PGD at", "at"),
+        ("Plain", "plain"),
+    ],
+)
 def test_case_and_punctuation_do_not_count(typed: str, meant: str) -> None:
     assert resolve(typed, VALID, "method") == meant
 

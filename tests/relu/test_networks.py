@@ -19,9 +19,13 @@ def hidden_units(net: nn.Sequential, shape: tuple[int, ...]) -> int:
 
 @pytest.mark.parametrize(
     ("arch", "shape", "units"),
-    [("fc1", (1, 28, 28), 1024), ("fc10", (1, 28, 28), 124 + 7 * 104 + 2 * 86),
-     ("cnn", (1, 28, 28), 4804), ("cnn", (3, 32, 32), 6244)],
-)  # fmt: skip
+    [
+        ("fc1", (1, 28, 28), 1024),
+        ("fc10", (1, 28, 28), 124 + 7 * 104 + 2 * 86),
+        ("cnn", (1, 28, 28), 4804),
+        ("cnn", (3, 32, 32), 6244),
+    ],
+)
 def test_hidden_units_are_the_papers(arch: str, shape: tuple[int, ...], units: int) -> None:
     assert hidden_units(build(arch, shape, 10), shape) == units
 

@@ -22,10 +22,17 @@ def exact_forms(region: Region, y: int) -> list[tuple[Fraction, list[Fraction]]]
     for number, m in enumerate(region.layers):
         weight = [[Fraction(w) for w in row] for row in m.weight.tolist()]
         bias = [Fraction(b) for b in m.bias.tolist()]
-        new = [sum((w * v for w, v in zip(row, values, strict=True)), b)
-               for row, b in zip(weight, bias, strict=True)]  # fmt: skip
-        v = [[sum((w * r[j] for w, r in zip(row, rows, strict=True)), Fraction(0))
-              for j in range(len(x))] for row in weight]  # fmt: skip
+        new = [
+            sum((w * v for w, v in zip(row, values, strict=True)), b)
+            for row, b in zip(weight, bias, strict=True)
+        ]
+        v = [
+            [
+                sum((w * r[j] for w, r in zip(row, rows, strict=True)), Fraction(0))
+                for j in range(len(x))
+            ]
+            for row in weight
+        ]
         if number == len(region.active):
             for s in range(len(new)):
                 if s != y:

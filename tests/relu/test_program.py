@@ -17,19 +17,26 @@ def program(seed: int, *, rows: int = 6, size: int = 5) -> Program:
     low = np.where(rng.random(rows) < 0.3, -np.inf, values - room)
     high = np.where(rng.random(rows) < 0.3, np.inf, values + room)
     return Program(
-        cost=rng.normal(size=size), offset=0.7, rows=sparse.csr_array(matrix), row_low=low,
-        row_high=high, low=inside - 1, high=inside + 1, whole=np.zeros(size, dtype=bool),
-    )  # fmt: skip
+        cost=rng.normal(size=size),
+        offset=0.7,
+        rows=sparse.csr_array(matrix),
+        row_low=low,
+        row_high=high,
+        low=inside - 1,
+        high=inside + 1,
+        whole=np.zeros(size, dtype=bool),
+    )
 
 
 def minimum(p: Program) -> float:
     some_low, some_high = np.isfinite(p.row_low), np.isfinite(p.row_high)
     rows = p.rows.toarray()
     found = scipy.optimize.linprog(
-        p.cost, A_ub=np.vstack([rows[some_high], -rows[some_low]]),
+        p.cost,
+        A_ub=np.vstack([rows[some_high], -rows[some_low]]),
         b_ub=np.concatenate([p.row_high[some_high], -p.row_low[some_low]]),
         bounds=list(zip(p.low, p.high, strict=True)),
-    )  # fmt: skip
+    )
     return float(found.fun) + p.offset
 
 
@@ -44,10 +51,14 @@ def test_no_multipliers_prove_more_than_the_minimum(seed: int) -> None:
 def test_the_right_multipliers_prove_the_minimum() -> None:
     # min v1 + v2 with v1 + 2 v2 >= 1 on [0, 1]^2 is 1/2, with multiplier 1/2
     p = Program(
-        cost=np.ones(2), rows=sparse.csr_array([[1.0, 2.0]]), row_low=np.ones(1),
-        row_high=np.full(1, np.inf), low=np.zeros(2), high=np.ones(2),
+        cost=np.ones(2),
+        rows=sparse.csr_array([[1.0, 2.0]]),
+        row_low=np.ones(1),
+        row_high=np.full(1, np.inf),
+        low=np.zeros(2),
+        high=np.ones(2),
         whole=np.zeros(2, dtype=bool),
-    )  # fmt: skip
+    )
     assert 0.5 - 1e-10 < p.least(np.array([0.5])) <= 0.5
     assert p.least(np.array([-3.0])) == pytest.approx(0, abs=1e-10)  # it has no upper end
 

@@ -39,11 +39,20 @@ def network(arch: str, shape: tuple[int, ...]) -> nn.Sequential:
 def deep_conv() -> nn.Sequential:
     """Three convolutions, the last one next to the logits; strides that do not divide kernels."""
     torch.manual_seed(2)
-    return nn.Sequential(
-        nn.Conv2d(2, 12, 3, stride=2, padding=2), nn.ReLU(),
-        nn.Conv2d(12, 14, 4, stride=1), nn.ReLU(),
-        nn.Conv2d(14, 6, 2, stride=2, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(54, 4),
-    ).double().requires_grad_(False)  # fmt: skip
+    return (
+        nn.Sequential(
+            nn.Conv2d(2, 12, 3, stride=2, padding=2),
+            nn.ReLU(),
+            nn.Conv2d(12, 14, 4, stride=1),
+            nn.ReLU(),
+            nn.Conv2d(14, 6, 2, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(54, 4),
+        )
+        .double()
+        .requires_grad_(False)
+    )
 
 
 def jacobian(net: nn.Sequential, layer: int, x: torch.Tensor) -> torch.Tensor:
@@ -99,9 +108,13 @@ def test_a_region_is_the_network_nearby_and_can_be_evaluated_elsewhere(
 @pytest.mark.parametrize("norm", NORMS)
 def test_a_unit_that_sees_nothing_but_padding_has_no_norm(norm: Norm) -> None:
     net = nn.Sequential(
-        nn.Conv2d(1, 2, 1), nn.ReLU(), nn.Conv2d(2, 1, 1, padding=1), nn.ReLU(),
-        nn.Flatten(), nn.Linear(16, 3),
-    ).requires_grad_(False)  # fmt: skip
+        nn.Conv2d(1, 2, 1),
+        nn.ReLU(),
+        nn.Conv2d(2, 1, 1, padding=1),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(16, 3),
+    ).requires_grad_(False)
     layers = read_layers(net, (1, 2, 2))
     found = norms(region_of(layers, torch.rand(2, 4)), Threat(norm=norm, eps=1.0).q)
     assert (found[:, 8:].view(2, 4, 4)[:, 0] == 0).all()

@@ -37,8 +37,16 @@ def test_on_a_linear_network_they_reach_the_nearest_hyperplane_in_the_box(
     met = approach(net, x, y, shape=(d,), threat=threat, rivals=9, steps=15)
     assert met.shape == (n, classes - 1, d)
     which = torch.arange(n).repeat_interleave(classes - 1)
-    z = walk(net, x[which], y[which], met.flatten(0, 1), shape=(d,), threat=threat, rounds=1,
-             neighbours=0)  # fmt: skip
+    z = walk(
+        net,
+        x[which],
+        y[which],
+        met.flatten(0, 1),
+        shape=(d,),
+        threat=threat,
+        rounds=1,
+        neighbours=0,
+    )
     found = near(z, x[which], threat).view(n, -1).amin(1)
     assert torch.equal(found.isfinite(), expected.isfinite())
     reached = expected.isfinite()

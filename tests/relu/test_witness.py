@@ -32,8 +32,9 @@ def test_closer_finds_the_boundary_on_a_line() -> None:
     layer = nn.Linear(1, 2)
     layer.load_state_dict({"weight": torch.tensor([[0.0], [1.0]]), "bias": torch.tensor([0, -0.3])})
     exact = in_float64(nn.Sequential(nn.Flatten(), layer))
-    near = closer(exact, torch.zeros(1, 1), torch.zeros(1, dtype=torch.long), torch.ones(1, 1),
-                  steps=20)  # fmt: skip
+    near = closer(
+        exact, torch.zeros(1, 1), torch.zeros(1, dtype=torch.long), torch.ones(1, 1), steps=20
+    )
     assert 0.3 <= near.item() <= 0.3 + 2e-6
 
 
@@ -55,8 +56,9 @@ def test_a_point_that_only_float32_takes_for_adversarial_is_moved(
     # f = (64.5, relu(x + 64)): the boundary is at 1/2, and float32 has steps of 2^-17 beyond 64
     first, last = nn.Linear(1, 1), nn.Linear(1, 2)
     first.load_state_dict({"weight": torch.tensor([[1.0]]), "bias": torch.tensor([64.0])})
-    last.load_state_dict({"weight": torch.tensor([[0.0], [1.0]]),
-                          "bias": torch.tensor([64.5, 0.0])})  # fmt: skip
+    last.load_state_dict(
+        {"weight": torch.tensor([[0.0], [1.0]]), "bias": torch.tensor([64.5, 0.0])}
+    )
     net = nn.Sequential(nn.Flatten(), first, nn.ReLU(), last).requires_grad_(False)
     exact, y = in_float64(net), torch.zeros(2, dtype=torch.long)
     x, z = torch.tensor([[0.0], [1.0]]).double(), torch.tensor([[0.5 - 1e-6], [0.75]]).double()
