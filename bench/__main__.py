@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 
-from relu.names import InputError
+from relu.errors import InputError
 
 INTERRUPTED = "bench: interrupted; the same command goes on from here"
 
@@ -21,10 +21,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         # Imports take a second or two, in which Ctrl-C and typing errors deserve an answer too.
         with _interruptible():
-            from bench.options import make_parser
+            from bench.cli.options import make_parser
 
             options = make_parser().parse_args(arguments)
-            from bench import commands
+            from bench.cli import commands
 
         return int(getattr(commands, f"{options.command}_command")(options))
     except InputError as error:

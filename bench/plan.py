@@ -6,17 +6,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.code import code_of
-from bench.data import DataSet
-from bench.discovery import Catalogue, Plugin
-from bench.fields import flat
-from bench.holdout import HeldOut
-from bench.job import Job, JobTemplate
+from bench.data.datasets import DataSet
+from bench.data.holdout import HeldOut
+from bench.data.sources import SOURCES
+from bench.jobs.job import Job, JobTemplate
+from bench.plugins.code_digests import code_of
+from bench.plugins.discovery import Catalogue, Plugin
+from bench.plugins.nested_settings import flat
+from bench.plugins.settings import Overrides, Training
 from bench.request import Checkpoint, Request
-from bench.settings import Overrides, Training
-from bench.sources import SOURCES
 from evaluators.interface import Evaluator
-from relu.networks import skeleton
+from relu.network.architectures import skeleton
 from relu.threat import Norm, Threat
 
 SHARD = 500  # test inputs per judging job, where the evaluator does not say

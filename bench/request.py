@@ -1,28 +1,15 @@
-"""What one command asks for: options and suites turned into checked Requests."""
+"""What one command asks for, checked."""
 
-import argparse
-import contextlib
-import itertools
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
-from bench.discovery import Catalogue
-from bench.grid import grid_points, merged, require_new
-from bench.settings import Overrides, parse_overrides
-from bench.sources import SOURCES
-from bench.suite import read_suite, suite_file
-from bench.values import one_number, point_count, split, whole_number
-from relu.names import InputError, resolve
-from relu.networks import ARCHITECTURES
-from relu.threat import Norm, parse_box, parse_eps, parse_norm
+from bench.plugins.settings import Overrides
+from relu.threat import Norm
 
 FIRST = 1000  # test inputs that are judged, where nothing is said
-TRAIN = ("train", "")  # the training loop, among overrides
-T = TypeVar("T")
 
-_NOTHING = argparse.Namespace()
+
+TRAIN = ("train", "")  # the training loop, among overrides
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +28,8 @@ class Request:
     An empty `archs` or `eps` means each data set's own. `points`: None for the first 1000.
     held_out: the share of the training set that is judged in the test set's place, None for none.
     overrides: one for each point of the grid. cascade: whether evaluators hear of earlier ones.
-    published: the table of a paper that the rows are set beside. suite: the file it is from.
+    published: the table of a paper that the rows are set beside. suite: the file it is from;
+    settings_place, points_place: what errors call the place of its settings and of `points`.
     reproducible: whether trainings on the CPU use only what all x86-64 machines have.
     """
 
@@ -62,195 +50,11 @@ class Request:
     held_out: float | None = None
     reproducible: bool = False
     suite: str = ""
+    settings_place: str = ""
+    points_place: str = "--points"
 
     def count(self, available: int) -> int:
         """How many of so many test inputs are judged."""
         if self.points is None:
             return min(FIRST, available)
         return available if self.points == "all" else self.points
-
-
-def make_requests(options: argparse.Namespace, catalogue: Catalogue) -> list[Request]:
-    """What options (and a suite) describe: a request for each part of the suite, or just one.
-
-    Options win over every part; checkpoints are not looked at. Raises InputError.
-    """
-    suite = getattr(options, "suite", None)
-    if suite == "":
-        raise InputError("--suite expects a value, got ''")
-    parts = read_suite(suite) if suite else [{}]
-    file = str(suite_file(suite)) if suite else ""
-    asked = [_Asked(options, part, file, catalogue) for part in parts]
-    plugins = {
-        kind: _unique([name for part in asked for name in part.chosen[kind]])
-        for kind in ("method", "evaluator")
-    }
-    return [part.request(plugins) for part in asked]
-
-
-def make_request(options: argparse.Namespace, catalogue: Catalogue) -> Request:
-    """The request of options without a suite, or with one that has no parts. Raises InputError."""
-    (request,) = make_requests(options, catalogue)
-    return request
-
-
-class _Asked:
-    """The options of a command over those of a part of its suite."""
-
-    def __init__(
-        self, options: argparse.Namespace, part: Mapping[str, Any], file: str, catalogue: Catalogue
-    ) -> None:
-        self.options, self.part, self.file = options, part, file
-        self.catalogue = catalogue
-        self.chosen = {
-            "method": self.parsed("methods", self._method),
-            "evaluator": self._evaluators(),
-        }
-        alone = self if options is _NOTHING else _Asked(_NOTHING, part, file, catalogue)
-        self.named = alone.chosen  # by the suite, whatever is left
-
-    def _method(self, name: str) -> str:
-        return self.catalogue.find("method", name).name
-
-    def _evaluators(self) -> tuple[str, ...]:
-        if [name.lower() for name in self.given("eval", "all")] == ["all"]:
-            return tuple(self.catalogue.evaluators)
-        return self.parsed("eval", lambda name: self.catalogue.find("evaluator", name).name)
-
-    def from_suite(self, key: str) -> bool:
-        """Whether the key's value is the suite's."""
-        return getattr(self.options, key, None) is None and key in self.part
-
-    def where(self, key: str) -> str:
-        """Where the key's value stands."""
-        return f"suite {self.file}: {key}" if self.from_suite(key) else f"--{key}"
-
-    def given(self, key: str, default: str = "") -> list[str]:
-        """The texts of a key's value."""
-        value = self.part.get(key) if self.from_suite(key) else getattr(self.options, key, None)
-        empty = value is None
-        return split(default if empty else value, self.where(key), empty=empty)
-
-    def parsed(self, key: str, parse: Callable[[str], T], default: str = "") -> tuple[T, ...]:
-        """What the texts of a key's value mean, each once."""
-        texts = self.given(key, default)
-        with self._located(key):
-            return tuple(dict.fromkeys(parse(text) for text in texts))
-
-    @contextlib.contextmanager
-    def _located(self, key: str) -> Iterator[None]:
-        """Errors about a value of the suite, which do not say where it stands, now do."""
-        try:
-            yield
-        except InputError as error:
-            if self.from_suite(key):
-                raise InputError(f"{self.where(key)}: {error}") from error
-            raise
-
-    def request(self, plugins: Mapping[str, Sequence[str]]) -> Request:
-        """`plugins`: those of all parts, as settings may be about another part's."""
-        overrides = self._overrides(plugins)
-        datasets = self.parsed("dataset", _dataset, "digits")
-        norms = self.parsed("norm", parse_norm, "linf")
-        box = self._box()
-        return Request(
-            datasets=datasets,
-            archs=self.parsed("arch", _architecture),
-            methods=self.chosen["method"],
-            evaluators=self.chosen["evaluator"],
-            norms=norms,
-            eps=self._eps(datasets, norms, box),
-            box=box,
-            seeds=self._seeds(),
-            points=point_count(self.given("points"), self.where("points")),
-            epochs=self._epochs(overrides),
-            overrides=overrides,
-            cascade=self.part.get("cascade", True) and not self.options.no_cascade,
-            published=self.part.get("published"),
-            suite=self.file,
-        )
-
-    def _box(self) -> tuple[float, float]:
-        text = ",".join(self.given("box", "0,1"))
-        with self._located("box"):
-            return parse_box(text)
-
-    def _eps(
-        self, datasets: Sequence[str], norms: Sequence[Norm], box: tuple[float, float]
-    ) -> tuple[float, ...]:
-        found = self.parsed("eps", parse_eps)
-        with self._located("eps"):
-            for norm, eps, dataset in itertools.product(norms, found, datasets):
-                _require_inside(norm, eps, dataset, box)
-        return found
-
-    def _seeds(self) -> tuple[int, ...]:
-        where = self.where("seeds")
-        return tuple(dict.fromkeys(whole_number(t, where, 0) for t in self.given("seeds", "0")))
-
-    def _epochs(self, overrides: Sequence[Overrides]) -> int | None:
-        epochs = one_number(self.given("epochs"), self.where("epochs"))
-        if epochs is not None and any("epochs" in some.get(TRAIN, {}) for some in overrides):
-            where = self.where("epochs")
-            raise InputError(f"{where} and train.epochs say the same thing: give one of them")
-        return epochs
-
-    def _overrides(self, plugins: Mapping[str, Sequence[str]]) -> tuple[Overrides, ...]:
-        """One for each point of the grid, without what is about another part's plugins.
-
-        A suite may set fields of what the options leave out; options themselves may not.
-        """
-        kinds = {kind: _unique([*plugins[kind], *self.named[kind]]) for kind in plugins}
-        suite = [f"{name}={value}" for name, value in self.part.get("set", {}).items()]
-        always = merged(
-            parse_overrides(suite, self.catalogue, kinds, option=f"suite {self.file}: set"),
-            parse_overrides(self.options.set, self.catalogue, plugins),
-        )
-        asked = {text.partition("=")[0].strip() for text in self.options.grid}
-        in_suite = f"suite {self.file}: grid"
-        axes = {
-            field: split(values, f"{in_suite} {field}", empty=False)
-            for field, values in self.part.get("grid", {}).items()
-        }
-        found = []
-        for point in grid_points(axes, self.options.grid):
-            overrides = always
-            for text in point:
-                ours = text.partition("=")[0] in asked
-                theirs, option = (plugins, "--grid") if ours else (kinds, in_suite)
-                field = parse_overrides([text], self.catalogue, theirs, option=option)
-                require_new(field, overrides, f"{option} {text.partition('=')[0]}")
-                overrides = merged(overrides, field)
-            found.append(overrides)
-        return tuple(
-            {
-                (kind, name): fields
-                for (kind, name), fields in some.items()
-                if (kind, name) == TRAIN or name in self.chosen[kind]
-            }
-            for some in found
-        )
-
-
-def _require_inside(norm: Norm, eps: float, dataset: str, box: tuple[float, float]) -> None:
-    """Refuses a radius at which the ball of any input holds the whole box."""
-    width, pixels = box[1] - box[0], math.prod(SOURCES[dataset].shape)
-    diameter = width * {"linf": 1.0, "l2": math.sqrt(pixels), "l1": float(pixels)}[norm]
-    if eps >= diameter:
-        meant = f"; did you mean {eps:g}/255?" if norm == "linf" and eps / 255 < width else ""
-        raise InputError(
-            f"{norm} eps {eps:g} reaches across the whole box [{box[0]:g}, {box[1]:g}] of "
-            f"{dataset}: expected less than {diameter:g}, as pixels lie in [0, 1]{meant}"
-        )
-
-
-def _unique(names: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(names))
-
-
-def _dataset(name: str) -> str:
-    return resolve(name, {name: source.aliases for name, source in SOURCES.items()}, "data set")
-
-
-def _architecture(name: str) -> str:
-    return resolve(name, dict.fromkeys(ARCHITECTURES, ()), "architecture")

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from evaluators._outcomes import worked_on
 from evaluators.interface import Evidence, Interval
-from relu.ball import ball_of
-from relu.certify import Prover, certified
-from relu.dual import margins, relax
-from relu.layers import Layer
+from relu.bounds.ball import ball_of
+from relu.bounds.certified_radius import Prover, certified
+from relu.bounds.linear import margins, relax
+from relu.network.layers import Layer
 from relu.threat import Threat
 
 

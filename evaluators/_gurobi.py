@@ -12,7 +12,7 @@ import numpy as np
 from scipy import sparse
 
 from evaluators._solver import TOLERANCE, Answer, SolverError, TooLarge
-from relu.program import Program
+from relu.milp.program import Program
 
 TOO_LARGE = 10010  # Gurobi's error code for a program that its licence does not allow
 HINT = "Gurobi is not installed: pip install -e '.[gurobi]'"

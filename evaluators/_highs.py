@@ -7,8 +7,8 @@ import highspy
 import numpy as np
 
 from evaluators._solver import TOLERANCE, Answer, SolverError
-from relu.mip import SMALL
-from relu.program import Program
+from relu.milp.encoding import SMALL
+from relu.milp.program import Program
 
 STATUS = highspy.HighsModelStatus
 # With a cut-off, "infeasible" says that nothing lies below it: the same program has points.

@@ -5,9 +5,11 @@ from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from relu.program import Program
+from relu.milp.program import Program
 
-TOLERANCE = 1e-9  # by which solvers may miss a constraint; a tenth of the slack of relu/mip.py
+TOLERANCE = (
+    1e-9  # by which solvers may miss a constraint; a tenth of the slack of relu/milp/encoding.py
+)
 
 
 class SolverError(Exception):

@@ -8,11 +8,12 @@ from torch import Tensor, nn
 
 from evaluators._certificates import certificates, kw_prover
 from evaluators.interface import Evidence, Interval
-from relu.alpha import tightest_margins
-from relu.ball import ball_of
-from relu.certify import Prover
-from relu.layers import Layer, refusal
-from relu.names import InputError
+from relu.bounds.alpha_crown import tightest_margins
+from relu.bounds.ball import ball_of
+from relu.bounds.certified_radius import Prover
+from relu.errors import InputError
+from relu.network.layers import Layer
+from relu.network.reader import refusal
 from relu.threat import Threat
 
 

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from evaluators._outcomes import worked_on
 from evaluators.interface import Evidence, Interval
-from relu.carlini_wagner import nearest_adversarial
-from relu.names import InputError
+from relu.attacks.carlini_wagner import nearest_adversarial
+from relu.attacks.witness import closer, outward
+from relu.errors import InputError
+from relu.network.reader import in_float64
 from relu.threat import Threat
-from relu.witness import closer, in_float64, outward
 
 
 class Preset(NamedTuple):

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from evaluators._certificates import certificates, kw_prover
 from evaluators.interface import Evidence, Interval
-from relu.layers import refusal
-from relu.names import InputError
+from relu.errors import InputError
+from relu.network.reader import refusal
 from relu.threat import Threat
 
 

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from evaluators._auto_lirpa import HINT, auto_lirpa
 from evaluators._lirpa_rounding import rounding_errors
 from evaluators.interface import DECIDED, Evidence, Interval, Status
-from relu.names import InputError
-from relu.region import others
+from relu.classes import others
+from relu.errors import InputError
+from relu.network.reader import in_float64
 from relu.threat import Threat
-from relu.witness import in_float64
 
 Bound = Literal["IBP", "CROWN-IBP", "CROWN", "CROWN-Optimized"]
 P = {"linf": float("inf"), "l2": 2.0, "l1": 1.0}

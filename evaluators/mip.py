@@ -8,17 +8,18 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from evaluators._around import Input
-from evaluators._exact import UNDECIDED, Found, decide, smallest
 from evaluators._gurobi import HINT, Gurobi, library
 from evaluators._highs import Highs
+from evaluators._milp_problem import Input
+from evaluators._milp_search import UNDECIDED, Found, decide, smallest
 from evaluators._solver import Guarded, Solver, SolverError, WithinLicence
 from evaluators.interface import DECIDED, Evidence, Interval, Status
-from relu.layers import read_layers, refusal, to_images, to_vectors
-from relu.names import InputError
-from relu.networks import margins
+from relu.attacks.witness import adversarial
+from relu.classes import margins
+from relu.errors import InputError
+from relu.network.layers import to_images, to_vectors
+from relu.network.reader import in_float64, read_layers, refusal
 from relu.threat import Norm, Threat
-from relu.witness import adversarial, in_float64
 
 
 @dataclass(frozen=True, kw_only=True)

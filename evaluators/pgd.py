@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from evaluators._outcomes import worked_on
 from evaluators.interface import Evidence, Interval
-from relu.ascent import Loss, ascend
-from relu.names import InputError
+from relu.attacks.pgd import Loss, ascend
+from relu.attacks.witness import clearly_adversarial, closer
+from relu.errors import InputError
+from relu.network.reader import in_float64
 from relu.threat import Threat
-from relu.witness import clearly_adversarial, closer, in_float64
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,12 +9,13 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from evaluators.interface import DECIDED, EXACT, Evidence, Interval, Status, exact_at
-from relu.complete import complete
-from relu.layers import Layer, read_layers, refusal, to_images, to_vectors
-from relu.names import InputError
-from relu.search import Found, joined, search
+from relu.attacks.witness import adversarial
+from relu.errors import InputError
+from relu.network.layers import Layer, to_images, to_vectors
+from relu.network.reader import in_float64, read_layers, refusal
+from relu.regions.complete import complete
+from relu.regions.search import Found, joined, search
 from relu.threat import Threat
-from relu.witness import adversarial, in_float64
 
 FIRST = 5  # neighbours looked at together before the complete search takes inputs one by one
 MOST = 1000  # neighbours that are looked at together; what they cost grows with their square

@@ -9,11 +9,12 @@ from torch import Tensor, nn
 
 from evaluators._outcomes import worked_on
 from evaluators.interface import Evidence, Interval
-from relu.grid import at_once, groups
-from relu.names import InputError
+from relu.attacks.region_attack import SHARES, approach, walk
+from relu.attacks.witness import CLEAR, outward
+from relu.batching import at_once, groups
+from relu.errors import InputError
+from relu.network.reader import in_float64
 from relu.threat import Threat
-from relu.walk import SHARES, approach, walk
-from relu.witness import CLEAR, in_float64, outward
 
 POLISHING = 3  # rounds in float64 at the end, from the point itself
 

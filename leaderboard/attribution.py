@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from leaderboard import fold
+from leaderboard import seed_groups
 from leaderboard.contribution import Contribution
-from leaderboard.fold import DASH
 from leaderboard.rows import Row
+from leaderboard.seed_groups import DASH
 from leaderboard.tables import mean
 
 COUNTS = {
@@ -27,16 +27,16 @@ its witnesses are than exact radii, on average."""
 
 def attribution_to_markdown(rows: Sequence[Row]) -> str:
     """A line per row and evaluator, means over seeds; "" where nothing was judged."""
-    labels = fold.labels(rows)
+    labels = seed_groups.labels(rows)
     lines = [
-        [*fold.about(group, labels[group[0]["group"]]), *_line(group, name)]
-        for group in fold.groups(rows)
+        [*seed_groups.about(group, labels[group[0]["group"]]), *_line(group, name)]
+        for group in seed_groups.groups(rows)
         for name in group[0]["evaluator_labels"]
         if all(name in row["contributions"] for row in group)
     ]
     if not lines:
         return ""
-    return f"{fold.table(lines, [*fold.ABOUT, *HEADERS])}\n{LEGEND}\n"
+    return f"{seed_groups.table(lines, [*seed_groups.ABOUT, *HEADERS])}\n{LEGEND}\n"
 
 
 def _line(group: Sequence[Row], name: str) -> list[str]:
@@ -44,7 +44,7 @@ def _line(group: Sequence[Row], name: str) -> list[str]:
     cost = sum(row["seconds"][name] for row in group) / len(group)
     decided = sum(_decided(part) for part in parts) / len(parts)
     return [
-        fold.plain(group[0]["evaluator_labels"][name]),
+        seed_groups.plain(group[0]["evaluator_labels"][name]),
         *(mean([part[key] for part in parts], 1, 0) for key in COUNTS),
         mean([part["radius_low"] for part in parts], 1, 4),
         mean([part["excess"] for part in parts], 100, 2),

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.verdict import Verdict
+from bench.jobs.verdict import Verdict
 from evaluators.interface import EXACT, certified_at, exact_at, fooled_at
 
 Contribution = dict[str, float | int | None]

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.parsing import parse_eps
 from leaderboard.rows import Row
 from leaderboard.tables import HEADERS
-from relu.threat import parse_eps
 
 FILE = Path(__file__).parent / "published.csv"
 

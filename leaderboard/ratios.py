@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from leaderboard import fold
+from leaderboard import seed_groups
 from leaderboard.contribution import exact_radii, own_bounds
 from leaderboard.rows import Judged, Row
 
@@ -59,11 +59,11 @@ def ratios(judged: Iterable[tuple[Row, Judged]], evaluators: Sequence[str] = ())
 
 def ratios_to_markdown(found: Sequence[Ratios]) -> str:
     """A line for each: how many inputs, how much farther than the exact radius."""
-    labels = fold.labels([some.row for some in found])
+    labels = seed_groups.labels([some.row for some in found])
     lines = [
         [
-            *fold.about([some.row], labels[some.row["group"]]),
-            fold.plain(some.label),
+            *seed_groups.about([some.row], labels[some.row["group"]]),
+            seed_groups.plain(some.label),
             str(len(some.ratio)),
             f"{100 * (some.ratio.mean() - 1):.2f}",
             *(f"{100 * np.mean(some.ratio >= 1 + share):.2f}" for share in FARTHER),
@@ -71,7 +71,7 @@ def ratios_to_markdown(found: Sequence[Ratios]) -> str:
         ]
         for some in found
     ]
-    return fold.table(lines, [*fold.ABOUT, *HEADERS])
+    return seed_groups.table(lines, [*seed_groups.ABOUT, *HEADERS])
 
 
 def ratios_to_csv(found: Sequence[Ratios]) -> str:
@@ -95,7 +95,7 @@ def ratios_to_svg(found: Sequence[Ratios]) -> str:
 
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
-    labels = fold.labels([some.row for some in found])
+    labels = seed_groups.labels([some.row for some in found])
     for some in found:
         what = f"{some.row['dataset']} {some.row['arch']} {labels[some.row['group']]}: {some.label}"
         what = what.replace("$", r"\$")  # which would begin a formula

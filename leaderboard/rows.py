@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.runfiles import read_run
-from bench.store import Kind, Store
-from bench.verdict import Verdict, combine, merged
+from bench.jobs.verdict import Verdict, combine, merged
+from bench.store.results import Kind, Store
+from bench.store.run_files import read_run
 from evaluators.interface import certified_at, exact_at, fooled_at
 from leaderboard.contribution import contributions, radius_statistics
 from leaderboard.merge import answered, once

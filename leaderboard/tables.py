@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from leaderboard import fold
-from leaderboard.fold import ABOUT, DASH
+from leaderboard import seed_groups
 from leaderboard.rows import Row
+from leaderboard.seed_groups import ABOUT, DASH
 
 HEADERS = {
     "test_error": "test error (%)",
@@ -63,17 +63,17 @@ def seconds_to_csv(rows: Sequence[Row]) -> str:
 def seconds_to_markdown(rows: Sequence[Row]) -> str:
     """The cost of each line of `to_markdown`, in the same order; per input in brackets."""
     evaluators = _evaluators(rows)
-    labels = fold.labels(rows)
+    labels = seed_groups.labels(rows)
     lines = [
         [
-            *fold.about(group, labels[group[0]["group"]]),
+            *seed_groups.about(group, labels[group[0]["group"]]),
             mean([row["train_seconds"] for row in group], 1, 1),
             *(_cost(group, name) for name in evaluators),
         ]
-        for group in fold.groups(rows)
+        for group in seed_groups.groups(rows)
     ]
     headers = [*ABOUT, "train (s)", *(f"{label} (s)" for label in evaluators.values())]
-    return fold.table(lines, headers)
+    return seed_groups.table(lines, headers)
 
 
 def timeless(row: Row) -> Row:
@@ -84,13 +84,13 @@ def timeless(row: Row) -> Row:
 def to_markdown(rows: Sequence[Row]) -> str:
     """A table of methods, seeds folded into mean ± standard deviation, with footnotes."""
     evaluators = _evaluators(rows)
-    labels = fold.labels(rows)
+    labels = seed_groups.labels(rows)
     footnotes: list[str] = []
     lines = []
-    for group in fold.groups(rows):
+    for group in seed_groups.groups(rows):
         lines.append(_line(group, labels[group[0]["group"]], evaluators, footnotes))
     headers = [*ABOUT, *HEADERS.values(), *evaluators.values()]
-    return f"{fold.table(lines, headers)}{footer(footnotes)}\n{LEGEND}\n"
+    return f"{seed_groups.table(lines, headers)}{footer(footnotes)}\n{LEGEND}\n"
 
 
 def _evaluators(rows: Sequence[Row]) -> dict[str, str]:
@@ -100,7 +100,7 @@ def _evaluators(rows: Sequence[Row]) -> dict[str, str]:
 def _line(
     rows: Sequence[Row], label: str, evaluators: dict[str, str], footnotes: list[str]
 ) -> list[str]:
-    line = fold.about(rows, label)
+    line = seed_groups.about(rows, label)
     network_notes = [n for row in rows for n in notes_of(row, "network", "contradictions")]
     line[3] += marks(network_notes, footnotes)
     line += numbers(rows, tuple(HEADERS))
@@ -153,7 +153,7 @@ def mean(values: Sequence[float | None], scale: float, digits: int) -> str:
 
 def footer(footnotes: Sequence[str]) -> str:
     """The footnotes below a table, each on a line of its own."""
-    return "".join(f"\n[{i}] {fold.plain(note)}  " for i, note in enumerate(footnotes, 1))
+    return "".join(f"\n[{i}] {seed_groups.plain(note)}  " for i, note in enumerate(footnotes, 1))
 
 
 def marks(notes: Sequence[str], footnotes: list[str]) -> str:

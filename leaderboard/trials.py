@@ -6,8 +6,8 @@ from typing import Any
 from tabulate import tabulate
 
 from bench.tune import RULE, Trial, decided_by
-from leaderboard.fold import threat_of
 from leaderboard.rows import Row
+from leaderboard.seed_groups import threat_of
 from leaderboard.tables import (
     HEADERS,
     footer,

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from relu.ascent import ascend
-from relu.names import InputError
+from relu.attacks.pgd import ascend
+from relu.errors import InputError
 from relu.threat import Threat
 
 

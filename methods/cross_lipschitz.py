@@ -9,8 +9,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from methods.mmr import region_at
-from relu.names import InputError
-from relu.region import pulled
+from relu.errors import InputError
+from relu.regions.jacobian import pulled
 from relu.threat import Threat
 
 

@@ -13,8 +13,8 @@ class Method(Protocol):
     """A frozen, keyword-only dataclass of hyper-parameters with one function, the loss.
 
     The file's name is the method's name on the command line; `label` is printed. `__post_init__`
-    refuses nonsense by name and value (relu.names.InputError). Optimiser, epochs, schedule and
-    checkpoints are the training loop's (bench/train.py).
+    refuses nonsense by name and value (relu.errors.InputError). Optimiser, epochs, schedule and
+    checkpoints are the training loop's (bench/jobs/training.py).
 
     Optional class attributes, read where present:
 

@@ -8,11 +8,12 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from relu.ball import ball_of
-from relu.dual import margins, relax
-from relu.layers import read_layers, to_vectors
-from relu.names import InputError
-from relu.projection import Projection
+from relu.bounds.ball import ball_of
+from relu.bounds.linear import margins, relax
+from relu.bounds.random_projection import Projection
+from relu.errors import InputError
+from relu.network.layers import to_vectors
+from relu.network.reader import read_layers
 from relu.threat import Threat
 
 

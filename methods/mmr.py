@@ -9,10 +9,11 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from relu.layers import read_layers, to_vectors
-from relu.names import InputError
-from relu.nearest import boundary_distances, decision_distances
-from relu.region import Region, region_of, shortened
+from relu.errors import InputError
+from relu.network.layers import to_vectors
+from relu.network.reader import read_layers
+from relu.regions.distances import boundary_distances, decision_distances
+from relu.regions.region import Region, region_of, shortened
 from relu.threat import Threat
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from methods.mmr import Mmr, decision_penalty, region_at, warm
-from relu.names import InputError
+from relu.errors import InputError
 from relu.threat import Threat
 
 

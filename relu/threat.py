@@ -2,63 +2,24 @@
 
 import functools
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Literal, get_args
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from relu.names import InputError, resolve
-from relu.upward import distance_up, norm_up, sum_up
+from relu.errors import InputError
+from relu.rounding import distance_up, norm_up, sum_up
 
 FARTHEST_ROUNDING = 2.0**-32  # relative; more than a sum of a million pixels is rounded up by
 Norm = Literal["linf", "l2", "l1"]
-NORMS: Mapping[Norm, tuple[str, ...]] = {
-    "linf": ("inf", "infinity", "max", "l_inf"),
-    "l2": ("2", "euclidean"),
-    "l1": ("1",),
-}
-
-
-def parse_norm(text: str) -> Norm:
-    """The norm that `text` names ("inf", "L2", ...). Raises InputError."""
-    name = resolve(text, {str(norm): aliases for norm, aliases in NORMS.items()}, "norm")
-    return next(norm for norm in NORMS if norm == name)
-
-
-def parse_eps(text: str) -> float:
-    """The positive number written as "0.1", "1e-2" or "4/255", as a float64. Raises InputError."""
-    try:
-        numerator, _, denominator = text.replace(" ", "").partition("/")
-        for part in (numerator, denominator or "1"):
-            if not 1e-300 < abs(float(part)) < 1e300:  # Fraction("1e999999999") fills the memory
-                raise ValueError(part)
-        eps = float(Fraction(numerator) / Fraction(denominator or "1"))
-    except (ValueError, ZeroDivisionError, OverflowError):
-        eps = math.nan
-    if not 0 < eps < math.inf:
-        raise InputError(f"eps must be a positive number such as 0.1 or 4/255, got {text!r}")
-    return eps
 
 
 def format_eps(eps: float) -> str:
     """The shortest exact spelling: "0.1", or "4/255" where that fraction is the same float64."""
     plain, numerator = f"{eps!r}", round(eps * 255)
     return plain if len(plain) <= 6 or numerator / 255 != eps else f"{numerator}/255"
-
-
-def parse_box(text: str) -> tuple[float, float]:
-    """The box that "0,1" names. Raises InputError where images, in [0, 1], need not lie in it."""
-    try:
-        low, high = (float(part) for part in text.split(","))
-    except ValueError:
-        low, high = math.nan, math.nan
-    if not -math.inf < low <= 0 < 1 <= high < math.inf:
-        raise InputError(f"box must be LOW,HIGH around 0 and 1, such as --box=-1,2, got {text!r}")
-    return low, high
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +40,7 @@ class Threat:
 
     def __post_init__(self) -> None:
         if self.norm not in get_args(Norm):
-            raise InputError(f"norm must be one of {', '.join(NORMS)}, got {self.norm!r}")
+            raise InputError(f"norm must be one of {', '.join(get_args(Norm))}, got {self.norm!r}")
         if not 0 < self.eps < math.inf:
             raise InputError(f"eps must be a positive number, got {self.eps!r}")
         if not self.box[0] < self.box[1]:

@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.data import DataSet, load
-from bench.discovery import Catalogue, discover
-from bench.settings import Training
-from bench.train import train
+from bench.data.datasets import DataSet, load
+from bench.jobs.training import train
+from bench.plugins.discovery import Catalogue, discover
+from bench.plugins.settings import Training
 from methods.plain import Plain
-from relu.networks import build
+from relu.network.architectures import build
 from relu.threat import Threat
 
 LINF = Threat(norm="linf", eps=0.1)

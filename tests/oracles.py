@@ -188,7 +188,7 @@ def stated_bounds(
     *,
     every: bool,
 ) -> tuple[list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
-    """Bounds of hidden units, and a function of pairs to margins, as relu/dual.py states them.
+    """Bounds of hidden units, and a function of pairs to margins, as bounds/linear.py states them.
 
     Over |z - center| <= room, with a relative rounding error `unit` of sums that may be large.
     Returns the bounds, and the least of f_y - f_s as a table over y and s.

@@ -6,7 +6,8 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from relu.threat import NORMS, Threat
+from bench.parsing import NORMS
+from relu.threat import Threat
 
 seeds = st.integers(0, 2**31 - 1)
 threats = st.builds(

@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 
 from bench.__main__ import main
-from bench.discovery import Catalogue
-from bench.options import make_parser
-from bench.request import make_request
-from relu.networks import ARCHITECTURES
+from bench.cli.options import make_parser
+from bench.cli.requests import make_request
+from bench.plugins.discovery import Catalogue
+from relu.network.architectures import ARCHITECTURES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

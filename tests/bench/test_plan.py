@@ -3,14 +3,14 @@ from typing import Any
 
 import pytest
 
-from bench.data import DataSet
-from bench.discovery import Catalogue, discover
-from bench.holdout import hold_out
-from bench.job import Job
+from bench.data.datasets import DataSet
+from bench.data.holdout import hold_out
+from bench.jobs.job import Job
 from bench.plan import Cell, all_jobs, make_plan
+from bench.plugins.discovery import Catalogue, discover
 from bench.request import Request
-from relu.names import InputError
-from tests.bench.plugins import evaluator
+from relu.errors import InputError
+from tests.bench.example_plugins import evaluator
 
 BASE = Request(datasets=("digits",), methods=("plain", "at"), evaluators=("pgd",), points=100)
 

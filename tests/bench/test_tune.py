@@ -13,11 +13,11 @@ import pandas as pd
 import pytest
 
 from bench.__main__ import main
-from bench.data import DataSet
-from bench.sources import SOURCES
-from bench.store import Store
+from bench.data.datasets import DataSet
+from bench.data.sources import SOURCES
+from bench.store.results import Store
 from bench.tune import Trial, decided_by, ranked
-from tests.bench.plugins import evaluator
+from tests.bench.example_plugins import evaluator
 from tests.outputs import stored_jobs
 
 Write = Callable[[str, str], Path]
@@ -187,7 +187,7 @@ def test_the_same_search_again_computes_nothing(
 ) -> None:
     _, first, _ = run(*AT)
     record = kept(out)
-    monkeypatch.setattr("bench.worker.Worker.execute", None)
+    monkeypatch.setattr("bench.jobs.kinds.Worker.execute", None)
     status, printed, err = run(*AT)
     assert (status, printed, kept(out)) == (0, first, record)
     assert stored_jobs(err) == 4 + 4 + 8
@@ -200,7 +200,7 @@ def test_ctrl_c_ends_with_130_and_the_search_goes_on_later(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("bench.worker.Worker._judge", interrupted)
+        patched.setattr("bench.jobs.kinds.Worker._judge", interrupted)
         assert run(*AT)[0] == 130
     assert main(["status", str(out)]) == 0
     assert "evidence stored: 0 of 8" in capsys.readouterr().out
@@ -225,7 +225,7 @@ def test_no_test_image_reaches_a_search(
             x, y = rng.random(x.shape, dtype=np.float32), rng.integers(0, 10, y.shape)
         whole = functools.partial(lambda arrays, *_: arrays, parts | {"x_test": x, "y_test": y})
         source = dataclasses.replace(SOURCES["digits"], read=whole)
-        monkeypatch.setattr("bench.data.SOURCES", {**SOURCES, "digits": source})
+        monkeypatch.setattr("bench.data.datasets.SOURCES", {**SOURCES, "digits": source})
         out = tmp_path / name
         assert main([*AT[:5], *QUICK, "--out", str(out)]) == 0
         evidence = {p.parent.name: p.read_bytes() for p in out.rglob("witness.safetensors")}

@@ -1,7 +1,7 @@
 import pytest
 
-from bench.values import one_number, point_count, split, whole_number
-from relu.names import InputError
+from bench.parsing import one_number, point_count, split, whole_number
+from relu.errors import InputError
 
 
 def test_lists_of_options_and_suites_are_the_same_texts() -> None:

@@ -15,15 +15,16 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 from torch import Tensor, nn
 
-from bench.data import DataSet, load
-from bench.memory import keep_freed_memory
-from bench.settings import Training
-from bench.train import train
+from bench.data.datasets import DataSet, load
+from bench.jobs.surroundings import keep_freed_memory
+from bench.jobs.training import train
+from bench.plugins.settings import Training
 from methods.plain import Plain
-from relu.carlini_wagner import nearest_adversarial
-from relu.networks import build
+from relu.attacks.carlini_wagner import nearest_adversarial
+from relu.attacks.witness import adversarial, closer, outward
+from relu.network.architectures import build
+from relu.network.reader import in_float64
 from relu.threat import Threat
-from relu.witness import adversarial, closer, in_float64, outward
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # of scipy, by foolbox's imports

@@ -16,16 +16,17 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from bench.data import load
-from bench.memory import keep_freed_memory
+from bench.data.datasets import load
+from bench.jobs.surroundings import keep_freed_memory
 from evaluators._auto_lirpa import auto_lirpa
 from methods.kw import Kw
-from relu.ball import ball_of
-from relu.dual import margins, relax
-from relu.layers import read_layers, to_vectors
-from relu.networks import build
-from relu.region import others
-from relu.relaxation import Relaxation
+from relu.bounds.ball import ball_of
+from relu.bounds.linear import margins, relax
+from relu.bounds.relaxation import Relaxation
+from relu.classes import others
+from relu.network.architectures import build
+from relu.network.layers import to_vectors
+from relu.network.reader import read_layers
 from relu.threat import Threat
 
 SHARED = Path(os.environ.get("BENCH_SHARED", ""))

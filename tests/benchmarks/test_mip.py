@@ -10,23 +10,23 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from tabulate import tabulate
 from torch import Tensor, nn
 
-from bench.data import load
-from bench.settings import Training
-from bench.train import train
-from bench.verdict import replay
+from bench.data.datasets import load
+from bench.jobs.training import train
+from bench.jobs.verdict import replay
+from bench.plugins.settings import Training
 from evaluators.interface import EXACT, Evaluator, Interval
 from evaluators.mip import Mip
 from evaluators.region import Region
 from methods.interface import Method
 from methods.mmr import Mmr
 from methods.plain import Plain
-from relu.alpha import relaxations
-from relu.ball import ball_of
-from relu.layers import read_layers, to_vectors
-from relu.networks import build
-from relu.relaxation import crossing
+from relu.bounds.alpha_crown import relaxations
+from relu.bounds.ball import ball_of
+from relu.bounds.relaxation import crossing
+from relu.network.architectures import build
+from relu.network.layers import to_vectors
+from relu.network.reader import in_float64, read_layers
 from relu.threat import Threat
-from relu.witness import in_float64
 
 THREAT = Threat(norm="linf", eps=0.1)
 POINTS = 40

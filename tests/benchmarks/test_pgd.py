@@ -9,11 +9,13 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 from torch import Tensor, nn
 
-from bench.memory import keep_freed_memory
-from bench.sources import SOURCES
-from relu.ascent import ascend
-from relu.networks import build, margins
-from relu.threat import NORMS, Norm, Threat
+from bench.data.sources import SOURCES
+from bench.jobs.surroundings import keep_freed_memory
+from bench.parsing import NORMS
+from relu.attacks.pgd import ascend
+from relu.classes import margins
+from relu.network.architectures import build
+from relu.threat import Norm, Threat
 
 STEPS, BATCH = 10, 512
 LIMIT = 1.3  # times the bare passes

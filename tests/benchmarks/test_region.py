@@ -14,12 +14,13 @@ import torch.nn.functional as F
 from pytest_benchmark.fixture import BenchmarkFixture
 from torch import Tensor, nn
 
-from bench.data import load
-from bench.memory import keep_freed_memory
+from bench.data.datasets import load
+from bench.jobs.surroundings import keep_freed_memory
 from methods.mmr import Mmr
-from relu.layers import read_layers, to_vectors
-from relu.networks import build
-from relu.search import search
+from relu.network.architectures import build
+from relu.network.layers import to_vectors
+from relu.network.reader import read_layers
+from relu.regions.search import search
 from relu.threat import Threat
 from tests.oracles import dense_distances
 

@@ -13,19 +13,19 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.data import load
-from bench.discovery import discover
-from bench.display import Display
-from bench.engines.local import Local
-from bench.job import Job
-from bench.machine import Machine, Slot
-from bench.outcome import Outcome
+from bench.data.datasets import load
+from bench.jobs.job import Job
 from bench.plan import all_jobs, make_plan
-from bench.progress import Progress
+from bench.plugins.discovery import discover
 from bench.request import Request
-from bench.runfiles import RunFiles
-from bench.schedule import run
-from bench.store import Store
+from bench.run.display import Display
+from bench.run.engines.local import Local
+from bench.run.machine import Machine, Slot
+from bench.run.progress import Progress
+from bench.run.scheduler import run
+from bench.store.outcome import Outcome
+from bench.store.results import Store
+from bench.store.run_files import RunFiles
 
 JOBS, PER_JOB = 10_000, 0.002  # seconds
 PLANNED, PER_PLAN = 100_000, 5.0  # seconds

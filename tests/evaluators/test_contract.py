@@ -6,13 +6,14 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from torch import Tensor, nn
 
-from bench.discovery import discover
-from bench.verdict import Replay, replay
+from bench.jobs.verdict import Replay, replay
+from bench.parsing import NORMS
+from bench.plugins.discovery import discover
 from evaluators.interface import Evaluator, Interval, contradictory
-from relu.names import InputError
-from relu.networks import margins
-from relu.threat import NORMS, Norm, Threat
-from relu.witness import in_float64
+from relu.classes import margins
+from relu.errors import InputError
+from relu.network.reader import in_float64
+from relu.threat import Norm, Threat
 from tests.oracles import Layer, exact_radius
 from tests.strategies import seeds, tiny_nets
 

@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from torch import nn
 
 from bench.__main__ import main
-from bench.data import DataSet
-from bench.verdict import replay
+from bench.data.datasets import DataSet
+from bench.jobs.verdict import replay
 from evaluators.cw import PRESETS, Cw, Preset
 from evaluators.interface import Interval
-from relu.names import InputError
-from relu.networks import margins
+from relu.classes import margins
+from relu.errors import InputError
+from relu.network.reader import in_float64
 from relu.threat import Threat
-from relu.witness import in_float64
 from tests.evaluators.test_contract import unknown
 from tests.oracles import Layer, exact_radius
 from tests.strategies import seeds, tiny_nets

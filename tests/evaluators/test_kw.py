@@ -6,13 +6,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.data import DataSet
+from bench.data.datasets import DataSet
+from bench.parsing import NORMS
 from evaluators.crown import Crown
 from evaluators.interface import Interval
 from evaluators.kw import Kw
-from relu.names import InputError
-from relu.networks import margins
-from relu.threat import NORMS, Norm, Threat
+from relu.classes import margins
+from relu.errors import InputError
+from relu.threat import Norm, Threat
 
 Judge = Kw | Crown
 

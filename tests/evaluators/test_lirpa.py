@@ -12,16 +12,17 @@ import torch
 from torch import Tensor, nn
 
 from bench.__main__ import main
-from bench.data import DataSet
+from bench.data.datasets import DataSet
+from bench.parsing import NORMS
 from evaluators._auto_lirpa import HINT, auto_lirpa
 from evaluators.interface import Evidence, Interval
 from evaluators.lirpa import Lirpa
-from relu.ball import ball_of
-from relu.dual import margins, relax
-from relu.layers import read_layers, to_vectors
-from relu.names import InputError
-from relu.threat import NORMS, Norm, Threat
-from relu.witness import in_float64
+from relu.bounds.ball import ball_of
+from relu.bounds.linear import margins, relax
+from relu.errors import InputError
+from relu.network.layers import to_vectors
+from relu.network.reader import in_float64, read_layers
+from relu.threat import Norm, Threat
 
 try:
     auto_lirpa()

@@ -13,22 +13,21 @@ import torch
 from scipy import sparse
 from torch import Tensor, nn
 
-from bench.data import DataSet
-from bench.verdict import Replay, replay
-from evaluators import _around, _gurobi, _highs
-from evaluators._exact import ask
+from bench.data.datasets import DataSet
+from bench.jobs.verdict import Replay, replay
+from evaluators import _gurobi, _highs, _milp_problem
 from evaluators._gurobi import Gurobi
 from evaluators._highs import Highs
+from evaluators._milp_search import ask
 from evaluators._solver import Answer, SolverError, TooLarge, WithinLicence
 from evaluators.interface import EXACT, Interval
 from evaluators.mip import Mip
-from relu import mip
-from relu.layers import read_layers
-from relu.names import InputError
-from relu.networks import margins
-from relu.program import Program
+from relu.classes import margins
+from relu.errors import InputError
+from relu.milp import encoding
+from relu.milp.program import Program
+from relu.network.reader import in_float64, read_layers
 from relu.threat import Norm, Threat
-from relu.witness import in_float64
 from tests.oracles import Layer, exact_radius
 
 HOW: tuple[Literal["none", "lp"], ...] = ("none", "lp")
@@ -168,12 +167,14 @@ def test_digits_are_decided_and_both_modes_agree(
     assert torch.equal(robust, at_eps.low[:3] == threat.eps)
 
 
-def near(trained: tuple[nn.Sequential, Tensor, Tensor], eps: float) -> _around.Around:
+def near(trained: tuple[nn.Sequential, Tensor, Tensor], eps: float) -> _milp_problem.Around:
     net, x, y = trained
     exact, threat = in_float64(net), Threat(norm="linf", eps=eps)
     layers = read_layers(exact, (1, 8, 8))
-    about = _around.Input(exact, layers, x[0].double().flatten(), int(y[0]), (1, 8, 8), threat)
-    return _around.around(about, eps)
+    about = _milp_problem.Input(
+        exact, layers, x[0].double().flatten(), int(y[0]), (1, 8, 8), threat
+    )
+    return _milp_problem.around(about, eps)
 
 
 def test_tightened_bounds_hold_are_tighter_and_change_no_answer(
@@ -182,7 +183,7 @@ def test_tightened_bounds_hold_are_tighter_and_change_no_answer(
     net, x, y = trained
     threat = Threat(norm="linf", eps=0.1)
     here = near(trained, 0.1)
-    tight = _around.tightened(here, seconds=5.0, end=math.inf)
+    tight = _milp_problem.tightened(here, seconds=5.0, end=math.inf)
     layers, bounds, better = here.about.layers, here.bounds, tight.bounds
     widths = [float((high - low).sum()) for low, high in bounds]
     narrower = [float((high - low).sum()) for low, high in better]
@@ -197,7 +198,7 @@ def test_tightened_bounds_hold_are_tighter_and_change_no_answer(
         pre = layer.forward(z)
         assert ((pre >= low) & (pre <= high)).all()
         z = pre.clamp_min(0)
-    monkeypatch.setattr("evaluators._exact.FIRST", 0.0)
+    monkeypatch.setattr("evaluators._milp_search.FIRST", 0.0)
     plain, lp = (judged(Mip(tighten=how), net, x, y, threat) for how in HOW)
     assert plain.outcome == lp.outcome
 
@@ -252,13 +253,13 @@ def test_a_program_that_is_wrong_about_the_input_is_a_solver_error(
     trained: tuple[nn.Sequential, Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     net, x, y = trained
-    honest = mip.Encoding.margin
+    honest = encoding.Encoding.margin
 
-    def wrong(self: mip.Encoding, y: int, s: int) -> tuple[np.ndarray, float, float]:
+    def wrong(self: encoding.Encoding, y: int, s: int) -> tuple[np.ndarray, float, float]:
         cost, offset, scale = honest(self, y, s)
         return cost, offset + 1e-6, scale
 
-    monkeypatch.setattr(mip.Encoding, "margin", wrong)
+    monkeypatch.setattr(encoding.Encoding, "margin", wrong)
     found = judged(Mip(), net, x[:4], y[:4], Threat(norm="linf", eps=0.06))
     wrong_ones = [o.startswith("solver error: the program is wrong") for o in found.outcome]
     assert any(wrong_ones)

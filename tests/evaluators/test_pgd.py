@@ -3,11 +3,13 @@ import pytest
 import torch
 from torch import nn
 
+from bench.parsing import NORMS
 from evaluators.interface import Interval
 from evaluators.pgd import Pgd
-from relu.networks import margins
-from relu.threat import NORMS, Norm, Threat
-from relu.witness import adversarial, in_float64
+from relu.attacks.witness import adversarial
+from relu.classes import margins
+from relu.network.reader import in_float64
+from relu.threat import Norm, Threat
 from tests.evaluators.test_contract import unknown
 from tests.oracles import Layer, exact_radius
 

@@ -8,20 +8,23 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench import request
 from bench.__main__ import main
-from bench.data import DataSet
-from bench.settings import Training
-from bench.train import train
-from bench.verdict import replay
+from bench.cli import requests
+from bench.data.datasets import DataSet
+from bench.jobs.training import train
+from bench.jobs.verdict import replay
+from bench.parsing import NORMS
+from bench.plugins.settings import Training
 from evaluators.interface import Evidence, Interval
 from evaluators.region import Region
 from methods.mmr import Mmr
-from relu import networks
-from relu.names import InputError
-from relu.networks import ARCHITECTURES, Shape, build, margins
-from relu.threat import NORMS, Norm, Threat
-from relu.witness import in_float64
+from relu.classes import margins
+from relu.errors import InputError
+from relu.network import architectures
+from relu.network.architectures import ARCHITECTURES, build
+from relu.network.layers import Shape
+from relu.network.reader import in_float64
+from relu.threat import Norm, Threat
 
 EPS = {"linf": 0.1, "l2": 0.3, "l1": 1.0}
 
@@ -125,7 +128,7 @@ def test_their_cells_are_a_dash_with_a_footnote_and_mmr_says_why_it_cannot_train
         hidden = nn.Linear(math.prod(shape), 16)
         return nn.Sequential(nn.Flatten(), hidden, nn.Sigmoid(), nn.Linear(16, classes))
 
-    for module in (networks, request):
+    for module in (architectures, requests):
         soft = {**ARCHITECTURES, "soft": ("sigmoids", sigmoids)}
         monkeypatch.setattr(module, "ARCHITECTURES", soft)
     status = main(

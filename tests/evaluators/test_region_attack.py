@@ -5,18 +5,20 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.data import DataSet
-from bench.settings import Training
-from bench.train import train
-from bench.verdict import replay
+from bench.data.datasets import DataSet
+from bench.jobs.training import train
+from bench.jobs.verdict import replay
+from bench.parsing import NORMS
+from bench.plugins.settings import Training
 from evaluators.cw import Cw
 from evaluators.interface import Evaluator, Interval
 from evaluators.region import Region
 from evaluators.region_attack import RegionAttack
 from methods.mmr import Mmr
-from relu.networks import build
-from relu.threat import NORMS, Norm, Threat
-from relu.witness import adversarial, closer, in_float64
+from relu.attacks.witness import adversarial, closer
+from relu.network.architectures import build
+from relu.network.reader import in_float64
+from relu.threat import Norm, Threat
 from tests.evaluators.test_contract import unknown
 from tests.oracles import Layer, exact_radius
 

@@ -10,10 +10,11 @@ from typing import Any
 import pandas as pd
 import torch
 
-from bench.discovery import Plugin, discover
-from bench.verdict import Replay, combine, replay
+from bench.jobs.verdict import Replay, combine, replay
+from bench.plugins.discovery import Plugin, discover
 from evaluators.interface import Interval
-from relu.witness import adversarial, in_float64
+from relu.attacks.witness import adversarial
+from relu.network.reader import in_float64
 from tests.hostile import rational
 from tests.hostile.nets import Case
 

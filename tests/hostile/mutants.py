@@ -21,26 +21,26 @@ class Mutant:
         return f"{self.file}: {' '.join(self.new.split()) or 'nothing'}"
 
 
-DUAL = "tests/relu/test_dual.py"
-RELAXATION = "tests/relu/test_relaxation.py"
-BALL = "tests/relu/test_ball.py"
-PLANES = "tests/relu/test_planes.py"
-HYPERPLANE = "tests/relu/test_hyperplane.py"
-CELLS = "tests/relu/test_cells.py"
-PROGRAM = "tests/relu/test_program.py"
-MIP = "tests/relu/test_mip.py"
-SEARCH = "tests/relu/test_search.py"
-CERTIFY = "tests/relu/test_certify.py"
-UPWARD = "tests/relu/test_upward.py"
+DUAL = "tests/relu/bounds/test_linear.py"
+RELAXATION = "tests/relu/bounds/test_relaxation.py"
+BALL = "tests/relu/bounds/test_ball.py"
+PLANES = "tests/relu/regions/test_hyperplanes.py"
+HYPERPLANE = "tests/relu/regions/test_box_projection.py"
+CELLS = "tests/relu/regions/test_polytope.py"
+PROGRAM = "tests/relu/milp/test_program.py"
+MIP = "tests/relu/milp/test_encoding.py"
+SEARCH = "tests/relu/regions/test_search.py"
+CERTIFY = "tests/relu/bounds/test_certified_radius.py"
+UPWARD = "tests/relu/test_rounding.py"
 EVIDENCE = "tests/hostile/test_evidence.py"
 UNDERFLOW = "tests/hostile/test_underflow.py"
 CONTRACT = "tests/evaluators/test_contract.py"
 EXACT = "tests/evaluators/test_mip.py"
-VERDICT = "tests/bench/test_verdict.py"
-CODE = "tests/bench/test_code.py"
+VERDICT = "tests/bench/jobs/test_verdict.py"
+CODE = "tests/bench/plugins/test_code_digests.py"
 PLAN = "tests/bench/test_plan.py"
-COMMANDS = "tests/bench/test_command_line.py"
-RESUME = "tests/bench/test_resume.py"
+COMMANDS = "tests/bench/cli/test_command_line.py"
+RESUME = "tests/bench/jobs/test_resume.py"
 ROWS = "tests/leaderboard/test_rows.py"
 CONTRIBUTION = "tests/leaderboard/test_contribution.py"
 STATED = (f"{DUAL}::test_no_rounding_term_is_left_out",)
@@ -48,336 +48,336 @@ STATED = (f"{DUAL}::test_no_rounding_term_is_left_out",)
 MUTANTS = (
     Mutant(
         "relu/rounding.py",
-        "return 8 * (d + sum(_terms(layer) for layer in layers)) * 2.0**-53",
+        "return 8 * (d + sum(layer.terms for layer in layers)) * 2.0**-53",
         "return 0.0",
         (f"{DUAL}::test_rounding_never_makes_a_bound_too_large",),
     ),
     Mutant(
-        "relu/dual.py",
+        "relu/bounds/linear.py",
         "error, total = _errors(layer, given, most, total, unit)",
         "error, total = _errors(layer, given, most, total, 0.0)",
         STATED,
     ),
     Mutant(
-        "relu/dual.py",
+        "relu/bounds/linear.py",
         "low, high = low - error, high + error",
         "low, high = low, high",
         STATED,
     ),
     Mutant(
-        "relu/dual.py",
+        "relu/bounds/linear.py",
         "low = torch.where(wanted, z - _more(falls, below.unit) - error, low)",
         "low = torch.where(wanted, z - falls - error, low)",
         STATED,
     ),
     Mutant(
-        "relu/dual.py",
+        "relu/bounds/linear.py",
         "high = torch.where(wanted, z + _more(rises, below.unit) + error, high)",
         "high = torch.where(wanted, z + _more(rises, below.unit), high)",
         STATED,
     ),
     Mutant(
-        "relu/dual.py",
+        "relu/bounds/linear.py",
         "falls = _more(_first_falls(layer, room), below.unit) + error",
         "falls = _first_falls(layer, room) + error",
         STATED,
     ),
     Mutant(
-        "relu/dual.py",
+        "relu/bounds/linear.py",
         "low = low.index_put(places, (z - error)[places] - _more(falls, below.unit))",
         "low = low.index_put(places, z[places] - _more(falls, below.unit))",
         (f"{DUAL}::test_bounds_with_gradients_have_the_same_rounding_terms",),
     ),
     Mutant(
-        "relu/dual.py",
+        "relu/bounds/linear.py",
         "return gaps(relaxed.reference[-1], y) - _more(torch.cat(falls), relaxed.unit) - error",
         "return gaps(relaxed.reference[-1], y) - torch.cat(falls) - error",
         STATED,
     ),
     Mutant(
-        "relu/dual.py",
+        "relu/bounds/linear.py",
         "return gaps(relaxed.reference[-1], y) - _more(torch.cat(falls), relaxed.unit) - error",
         "return gaps(relaxed.reference[-1], y) - _more(torch.cat(falls), relaxed.unit)",
         STATED,
     ),
     Mutant(
-        "relu/dual.py",
+        "relu/bounds/linear.py",
         "size = layer.absolute().forward(most + given.abs())",
         "size = layer.absolute().forward(most)",
         STATED,
     ),
     Mutant(
-        "relu/dual.py",
+        "relu/bounds/linear.py",
         "size = layer.absolute().forward(most + given.abs())",
         "size = layer.absolute().linear(most + given.abs())",
         STATED,
     ),
     Mutant(
-        "relu/dual.py",
+        "relu/bounds/linear.py",
         "return unit * size + UNDERFLOW * total, total",
         "return unit * size, total",
         (f"{UNDERFLOW}::test_a_fall_that_underflows_on_the_way_down_is_not_nothing",),
     ),
     Mutant(
-        "relu/region.py",
+        "relu/norms.py",
         "return _scaled_where_small(v, length) if v.dtype == torch.float64 else length",
         "return length",
         (f"{UNDERFLOW}::test_lengths_of_small_rows_are_those_of_large_ones",),
     ),
     Mutant(
-        "relu/relaxation.py",
+        "relu/bounds/relaxation.py",
         "apart = half + unit * half.abs() + slack * ~(high <= 0)",
         "apart = half + slack * ~(high <= 0)",
         STATED,
     ),
     Mutant(
-        "relu/relaxation.py",
+        "relu/bounds/relaxation.py",
         "apart = half + unit * half.abs() + slack * ~(high <= 0)",
         "apart = half + unit * half.abs()",
         STATED,
     ),
     Mutant(
-        "relu/alpha.py",
+        "relu/bounds/alpha_crown.py",
         "return replace(lines, lower=lower, below=below + unit * below.abs())",
         "return replace(lines, lower=lower, below=below)",
         (f"{DUAL}::test_lines_with_other_slopes_are_moved_apart_once_more",),
     ),
     Mutant(
-        "relu/relaxation.py",
+        "relu/bounds/relaxation.py",
         "upper = torch.where(open_, (high * safe / width).clamp_max(1), on)",
         "upper = torch.where(open_, (high / width).clamp_max(1), on)",
         (f"{RELAXATION}::test_rounding_never_puts_a_chord_below_the_relu",),
     ),
     Mutant(
-        "relu/relaxation.py",
+        "relu/bounds/relaxation.py",
         "offset = torch.where(open_, -upper * low * safe, 0.0)",
         "offset = torch.where(open_, -upper * low, 0.0)",
         (f"{RELAXATION}::test_rounding_never_puts_a_chord_below_the_relu",),
     ),
     Mutant(
-        "relu/relaxation.py",
+        "relu/bounds/relaxation.py",
         "return ~((low >= 0) | (high <= 0))",
         "return (low < 0) & (high > 0)",
         (f"{RELAXATION}::test_a_bound_that_is_nan_settles_nothing",),
     ),
     Mutant(
-        "relu/alpha.py",
+        "relu/bounds/alpha_crown.py",
         "slope.clamp_(0, 1)",
         "slope.clamp_(-1, 2)",
         (f"{DUAL}::test_slopes_that_would_prove_too_much_are_not_gone_to",),
     ),
     Mutant(
-        "relu/alpha.py",
+        "relu/bounds/alpha_crown.py",
         "below = lines.below.unsqueeze(1) + (old - lower) * z.unsqueeze(1)",
         "below = lines.below.unsqueeze(1) + (lower - old) * z.unsqueeze(1)",
-        (f"{DUAL}::test_no_bound_exceeds_the_exact_minimum",),
+        (f"{DUAL}::test_the_relu_lies_above_lower_lines_of_any_slope",),
     ),
     Mutant(
-        "relu/sweep.py",
+        "relu/bounds/backward.py",
         "return rows * torch.where(rows > 0, lower, upper)",
         "return rows * torch.where(rows > 0, upper, lower)",
         STATED,
     ),
     Mutant(
-        "relu/sweep.py",
+        "relu/bounds/backward.py",
         "return (rows.clamp_min(0) * below - rows.clamp_max(0) * above).sum(-1)",
         "return (rows.clamp_min(0) * below + rows.clamp_max(0) * above).sum(-1)",
         (f"{DUAL}::test_no_bound_exceeds_the_exact_minimum",),
     ),
     Mutant(
-        "relu/ball.py",
+        "relu/bounds/ball.py",
         "room = torch.where(rows > 0, self.down.unsqueeze(1), self.up.unsqueeze(1))",
         "room = torch.where(rows > 0, self.up.unsqueeze(1), self.down.unsqueeze(1))",
         (f"{BALL}::test_a_form_never_loses_more_than_is_said_and_hardly_less",),
     ),
     Mutant(
-        "relu/ball.py",
+        "relu/bounds/ball.py",
         "return (size * d).sum(-1) + bonus",
         "return (size * d).sum(-1)",
         (f"{BALL}::test_in_rooms_of_many_sizes_a_form_loses_what_a_point_of_the_ball_says",),
     ),
     Mutant(
-        "relu/ball.py",
+        "relu/bounds/ball.py",
         "return t.squeeze(-1) * eps + ((size - t).clamp_min(0) * room).sum(-1)",
         "return ((size - t).clamp_min(0) * room).sum(-1)",
         (f"{BALL}::test_a_form_never_loses_more_than_is_said_and_hardly_less",),
     ),
     Mutant(
-        "relu/window_sweep.py",
+        "relu/bounds/backward_conv.py",
         "steps[-1] = lines, lambda rows: transposed(rows) * seen",
         "steps[-1] = lines, transposed",
         (f"{DUAL}::test_convolutions_have_the_bounds_of_their_matrices",),
     ),
     Mutant(
-        "relu/planes.py",
+        "relu/regions/hyperplanes.py",
         "low = (gap.abs() - gap_error).clamp_min(0) / (length + row_error)",
         "low = gap.abs() / (length + row_error)",
         (f"{PLANES}::test_planes_whose_gaps_cancel_are_not_too_far",),
     ),
     Mutant(
-        "relu/planes.py",
+        "relu/regions/hyperplanes.py",
         "low = (gap.abs() - gap_error).clamp_min(0) / (length + row_error)",
         "low = (gap.abs() - gap_error).clamp_min(0) / length",
         (f"{PLANES}::test_planes_whose_normals_cancel_are_not_too_far",),
     ),
     Mutant(
-        "relu/planes.py",
+        "relu/regions/hyperplanes.py",
         "clamp_min(0) / (length + row_error) * (1 - ROUNDING)",
         "clamp_min(0) / (length + row_error)",
         (f"{PLANES}::test_distances_are_rounded_down",),
     ),
     Mutant(
-        "relu/planes.py",
+        "relu/regions/hyperplanes.py",
         "return torch.where(known, distance * (1 - ROUNDING), 0.0)",
         "return torch.where(known, distance, 0.0)",
         (f"{PLANES}::test_distances_are_rounded_down",),
     ),
     Mutant(
-        "relu/planes.py",
+        "relu/regions/hyperplanes.py",
         "return Planes(gap, length, low, gap_error + row_error * _width(threat))",
         "return Planes(gap, length, low, gap_error + row_error)",
         (f"{PLANES}::test_no_rounding_term_of_planes_is_left_out",),
     ),
     Mutant(
-        "relu/planes.py",
+        "relu/regions/hyperplanes.py",
         "return unit * gaps_size + small, unit * rows_size + small,",
         "return unit * rows_size + small, unit * rows_size + small,",
         (f"{PLANES}::test_no_rounding_term_of_planes_is_left_out",),
     ),
     Mutant(
-        "relu/planes.py",
+        "relu/regions/hyperplanes.py",
         "held[:, units:] &= gap[:, units:] > 0",
         "held[:, units:] &= gap[:, units:] != 0",
         (f"{EVIDENCE}::test_a_constant_loss_has_radius_zero",),
     ),
     Mutant(
-        "relu/planes.py",
+        "relu/regions/hyperplanes.py",
         "nearer = gap.sign() * (gap.abs() - error).clamp_min(0)",
         "nearer = gap",
         (f"{PLANES}::test_planes_whose_gaps_cancel_are_not_too_far",),
     ),
     Mutant(
-        "relu/planes.py",
+        "relu/regions/hyperplanes.py",
         "_, z = _nearest(x, normal, gap + 3 * error, threat)",
         "_, z = _nearest(x, normal, gap, threat)",
         (f"{PLANES}::test_points_beyond_are_beyond_and_not_far",),
     ),
     Mutant(
-        "relu/hyperplane.py",
+        "relu/regions/box_projection.py",
         "(most * (1 + TOUCHING) >= missing)",
         "(most >= missing)",
         (f"{HYPERPLANE}::test_a_hyperplane_through_a_corner_does_not_round_away_from_the_box",),
     ),
     Mutant(
-        "relu/hyperplane.py",
+        "relu/regions/box_projection.py",
         "room = torch.where(towards > 0, high - x.unsqueeze(1), x.unsqueeze(1) - low)",
         "room = torch.where(towards < 0, high - x.unsqueeze(1), x.unsqueeze(1) - low)",
         (f"{HYPERPLANE}::test_a_coordinate_stops_at_the_edge_and_another_makes_up_for_it",),
     ),
     Mutant(
-        "relu/hyperplane.py",
+        "relu/regions/box_projection.py",
         "t = _multiplier(steep * steep, steep * room, edge, missing)",
         "t = _multiplier(steep, steep * room, edge, missing)",
         (f"{HYPERPLANE}::test_far_from_the_edges_it_is_the_dual_norm",),
     ),
     Mutant(
-        "relu/cells.py",
+        "relu/regions/polytope.py",
         "error = error + 4 * len(weights) * 2.0**-53 * sums",
         "error = error + 0 * len(weights) * 2.0**-53 * sums",
         (f"{CELLS}::test_sums_of_constraints_that_cancel_prove_no_more_than_they_say",),
     ),
     Mutant(
-        "relu/program.py",
+        "relu/milp/program.py",
         "return float(weighted.sum() + ends.sum() + self.offset - ROUNDING * size)",
         "return float(weighted.sum() + ends.sum() + self.offset)",
         (f"{PROGRAM}::test_what_multipliers_prove_is_rounded_down",),
     ),
     Mutant(
-        "relu/program.py",
+        "relu/milp/program.py",
         "limit = np.where(multipliers > 0, self.row_low, self.row_high)",
         "limit = np.where(multipliers < 0, self.row_low, self.row_high)",
         (f"{PROGRAM}::test_the_right_multipliers_prove_the_minimum",),
     ),
     Mutant(
-        "relu/program.py",
+        "relu/milp/program.py",
         "ends = np.minimum(reduced * self.low, reduced * self.high)",
         "ends = reduced * self.low",
         (f"{PROGRAM}::test_no_multipliers_prove_more_than_the_minimum",),
     ),
     Mutant(
-        "relu/mip.py",
+        "relu/milp/encoding.py",
         "lost += self.unit * forms.size / units.scale",
         "lost += 0 * forms.size / units.scale",
         (f"{MIP}::test_networks_within_rounding_are_points_of_the_program",),
     ),
     Mutant(
-        "relu/mip.py",
+        "relu/milp/encoding.py",
         "self.unit / SLACK * logits.size.sum()",
         "0 / SLACK * logits.size.sum()",
         (f"{MIP}::test_networks_within_rounding_are_points_of_the_program",),
     ),
     Mutant(
-        "relu/mip.py",
+        "relu/milp/encoding.py",
         "return rows.masked_fill(small, 0.0), 2 * (rows.abs() * small).sum(1)",
         "return rows.masked_fill(small, 0.0), 0 * (rows.abs() * small).sum(1)",
         (f"{MIP}::test_coefficients_that_are_left_out_are_taken_off",),
     ),
     Mutant(
-        "relu/mip.py",
+        "relu/milp/encoding.py",
         "slack = self.slack + (lost if self.slack else 0.0)",
         "slack = lost if self.slack else 0.0",
         (f"{MIP}::test_all_variables_are_of_the_order_of_one_and_no_constraint_is_tight",),
     ),
     Mutant(
-        "relu/mip.py",
+        "relu/milp/encoding.py",
         "alive = (open_ | (low >= 0)).nonzero().squeeze(1)",
         "alive = open_.nonzero().squeeze(1)",
         (f"{MIP}::test_every_input_of_the_ball_is_a_point_of_the_program",),
     ),
     Mutant(
-        "relu/search.py",
+        "relu/regions/search.py",
         "self.limit[n] = self.limit[n].minimum(self.low[n, r, p])",
         "self.limit[n] = self.limit[n]",
         (f"{SEARCH}::test_bounds_hold_and_the_complete_search_is_exact",),
     ),
     Mutant(
-        "relu/search.py",
+        "relu/regions/search.py",
         "self.low[which, r] = planes.low.maximum(reached.unsqueeze(1))",
         "self.low[which, r] = planes.low + reached.unsqueeze(1)",
         (f"{SEARCH}::test_bounds_hold_and_the_complete_search_is_exact",),
     ),
     Mutant(
-        "relu/search.py",
+        "relu/regions/search.py",
         "fooled = margins(region_of(self.layers, z).logits, self.y[n]) <= 0  # NaN is not",
         "fooled = margins(region_of(self.layers, z).logits, self.y[n]) <= 1  # NaN is not",
         (f"{SEARCH}::test_bounds_hold_and_the_complete_search_is_exact",),
     ),
     Mutant(
-        "relu/complete.py",
+        "relu/regions/complete.py",
         'self._push(max(value, low), "region", pattern)',
         'self._push(value + low, "region", pattern)',
         (f"{SEARCH}::test_bounds_hold_and_the_complete_search_is_exact",),
     ),
     Mutant(
-        "relu/complete.py",
+        "relu/regions/complete.py",
         "signs = 2 * region.pattern[0].to(self.x.dtype) - 1",
         "signs = 1 - 2 * region.pattern[0].to(self.x.dtype)",
         (f"{SEARCH}::test_bounds_hold_and_the_complete_search_is_exact",),
     ),
     Mutant(
-        "relu/networks.py",
+        "relu/classes.py",
         "return logits.gather(1, label).squeeze(1) - others.amax(1)",
         "return logits.gather(1, label).squeeze(1) - logits.amax(1)",
-        ("tests/relu/test_networks.py::test_margins_and_ties_worked_out_by_hand",),
+        ("tests/relu/network/test_architectures.py::test_margins_and_ties_worked_out_by_hand",),
     ),
     Mutant(
-        "bench/job.py",
+        "bench/jobs/job.py",
         "self._digest = hashlib.sha256(_text([FORMAT, kind, settings]))",
         "self._digest = hashlib.sha256(_text([FORMAT, kind]))",
         (f"{PLAN}::test_keys_stay_what_they_are_from_version_to_version",),
     ),
     Mutant(
-        "bench/job.py",
+        "bench/jobs/job.py",
         "self._digest = hashlib.sha256(_text([FORMAT, kind, settings]))",
         "self._digest = hashlib.sha256(_text([kind, settings]))",
         (f"{PLAN}::test_keys_stay_what_they_are_from_version_to_version",),
@@ -407,25 +407,25 @@ MUTANTS = (
         (f"{PLAN}::test_jobs_about_held_out_data_say_so_and_have_keys_of_their_own",),
     ),
     Mutant(
-        "bench/code.py",
+        "bench/plugins/code_digests.py",
         "waiting += self._followed(name, package)",
         "waiting += []",
         (f"{CODE}::test_the_digest_follows_the_formulas_that_are_used",),
     ),
     Mutant(
-        "bench/code.py",
+        "bench/plugins/code_digests.py",
         "self.libraries.add(top)",
         "self.libraries.discard(top)",
         (f"{CODE}::test_versions_are_those_of_the_libraries_that_evidence_rests_on",),
     ),
     Mutant(
-        "bench/store.py",
+        "bench/store/results.py",
         'if _digest(data) != self.settings(kind, key)["files"][name]:',
         'if not self.settings(kind, key)["files"][name]:',
         (f"{COMMANDS}::test_a_damaged_result_is_named_and_made_anew",),
     ),
     Mutant(
-        "bench/freshness.py",
+        "bench/jobs/job.py",
         'return bool(store.settings(job.stored, job.key)["inputs"] == inputs(store, job))',
         'return bool(store.settings(job.stored, job.key)["inputs"] is not inputs(store, job))',
         (f"{RESUME}::test_an_evaluator_that_failed_once_leaves_no_trace_in_later_results",),
@@ -455,19 +455,19 @@ MUTANTS = (
         (f"{CONTRIBUTION}::test_counts_and_means_worked_out_by_hand",),
     ),
     Mutant(
-        "relu/upward.py",
+        "relu/rounding.py",
         "return torch.where(larger, _next(size), size)",
         "return size",
         (f"{UPWARD}::test_a_difference_that_is_no_float64_is_rounded_up",),
     ),
     Mutant(
-        "relu/upward.py",
+        "relu/rounding.py",
         "return torch.where(count > 1, _next(total * (1 + 2 * count * UNIT)), total)",
         "return total",
         (f"{UPWARD}::test_no_distance_is_below_the_exact_one_nor_far_above",),
     ),
     Mutant(
-        "relu/upward.py",
+        "relu/rounding.py",
         "return torch.where(count > 1, _next(length * (1 + 2 * (count + 4) * UNIT)), largest)",
         "return length",
         (f"{UPWARD}::test_no_distance_is_below_the_exact_one_nor_far_above",),
@@ -485,61 +485,61 @@ MUTANTS = (
         (f"{UPWARD}::test_the_farthest_point_is_a_corner_and_claims_from_there_on_are_infinite",),
     ),
     Mutant(
-        "relu/witness.py",
+        "relu/attacks/witness.py",
         "surely = margin + 2 * error <= 0",
         "surely = margin <= 0",
         (f"{EVIDENCE}::test_adversarial_is_what_exact_arithmetic_says",),
     ),
     Mutant(
-        "relu/witness.py",
+        "relu/attacks/witness.py",
         "return Decision(surely, ~(surely | (margin - 2 * error > 0)))",
         "return Decision(surely, ~(surely | (margin > 0)))",
         (f"{EVIDENCE}::test_adversarial_is_what_exact_arithmetic_says",),
     ),
     Mutant(
-        "relu/witness.py",
+        "relu/attacks/witness.py",
         "error = rows * error + unit * size + UNDERFLOW",
         "error = rows * error + UNDERFLOW",
         (f"{EVIDENCE}::test_adversarial_is_what_exact_arithmetic_says",),
     ),
     Mutant(
-        "relu/witness.py",
+        "relu/attacks/witness.py",
         "surely = (likeliest != y) & (over_y >= 0)",
         "surely = likeliest != y",
         (f"{EVIDENCE}::test_adversarial_is_what_exact_arithmetic_says",),
     ),
     Mutant(
-        "relu/witness.py",
+        "relu/attacks/witness.py",
         "torch.tensor([margin <= 0 for margin in found], device=z.device)",
         "torch.tensor([margin < 0 for margin in found], device=z.device)",
         (f"{EVIDENCE}::test_ties_are_adversarial_and_points_without_numbers_spoil_no_others",),
     ),
     Mutant(
-        "relu/rational.py",
+        "relu/attacks/rational.py",
         "given = _affine(layer, kernel, bias, given.rectified() if i else given)",
         "given = _affine(layer, kernel, bias, given)",
         (f"{EVIDENCE}::test_adversarial_is_what_exact_arithmetic_says",),
     ),
     Mutant(
-        "relu/certify.py",
+        "relu/bounds/certified_radius.py",
         "margin: Tensor = prove(self.exact, self.exact_x[which], self.y[which], eps)",
         "margin: Tensor = prove(self.quick, self.x[which], self.y[which], eps)",
         (f"{CERTIFY}::test_a_float32_that_errs_costs_radius_but_never_soundness",),
     ),
     Mutant(
-        "relu/certify.py",
+        "relu/bounds/certified_radius.py",
         "good[good.clone()] = self.proven(prove, which[good], eps[good]) > 0",
         "good[good.clone()] = self.proven(prove, which[good], eps[good]) > -1",
         (f"{CERTIFY}::test_a_float32_that_errs_costs_radius_but_never_soundness",),
     ),
     Mutant(
-        "relu/certify.py",
+        "relu/bounds/certified_radius.py",
         "return threat.saturated(x, proven)",
         "return proven",
         (f"{EVIDENCE}::test_claims_beyond_the_box_are_infinite",),
     ),
     Mutant(
-        "relu/radius_search.py",
+        "relu/bounds/radius_search.py",
         "proven[rows] = torch.where(holds, radius, proven[rows])",
         "proven[rows] = radius",
         (f"{CERTIFY}::test_bisection_comes_close_from_below",),
@@ -569,13 +569,13 @@ MUTANTS = (
         (f"{EVIDENCE}::test_attacks_look_again_at_what_others_certify",),
     ),
     Mutant(
-        "evaluators/_exact.py",
+        "evaluators/_milp_search.py",
         'low, point, note, ceiling, failed = 0.0, None, "", math.inf, False',
         'low, point, note, ceiling, failed = known, None, "", math.inf, False',
         (f"{CONTRACT}::test_a_false_low_of_others_is_no_part_of_the_evidence",),
     ),
     Mutant(
-        "evaluators/_exact.py",
+        "evaluators/_milp_search.py",
         'low = eps if reply.status == "certified" else 0.0',
         'low = eps if reply.status != "witness" else 0.0',
         (f"{EXACT}::test_time_that_is_over_is_a_timeout_and_what_is_proven_by_then_counts",),
@@ -605,59 +605,59 @@ MUTANTS = (
         (f"{EVIDENCE}::test_claims_beyond_the_box_are_infinite",),
     ),
     Mutant(
-        "bench/verdict.py",
+        "bench/jobs/verdict.py",
         "good[rows] = adversarial(exact_net, witness[rows], y[rows])",
         "good[rows] = True",
         (f"{VERDICT}::test_witnesses_are_refused_outside_the_box_or_with_the_right_class",),
     ),
     Mutant(
-        "bench/verdict.py",
+        "bench/jobs/verdict.py",
         "rows = (given & in_box).nonzero().squeeze(1)",
         "rows = given.nonzero().squeeze(1)",
         (f"{VERDICT}::test_witnesses_are_refused_outside_the_box_or_with_the_right_class",),
     ),
     Mutant(
-        "bench/verdict.py",
+        "bench/jobs/verdict.py",
         "high=torch.where(good, threat.distance(x, witness), nothing).cpu(),",
         "high=torch.where(good, threat.length(witness.double() - x), nothing).cpu(),",
         (f"{EVIDENCE}::test_a_high_is_never_below_the_exact_distance",),
     ),
     Mutant(
-        "bench/verdict.py",
+        "bench/jobs/verdict.py",
         "beyond = (low.to(x.device) >= farthest) & low.to(x.device).isfinite()",
         "beyond = (low.to(x.device) >= 2 * farthest) & low.to(x.device).isfinite()",
         (f"{EVIDENCE}::test_a_low_at_the_farthest_point_of_the_box_is_malformed_but_inf_is_not",),
     ),
     Mutant(
-        "bench/verdict.py",
+        "bench/jobs/verdict.py",
         "if evidence.low.dtype != torch.float64:  # 0.1 in float32 is more than 0.1",
         "if evidence.low.dtype == torch.float16:  # 0.1 in float32 is more than 0.1",
         (f"{VERDICT}::test_malformed_evidence_is_no_evidence",),
     ),
     Mutant(
-        "bench/verdict.py",
+        "bench/jobs/verdict.py",
         "liars = {c.low_by for c in found}.union(withdrawn)",
         "liars = set(withdrawn)",
         (f"{VERDICT}::test_a_lying_certificate_is_named_and_all_its_kind_withdrawn",),
     ),
     Mutant(
-        "bench/verdict.py",
+        "bench/jobs/verdict.py",
         "liars = {c.low_by for c in found}.union(withdrawn)",
         "liars = {c.low_by for c in found}",
         (f"{EVIDENCE}::test_a_closed_ball_that_reaches_a_witness_is_a_contradiction",),
     ),
     Mutant(
-        "bench/verdict.py",
+        "bench/jobs/verdict.py",
         'low=("low", "max"),\n            high=("high", "min"),',
         'low=("low", "min"),\n            high=("high", "min"),',
         (
-            "tests/bench/test_withdrawal.py::test_rounds_of_one_evaluator_become_one_row_for_each_input",
+            "tests/bench/run/test_withdrawal.py::test_rounds_of_one_evaluator_become_one_row_for_each_input",
         ),
     ),
     Mutant(
-        "bench/withdrawal.py",
+        "bench/run/withdrawal.py",
         'return set(job.settings["known"]) - set(job.settings.get("withdrawn", ()))',
         "return set()",
-        ("tests/bench/test_withdrawal.py::test_what_a_liar_had_spared_others_is_judged_again",),
+        ("tests/bench/run/test_withdrawal.py::test_what_a_liar_had_spared_others_is_judged_again",),
     ),
 )

@@ -11,7 +11,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from relu.threat import NORMS, Norm, Threat
+from bench.parsing import NORMS
+from relu.threat import Norm, Threat
 from tests.hostile import rational
 from tests.hostile.radius import exact_radius
 from tests.hostile.rational import Affine, Box, Shape

@@ -12,16 +12,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from relu.alpha import improved_margins, relaxations
-from relu.ball import Ball, ball_of
-from relu.dual import Relaxed, margins, relax
-from relu.hyperplane import project
-from relu.layers import Layer, read_layers, to_vectors
-from relu.planes import distance_to, normals, planes_of
-from relu.region import Region, others, region_of
+from bench.parsing import NORMS
+from relu.bounds.alpha_crown import improved_margins, relaxations
+from relu.bounds.ball import Ball, ball_of
+from relu.bounds.linear import Relaxed, margins, relax
+from relu.classes import others
+from relu.network.layers import Layer, to_vectors
+from relu.network.reader import in_float64, read_layers
+from relu.regions.box_projection import project
+from relu.regions.hyperplanes import distance_to, normals, planes_of
+from relu.regions.region import Region, region_of
 from relu.rounding import gamma
-from relu.threat import NORMS, Norm, Threat
-from relu.witness import in_float64
+from relu.threat import Norm, Threat
 from tests.hostile import rational
 from tests.hostile.nets import Case, case_of
 from tests.hostile.radius import exact_radius

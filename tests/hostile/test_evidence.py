@@ -8,14 +8,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.discovery import discover
-from bench.verdict import BadEvidence, Replay, combine, replay
+from bench.jobs.verdict import BadEvidence, Replay, combine, replay
+from bench.parsing import NORMS
+from bench.plugins.discovery import discover
 from evaluators.interface import Evidence, Interval, contradictory
-from relu.layers import read_layers
-from relu.planes import planes_of
-from relu.region import region_of
-from relu.threat import NORMS, Norm, Threat
-from relu.witness import adversarial, clearly_adversarial, in_float64
+from relu.attacks.witness import adversarial, clearly_adversarial
+from relu.network.reader import in_float64, read_layers
+from relu.regions.hyperplanes import planes_of
+from relu.regions.region import region_of
+from relu.threat import Norm, Threat
 from tests.hostile import rational
 from tests.hostile.judging import variants
 

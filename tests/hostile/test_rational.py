@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from relu.threat import NORMS, Norm
-from relu.witness import in_float64
+from bench.parsing import NORMS
+from relu.network.reader import in_float64
+from relu.threat import Norm
 from tests import oracles
 from tests.hostile.radius import exact_radius
 from tests.hostile.rational import (

@@ -7,15 +7,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from relu.alpha import tightest_margins
-from relu.ball import ball_of
-from relu.dual import margins, relax
-from relu.layers import read_layers
-from relu.planes import distance_to, normals, planes_of
-from relu.region import region_of
-from relu.relaxation import Relaxation
-from relu.search import search
-from relu.threat import NORMS, Norm, Threat
+from bench.parsing import NORMS
+from relu.bounds.alpha_crown import tightest_margins
+from relu.bounds.ball import ball_of
+from relu.bounds.linear import margins, relax
+from relu.bounds.relaxation import Relaxation
+from relu.network.reader import read_layers
+from relu.regions.hyperplanes import distance_to, normals, planes_of
+from relu.regions.region import region_of
+from relu.regions.search import search
+from relu.threat import Norm, Threat
 from tests.hostile import rational
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.verdict import Verdict, combine
+from bench.jobs.verdict import Verdict, combine
 from evaluators.interface import status_of
 from leaderboard.contribution import (
     contributions,

@@ -9,8 +9,8 @@ from torch import nn
 
 from bench.plan import make_plan
 from bench.request import Request
-from bench.store import Store
-from leaderboard import fold
+from bench.store.results import Store
+from leaderboard import seed_groups
 from leaderboard.merge import answered, once
 from leaderboard.rows import read_rows
 from leaderboard.tables import to_markdown
@@ -182,4 +182,4 @@ def test_old_records_are_read_and_folded(tmp_path: Path) -> None:
     old = {name: value for name, value in cell().items() if name not in ("box", "published")}
     rows = read_rows([save(tmp_path / "a", old), save(tmp_path / "b", cell())])
     assert len(rows) == 1
-    assert list(fold.labels(rows).values()) == ["AT"]
+    assert list(seed_groups.labels(rows).values()) == ["AT"]

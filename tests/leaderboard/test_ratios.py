@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.verdict import combine
+from bench.jobs.verdict import combine
 from leaderboard.ratios import (
     Ratios,
     ratios,

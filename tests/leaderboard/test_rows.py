@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.verdict import Verdict
+from bench.jobs.verdict import Verdict
 from leaderboard.rows import summary
 
 inf = np.inf

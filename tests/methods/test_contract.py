@@ -5,15 +5,16 @@ import dataclasses
 import pytest
 import torch
 
-from bench.data import DataSet
-from bench.discovery import discover
-from bench.settings import Training
-from bench.sources import SOURCES
-from bench.train import train
+from bench.data.datasets import DataSet
+from bench.data.sources import SOURCES
+from bench.jobs.training import train
+from bench.parsing import NORMS
+from bench.plugins.discovery import discover
+from bench.plugins.settings import Training
 from methods.interface import Method
-from relu.names import InputError
-from relu.networks import build
-from relu.threat import NORMS, Norm, Threat
+from relu.errors import InputError
+from relu.network.architectures import build
+from relu.threat import Norm, Threat
 
 METHODS = discover().methods
 

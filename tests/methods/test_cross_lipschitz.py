@@ -7,13 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.data import DataSet
-from bench.settings import Training
-from bench.train import train
+from bench.data.datasets import DataSet
+from bench.jobs.training import train
+from bench.plugins.settings import Training
 from methods.cross_lipschitz import CrossLipschitz, cross_lipschitz
 from methods.plain import Plain
-from relu.names import InputError
-from relu.networks import build
+from relu.errors import InputError
+from relu.network.architectures import build
 from relu.threat import Threat
 
 L2 = Threat(norm="l2", eps=0.3)

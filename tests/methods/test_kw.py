@@ -7,15 +7,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.data import DataSet
-from bench.settings import Training
-from bench.train import train
+from bench.data.datasets import DataSet
+from bench.jobs.training import train
+from bench.plugins.settings import Training
 from methods.kw import Kw
-from relu.ball import ball_of
-from relu.dual import margins, relax
-from relu.layers import read_layers, to_vectors
-from relu.names import InputError
-from relu.networks import build
+from relu.bounds.ball import ball_of
+from relu.bounds.linear import margins, relax
+from relu.errors import InputError
+from relu.network.architectures import build
+from relu.network.layers import to_vectors
+from relu.network.reader import read_layers
 from relu.threat import Threat
 
 LINF = Threat(norm="linf", eps=0.1)

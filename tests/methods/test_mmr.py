@@ -9,8 +9,8 @@ from methods.at import At
 from methods.mmr import Mmr, warm
 from methods.mmr_at import MmrAt
 from methods.mmr_dd import MmrDd
-from relu.names import InputError
-from relu.networks import build
+from relu.errors import InputError
+from relu.network.architectures import build
 from relu.threat import Threat
 from tests.oracles import dense_distances
 

@@ -5,8 +5,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from relu.names import InputError
-from relu.threat import NORMS, Norm, Threat, format_eps, parse_eps, parse_norm
+from bench.parsing import NORMS, parse_eps, parse_norm
+from relu.errors import InputError
+from relu.threat import Norm, Threat, format_eps
 from tests.oracles import nearest_in_l1_ball
 from tests.strategies import images, seeds, threats
 

@@ -1,0 +1,1 @@
+"""The command line: options, requests, suites, commands. The only room that parses and prints."""

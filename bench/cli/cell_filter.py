@@ -1,0 +1,111 @@
+"""`--only`: which cells of what is crossed are kept."""
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeVar
+
+from bench.data.sources import SOURCES
+from bench.parsing import parse_norm, resolve
+from bench.plugins.discovery import Catalogue
+from bench.request import Request
+from relu.errors import InputError
+from relu.network.architectures import ARCHITECTURES
+
+KEYS: Mapping[str, tuple[str, ...]] = {
+    "dataset": ("data set", "datasets"),
+    "arch": ("architecture", "archs"),
+    "norm": ("norms",),
+    "method": ("methods",),
+}
+AXES = ("datasets", "archs", "norms", "methods")
+Name = TypeVar("Name", bound=str)
+Wanted = Mapping[str, Sequence[str]]
+"""Key -> the names that are kept; a key that is not there keeps all."""
+
+
+def keep(requests: Sequence[Request], texts: Sequence[str], catalogue: Catalogue) -> list[Request]:
+    """The requests, without the cells that `key=name,key=name` texts leave out.
+
+    Names of one key add up; a cell is kept where all keys agree. Raises InputError for what is not
+    crossed at all, or where nothing is left.
+    """
+    wanted = _parsed(texts, catalogue)
+    for key, names in wanted.items():
+        there = _there(requests, key)
+        if absent := [name for name in names if name not in there]:
+            has = f"it has {', '.join(there)}" if there else f"it has no {key} to choose from"
+            raise InputError(f"--only {key}={absent[0]}: this run has none, {has}")
+    kept = [left for request in requests if (left := _kept(request, wanted)) is not None]
+    if not kept:
+        there = list(dict.fromkeys(itertools.chain(*map(_cases, requests))))
+        raise InputError(f"--only {','.join(texts)} leaves nothing of {', '.join(there)}")
+    return kept
+
+
+def _parsed(texts: Sequence[str], catalogue: Catalogue) -> Wanted:
+    read: dict[str, Callable[[str], str]] = {
+        "dataset": lambda name: resolve(
+            name, {n: s.aliases for n, s in SOURCES.items()}, "data set"
+        ),
+        "arch": lambda name: resolve(name, dict.fromkeys(ARCHITECTURES, ()), "architecture"),
+        "norm": parse_norm,
+        "method": lambda name: catalogue.find("method", name).name,
+    }
+    wanted: dict[str, list[str]] = {}
+    for text in texts:
+        for part in text.split(","):
+            key, equals, name = (piece.strip() for piece in part.partition("="))
+            if not (key and equals and name):
+                raise InputError(
+                    f"--only expects key=name,key=name, got {text!r}: keys are {', '.join(KEYS)}"
+                )
+            key = resolve(key, KEYS, "key of --only")
+            wanted.setdefault(key, []).append(read[key](name))
+    return wanted
+
+
+def _kept(request: Request, wanted: Wanted) -> Request | None:
+    """What is left of a request, None for nothing."""
+
+    def some(key: str, there: tuple[Name, ...]) -> tuple[Name, ...]:
+        return tuple(name for name in there if name in wanted.get(key, there))
+
+    left = dataclasses.replace(
+        request,
+        datasets=tuple(
+            name
+            for name in some("dataset", request.datasets)
+            if request.archs or some("arch", _archs(request, name))
+        ),
+        archs=some("arch", request.archs),
+        norms=some("norm", request.norms),
+        methods=some("method", request.methods),
+    )
+    emptied = any(getattr(request, axis) and not getattr(left, axis) for axis in AXES)
+    return None if emptied else left
+
+
+def _archs(request: Request, dataset: str) -> tuple[str, ...]:
+    return request.archs or (SOURCES[dataset].arch,)
+
+
+def _there(requests: Sequence[Request], key: str) -> list[str]:
+    """What is crossed, of the kind of `key`."""
+    found: list[str] = []
+    for request in requests:
+        archs = (arch for name in request.datasets for arch in _archs(request, name))
+        own = {
+            "dataset": request.datasets,
+            "arch": archs,
+            "norm": request.norms,
+            "method": request.methods,
+        }
+        found += own[key]
+    return list(dict.fromkeys(found))
+
+
+def _cases(request: Request) -> Iterator[str]:
+    for dataset in request.datasets:
+        for case in itertools.product((dataset,), _archs(request, dataset), request.norms):
+            yield " ".join(case)

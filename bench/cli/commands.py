@@ -1,0 +1,248 @@
+"""The commands: run, eval, tune compute; leaderboard, ratios, status look at runs; list."""
+
+import argparse
+import dataclasses
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from bench.cli.cell_filter import keep
+from bench.cli.requests import make_request, make_requests
+from bench.cli.run_options import parse_run_options
+from bench.cli.suites import describe, suites
+from bench.cli.tune_request import command, make_search
+from bench.data.checkpoint import digest, read_checkpoint
+from bench.data.sources import SOURCES
+from bench.parsing import one_number, resolve
+from bench.pipeline import Computed, compute, plan_requests
+from bench.plugins.discovery import Catalogue, Plugin, discover
+from bench.plugins.settings import Training
+from bench.request import Checkpoint, Request
+from bench.run.report import forecast, standing
+from bench.run.run_options import RunOptions
+from bench.store.results import Store
+from bench.store.run_files import RUN, TUNE, RunFiles
+from bench.tune import make_trials, ranked
+from leaderboard.brief import row_to_line
+from leaderboard.files import printed, written
+from leaderboard.published import tables
+from leaderboard.ratios import HINT, ratios, ratios_to_csv, ratios_to_markdown, ratios_to_svg
+from leaderboard.rows import Row, make_row, read_judged, read_rows
+from leaderboard.trials import search_record, search_to_markdown, trials_to_csv
+from relu.errors import InputError
+from relu.network.architectures import ARCHITECTURES
+from relu.threat import format_eps
+
+NAMED = 10  # contradictions of a row that are printed
+
+
+def run_command(options: argparse.Namespace) -> int:
+    """Trains, judges, prints the leaderboard; 0, or 1 where a job failed or evidence conflicts."""
+    running = parse_run_options(options)
+    catalogue = _catalogue(options)
+    requests = make_requests(options, catalogue)
+    for request in requests:
+        if not request.methods:
+            where = f"suite {request.suite}: methods" if request.suite else "--methods"
+            raise InputError(f"{where} expects one or more of {', '.join(catalogue.methods)}")
+    kept = keep([_with_table(request) for request in requests], options.only, catalogue)
+    return _leaderboard(kept, catalogue, running, options.out)
+
+
+def eval_command(options: argparse.Namespace) -> int:
+    """Judges a checkpoint like a network of our own."""
+    running = parse_run_options(options)
+    catalogue = _catalogue(options)
+    request = make_request(options, catalogue)
+    if len(request.datasets) > 1 or len(request.archs) > 1:
+        raise InputError("eval expects one --dataset and one --arch: those of the checkpoint")
+    member = one_number([] if options.member is None else [options.member], "--member")
+    checkpoint = _checkpoint(request, Path(options.checkpoint), member, options.name)
+    guest = dataclasses.replace(request, checkpoint=checkpoint)
+    return _leaderboard(keep([guest], options.only, catalogue), catalogue, running, options.out)
+
+
+def _checkpoint(request: Request, path: Path, member: int | None, name: str | None) -> Checkpoint:
+    source = SOURCES[request.datasets[0]]
+    weights = read_checkpoint(path, request.archs[0], source.shape, source.classes, member=member)
+    usual = path.stem if member is None else f"{path.stem} no. {member}"
+    return Checkpoint(path=str(path.absolute()), digest=digest(weights), name=name or usual)
+
+
+def tune_command(options: argparse.Namespace) -> int:
+    """Tries a method's settings on held-out training images, prints the trials and the choice."""
+    running = parse_run_options(options)
+    catalogue = _catalogue(options)
+    search = make_search(options, catalogue)
+    done = _computed(keep([search.request], options.only, catalogue), catalogue, running, TUNE)
+    if done is None:
+        return 0
+    rows = _rows(done)
+    trials = ranked(make_trials(search, rows))
+    best = trials[0] if trials[0].whole else None
+    run = command(search, best, options, catalogue) if best else None
+    text = search_to_markdown(trials, run, share=search.share)
+    done.files.save_text("tune.md", text)
+    done.files.save_text("tune.csv", trials_to_csv(trials))
+    kept = search_record(trials, run, share=search.share)
+    done.files.save_run(done.record() | kept, TUNE)
+    print(text, end="")
+    print(f"trials and choice: {options.out}/tune.md, .csv, .json", file=sys.stderr)
+    return max(_complain(rows), 1 if done.failures or best is None else 0)
+
+
+def leaderboard_command(options: argparse.Namespace) -> int:
+    """Prints the rows of finished runs, and writes them where asked; nothing is computed anew."""
+    folders = [Path(folder) for folder in options.runs]
+    rows = read_rows(folders)
+    redrawn = len(folders) == 1 and os.access(folders[0], os.W_OK)  # an archive is only printed
+    target = Path(options.out) if options.out else folders[0] if redrawn else None
+    if target is not None:
+        if (target / "run.json").exists() and [target.resolve()] != [f.resolve() for f in folders]:
+            raise InputError(f"--out {str(target)!r} holds a run of its own: name another folder")
+        Store(target).prepare()
+        _write(RunFiles(target), rows)
+    print(printed(rows), end="")
+    return _complain(rows)
+
+
+def ratios_command(options: argparse.Namespace) -> int:
+    """How far a run's attacks are from exact radii: a table, all ratios, a figure; 0."""
+    folder = Path(options.run)
+    wanted = [_catalogue(options).find("evaluator", e).name for e in options.eval or ()]
+    found = ratios(read_judged(folder), wanted)
+    if not found:
+        who = f"{' or '.join(wanted)} has" if wanted else "any evaluator has"
+        raise InputError(
+            f"{options.run!r} has no input with an exact radius of which {who} a witness: "
+            "evaluators without a cascade see all inputs (run --no-cascade --eval region,...)"
+        )
+    print(ratios_to_markdown(found), end="")
+    files, figure = RunFiles(folder), ratios_to_svg(found)
+    files.save_text("ratios.csv", ratios_to_csv(found))
+    files.save_text("ratios.svg", figure)
+    kept = "ratios.csv, .svg" if figure else f"ratios.csv ({HINT})"
+    print(f"all ratios: {options.run}/{kept}", file=sys.stderr)
+    return 0
+
+
+def status_command(options: argparse.Namespace) -> int:
+    """Shows how the runs on a folder stand; 0."""
+    root = Path(options.run)
+    print(standing(root), end="")
+    return 0
+
+
+def list_command(options: argparse.Namespace) -> int:
+    """Shows what --methods, --eval, --dataset, --arch, --set and --suite accept."""
+    catalogue = _catalogue(options)
+    for title, plugins in (("METHODS", catalogue.methods), ("EVALUATORS", catalogue.evaluators)):
+        print(f"{title} (settings with defaults; change one with --set NAME.FIELD=VALUE)")
+        print(_lines([_about(plugin) for plugin in plugins.values()]))
+    training = ", ".join(f"{f.name}={f.default}" for f in dataclasses.fields(Training))
+    print(f"TRAINING of every method\n{_lines([('train', training)])}")
+    print("DATA SETS (input shape, classes, default architecture, default eps)")
+    print(
+        _lines(
+            [
+                (
+                    name,
+                    s.summary,
+                    "x".join(map(str, s.shape)),
+                    s.classes,
+                    s.arch,
+                    ", ".join(f"{norm} {format_eps(eps)}" for norm, eps in s.eps.items()),
+                )
+                for name, s in SOURCES.items()
+            ]
+        )
+    )
+    print("ARCHITECTURES")
+    print(_lines([(name, summary) for name, (summary, _) in ARCHITECTURES.items()]))
+    print("SUITES (run one with --suite NAME)")
+    print(_lines([_about_suite(name) for name in suites()]))
+    return 0
+
+
+def _about_suite(name: str) -> tuple[str, str]:
+    said, published = describe(name)
+    return name, f"{said} [beside the published {', '.join(published)}]" if published else said
+
+
+def _about(plugin: Plugin) -> tuple[str, ...]:
+    doc = (plugin.cls.__doc__ or "").strip().splitlines()
+    fields = ", ".join(f"{name}={value}" for name, value in plugin.fields().items())
+    return plugin.name, plugin.cls.label, fields or "no settings", doc[0] if doc else ""
+
+
+def _lines(rows: Sequence[Sequence[object]]) -> str:
+    table = tabulate(rows, tablefmt="plain", disable_numparse=True)
+    return "".join(f"  {line}\n" for line in table.splitlines())
+
+
+def _catalogue(options: argparse.Namespace) -> Catalogue:
+    return discover([Path(file) for file in options.plugin])
+
+
+def _with_table(request: Request) -> Request:
+    """With the published table by its name. Raises InputError where there is none."""
+    if request.published is None:
+        return request
+    try:
+        table = resolve(request.published, dict.fromkeys(tables(), ()), "published table")
+    except InputError as error:
+        raise InputError(f"suite {request.suite}: published: {error}") from error
+    return dataclasses.replace(request, published=table)
+
+
+def _leaderboard(
+    requests: Sequence[Request], catalogue: Catalogue, running: RunOptions, out: str
+) -> int:
+    done = _computed(requests, catalogue, running, RUN)
+    if done is None:
+        return 0
+    rows = _rows(done)
+    _write(done.files, rows)
+    print(printed(rows), end="")
+    print(f"leaderboard and evidence: {out}", file=sys.stderr)
+    print(f"what each evaluator decided: {out}/attribution.md", file=sys.stderr)
+    return max(_complain(rows), 1 if done.failures else 0)
+
+
+def _computed(
+    requests: Sequence[Request], catalogue: Catalogue, running: RunOptions, record: str
+) -> Computed | None:
+    """What the requests ask for, computed; None where only a forecast was wanted."""
+    planned = plan_requests(requests, catalogue, running)
+    if running.forecast:
+        print(forecast(planned.launcher, len(planned.cells)), end="")
+        return None
+    return compute(planned, record, _describe)
+
+
+def _describe(store: Store, cell: Mapping[str, Any], failures: Mapping[str, str]) -> str:
+    return row_to_line(make_row([store], cell, failures))
+
+
+def _rows(done: Computed) -> list[Row]:
+    return [make_row([done.store], cell.record(), done.failures) for cell in done.cells]
+
+
+def _write(files: RunFiles, rows: Sequence[Row]) -> None:
+    for name, text in written(rows).items():
+        files.save_text(name, text)
+
+
+def _complain(rows: Sequence[Row]) -> int:
+    """Names contradictions on stderr; 1 where there is one."""
+    for row in rows:
+        where = f"{row['dataset']} {row['arch']} {row['label']} {row['norm']}"
+        for text in row["contradictions"][:NAMED]:
+            print(f"CONTRADICTION ({where}): {text}", file=sys.stderr)
+        if (more := len(row["contradictions"]) - NAMED) > 0:
+            print(f"CONTRADICTION ({where}): {more} more, all in leaderboard.json", file=sys.stderr)
+    return int(any(row["contradictions"] for row in rows))

@@ -1,0 +1,308 @@
+"""The command line's options and help texts."""
+
+import argparse
+from typing import Any, NoReturn
+
+from bench.cli import examples
+from bench.cli.suites import suites
+from bench.data.sources import SOURCES
+from bench.parsing import suggestion
+from relu.errors import InputError
+from relu.network.architectures import ARCHITECTURES
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with our one-line errors and no silent abbreviations."""
+
+    def __init__(self, **keywords: Any) -> None:
+        keywords.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(allow_abbrev=False, **keywords)
+
+    def error(self, message: str) -> NoReturn:
+        near = ""
+        if message.startswith("unrecognized arguments: --"):
+            given = message.split()[2].partition("=")[0]
+            near = suggestion(given, sorted(self.options() - {given}))  # another command's
+        if message.endswith("expected one argument"):  # argparse takes it for an option
+            near = "; a value that begins with - needs an equals sign, as --box=-1,2"
+        raise InputError(f"{message}{near} ({self.prog} --help lists all options)")
+
+    def options(self) -> set[str]:
+        """All options of this parser and of its commands."""
+        found = set()
+        for action in self._actions:
+            found |= set(action.option_strings)
+            if isinstance(action.choices, dict):
+                found |= {o for command in action.choices.values() for o in command.options()}
+        return found
+
+
+def make_parser() -> Parser:
+    """The parser of `python -m bench`."""
+    parser = Parser(
+        prog="python -m bench",
+        description="Between which two numbers does a network's robust error lie, and what is "
+        "the evidence?",
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for add in (_add_run, _add_tune, _add_eval, _add_leaderboard, _add_ratios, _add_others):
+        add(commands)
+    return parser
+
+
+def _add_run(commands: Any) -> None:
+    run = _command(
+        commands, "run", "train networks, judge them, print the leaderboard", examples.RUN
+    )
+    run.add_argument("--methods", metavar="A,B", help="training methods, e.g. plain,at (see: list)")
+    run.add_argument(
+        "--suite",
+        metavar="FILE",
+        help="take options from a TOML file, or from a "
+        f"suite by name ({', '.join(suites())}); options given here win",
+    )
+    run.add_argument("--seeds", metavar="0,1,2", help="one training each (default: 0)")
+    run.add_argument("--epochs", metavar="N", help="passes over the training set (default: 100)")
+    _add_judging(run, required=False)
+
+
+def _add_tune(commands: Any) -> None:
+    tune = _command(
+        commands, "tune", "choose a method's settings on held-out training images", examples.TUNE
+    )
+    tune.add_argument("--method", metavar="NAME", required=True, help="one method (see: list)")
+    tune.add_argument(
+        "--held-out",
+        metavar="SHARE",
+        default="0.1",
+        help="of each class's training images, judged in the test set's place and not trained on "
+        "(default: 0.1)",
+    )
+    tune.add_argument("--seeds", metavar="0,1,2", help="whose mean decides (default: 0)")
+    tune.add_argument("--epochs", metavar="N", help="passes over the training set (default: 100)")
+    _add_judging(
+        tune,
+        required=False,
+        points="judge N of the held-out images (default: 1000, or all of fewer)",
+        grid=(
+            "FIELD=V,W",
+            "a field of the method, or of the training, and the values to try, e.g. "
+            "weight=0.1,0.5 or train.lr=1e-3,1e-4; may be repeated, and all are crossed",
+        ),
+    )
+
+
+def _add_eval(commands: Any) -> None:
+    judge = _command(commands, "eval", "judge a network trained elsewhere", examples.EVAL)
+    judge.add_argument(
+        "checkpoint",
+        metavar="CHECKPOINT",
+        help="its weights: .safetensors, .pt, .pth, .npz or .mat; no code in them is ever executed",
+    )
+    judge.add_argument(
+        "--member",
+        metavar="N",
+        help="which of the networks in it, where several fit, counted from 1; they are listed "
+        "where this is missing",
+    )
+    judge.add_argument("--name", help="what the leaderboard calls it (default: the file's name)")
+    _add_judging(judge, required=True)
+
+
+def _add_leaderboard(commands: Any) -> None:
+    draw = _command(
+        commands,
+        "leaderboard",
+        "redraw or merge the leaderboards of finished runs",
+        examples.LEADERBOARD,
+    )
+    draw.add_argument("runs", metavar="RUN", nargs="+", help="a run folder (--out of a run)")
+    draw.add_argument(
+        "--out",
+        metavar="DIR",
+        help="where to write leaderboard.md, .csv and .json "
+        "(default: into the run folder; several runs are only printed)",
+    )
+
+
+def _add_ratios(commands: Any) -> None:
+    far = _command(
+        commands, "ratios", "show how far a run's attacks are from exact radii", examples.RATIOS
+    )
+    far.add_argument("run", metavar="RUN", help="a run folder (--out of a run)")
+    far.add_argument(
+        "--eval",
+        metavar="A,B",
+        type=lambda text: text.split(","),
+        help="these evaluators (default: all with witnesses)",
+    )
+    far.add_argument(
+        "--plugin",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="where --eval names an evaluator of yours",
+    )
+
+
+def _add_others(commands: Any) -> None:
+    status = _command(
+        commands,
+        "status",
+        "show how a run stands, from any shell",
+        examples.STATUS,
+    )
+    status.add_argument("run", metavar="RUN", help="a run folder (--out of a run)")
+    show = _command(commands, "list", "show methods, evaluators, data sets, architectures", "")
+    show.add_argument(
+        "--plugin",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="also show this file's method or evaluator",
+    )
+
+
+def _command(commands: Any, name: str, summary: str, epilog: str) -> Parser:
+    command: Parser = commands.add_parser(
+        name, help=summary, description=summary[0].upper() + summary[1:] + ".", epilog=epilog
+    )
+    return command
+
+
+def _add_judging(
+    parser: Parser,
+    *,
+    required: bool,
+    points: str = "judge the first N test inputs, or all (default: 1000, or all of a smaller set)",
+    grid: tuple[str, str] = (
+        "NAME.FIELD=V,W",
+        "as --set with several values, e.g. mmr.weight=0.1,0.5: a row for each; may be "
+        "repeated, and all are crossed",
+    ),
+) -> None:
+    add = parser.add_argument
+    add("--eval", metavar="A,B", help="evaluators, or all (default: all)")
+    _add_cells(parser, required=required, points=points)
+    add(
+        "--set",
+        metavar="NAME.FIELD=VALUE",
+        action="append",
+        default=[],
+        help="change a setting of a method, an evaluator or the training, e.g. at.steps=7, "
+        "evaluators.pgd.restarts=5, train.lr=1e-4; may be repeated (see: list)",
+    )
+    add("--grid", metavar=grid[0], action="append", default=[], help=grid[1])
+    add(
+        "--no-cascade",
+        action="store_true",
+        help="let every evaluator work on all inputs, as if it ran alone (for timing studies)",
+    )
+    add(
+        "--data",
+        metavar="DIR",
+        help="a folder with data sets, as NAME.npz or in torchvision's "
+        "layout (default: $BENCH_DATA)",
+    )
+    add(
+        "--out",
+        metavar="DIR",
+        default="run",
+        help="the run folder: leaderboard, networks and all evidence (default: run)",
+    )
+    add(
+        "--plugin",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="a Python file with a method or an evaluator of yours; may be repeated",
+    )
+    _add_running(parser)
+
+
+def _add_cells(parser: Parser, *, required: bool, points: str) -> None:
+    add = parser.add_argument
+    add(
+        "--dataset",
+        metavar="NAME",
+        required=required,
+        help=f"{', '.join(SOURCES)}{'' if required else ' (default: digits)'}",
+    )
+    add(
+        "--arch",
+        metavar="NAME",
+        required=required,
+        help=", ".join(ARCHITECTURES) + ("" if required else " (default: the data set's)"),
+    )
+    add("--norm", metavar="NORM", help="of the perturbation: linf, l2 or l1 (default: linf)")
+    add(
+        "--eps",
+        metavar="EPS",
+        help="its radius in pixel units, e.g. 0.1 or 4/255 (default: the data set's)",
+    )
+    add(
+        "--box",
+        metavar="LOW,HIGH",
+        help="what pixels may be changed to (default: 0,1); some published numbers allow "
+        "anything, which is --box=-1,2",
+    )
+    add("--points", metavar="N", help=points)
+    add(
+        "--only",
+        metavar="KEY=NAME",
+        action="append",
+        default=[],
+        help="keep these cells of what is crossed, e.g. dataset=mnist,arch=fc1; keys are dataset, "
+        "arch, norm and method; may be repeated: names of one key add up",
+    )
+
+
+def _add_running(parser: Parser) -> None:
+    add = parser.add_argument_group("where and how the jobs run").add_argument
+    add(
+        "--engine",
+        metavar="NAME",
+        default="local",
+        help="local: worker processes of this machine; dask: a cluster; inline: one after the "
+        "other in this process, for debuggers (default: local)",
+    )
+    add(
+        "--address",
+        metavar="URL",
+        help="of a running dask scheduler, e.g. tcp://host:8786 (default: --engine dask starts a "
+        "cluster on this machine)",
+    )
+    add(
+        "--gpus",
+        metavar="N,M",
+        default="auto",
+        help="auto: all; none: the CPU does everything; or numbers (default: auto)",
+    )
+    add("--jobs-per-gpu", metavar="N", default="1", help="that share a card (default: 1)")
+    add(
+        "--cpus",
+        metavar="N",
+        help="cores that all jobs together may use (default: one for each of --workers; else "
+        "$OMP_NUM_THREADS, or all)",
+    )
+    add(
+        "--workers",
+        metavar="N",
+        help="worker processes on the CPU, which share the cores of --cpus (default: as many as "
+        "there are cores, or jobs to share them)",
+    )
+    add(
+        "--reproducible",
+        action="store_true",
+        help="trainings on the CPU come out the same on other x86-64 machines: one thread per job, "
+        "instructions that all of them have; slower for large networks (in a suite reproducible = "
+        "true)",
+    )
+    add(
+        "--timeout",
+        metavar="SECONDS",
+        default="86400",
+        help="a job that takes longer is ended and tried once more; none: no limit "
+        "(default: 86400, a day)",
+    )
+    add("--dry-run", action="store_true", help="print cells, jobs and expected hours, and stop")

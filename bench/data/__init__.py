@@ -1,0 +1,1 @@
+"""What comes in: data sets, and networks trained elsewhere."""

@@ -1,0 +1,191 @@
+"""Which tensor of a file is which of an architecture: by name, by shape, else by order."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+
+from torch import Tensor
+
+from relu.errors import InputError
+from relu.network.architectures import skeleton
+
+State = dict[str, Tensor]
+Group = tuple[str, ...]
+"""Names of tensors that belong together: a layer's weight and bias, or one of the two alone."""
+NORMALIZATION = ("running_mean", "running_var", "num_batches_tracked")
+LISTED = 6  # names in a message
+
+
+def matched(found: Mapping[str, Tensor], arch: str, shape: tuple[int, ...], classes: int) -> State:
+    """The tensors under the names of the architecture's state dict, in its order.
+
+    Names decide where they are the architecture's behind one prefix ("module.0.weight"), and
+    shapes where they leave one way. Of several ways it is the order in the file, unless that is
+    the alphabet's (many formats sort), or the order of numbers in names that are else the same.
+    Raises InputError where tensors do not fit, or where nothing says which of several ways is
+    meant: layers of one shape come out in the right order or not at all.
+    """
+    expected = skeleton(arch, shape, classes).state_dict()
+    if normalization := [name for name in found if name.endswith(NORMALIZATION)]:
+        raise InputError(
+            f"it has batch normalization ({normalization[0]}), the architectures of the bench have "
+            f"none: fold it into the weights and biases of the layers before it"
+        )
+    if len(found) != len(expected):
+        raise InputError(
+            f"{arch} has {len(expected)} tensors ({_shapes(expected)}), "
+            f"the checkpoint has {len(found)} ({_shapes(found)})"
+        )
+    names = _behind_a_prefix(found, expected)
+    if names is None:
+        names = _by_layer(found, expected, arch)
+    for ours, theirs in names.items():
+        if found[theirs].shape != expected[ours].shape:
+            called = "" if theirs.endswith(ours) else f" ({theirs})"
+            raise InputError(
+                f"{arch} on images of shape {shape} expects {ours} of shape "
+                f"{tuple(expected[ours].shape)}, found {tuple(found[theirs].shape)}{called}"
+            )
+    return {ours: found[names[ours]] for ours in expected}
+
+
+def _behind_a_prefix(found: Mapping[str, Tensor], expected: State) -> dict[str, str] | None:
+    """Our names -> theirs, which are ours behind a common prefix; None where they are not."""
+    first = next(iter(expected))
+    prefixes = [name.removesuffix(first) for name in found if name.endswith(first)]
+    for prefix in prefixes:
+        names = {ours: prefix + ours for ours in expected}
+        if set(names.values()) == set(found):
+            return names
+    return None
+
+
+def _by_layer(found: Mapping[str, Tensor], expected: State, arch: str) -> dict[str, str]:
+    """Our names -> theirs: whole layers where names say what belongs together, else separately."""
+    ours, theirs = _by_rank(expected), _by_rank(found)
+    if [len(names) for names in theirs] != [len(names) for names in ours]:
+        raise InputError(
+            f"{arch} has {len(ours[0])} weights and as many biases, the checkpoint has "
+            f"{len(theirs[0])} and {len(theirs[1])} ({_shapes(found)})"
+        )
+    pairs = _paired(*theirs)
+    sides: list[tuple[list[Group], list[Group]]]
+    if pairs is None:
+        sides = [(_alone(t), _alone(o)) for t, o in zip(theirs, ours, strict=True)]
+    else:
+        sides = [(pairs, list(zip(*ours, strict=True)))]
+    names: dict[str, str] = {}
+    for groups, places in sides:
+        order = _order(found, groups, expected, places)
+        if order is None:  # nothing fits, and this way shows it
+            order = sorted(groups, key=lambda group: _natural(group[0]))
+        for place, group in zip(places, order, strict=True):
+            names |= dict(zip(place, group, strict=True))
+    return names
+
+
+def _by_rank(tensors: Mapping[str, Tensor]) -> tuple[list[str], list[str]]:
+    """Names of weights, which have several dimensions, and of biases, which have one."""
+    weights = [name for name, tensor in tensors.items() if tensor.ndim > 1]
+    return weights, [name for name in tensors if name not in weights]
+
+
+def _paired(weights: Sequence[str], biases: Sequence[str]) -> list[Group] | None:
+    """(weight, bias) of each layer, where their names are the same but for that word."""
+    of_layer = {_layer(name): name for name in biases}
+    if len(of_layer) < len(biases) or {_layer(name) for name in weights} != set(of_layer):
+        return None
+    return [(name, of_layer[_layer(name)]) for name in weights]
+
+
+def _alone(names: Sequence[str]) -> list[Group]:
+    return [(name,) for name in names]
+
+
+def _layer(name: str) -> str:
+    """A tensor's name without the word that says which of its layer's tensors it is."""
+    short = re.sub(r"weights?|bias(es)?|kernel", "", name.lower())
+    return re.sub(r"(?<![a-z])[wb](?![a-z])", "", short)
+
+
+def _order(
+    found: Mapping[str, Tensor], groups: Sequence[Group], expected: State, places: Sequence[Group]
+) -> Sequence[Group] | None:
+    """The groups in the order of the places; None where no order fits.
+
+    Raises InputError where several fit and nothing says which one is meant.
+    """
+    shapes = [_sizes(expected, place) for place in places]
+    by_shape = list(islice(_orders(found, groups, shapes, {}), 2))
+    if len(by_shape) < 2:
+        return by_shape[0] if by_shape else None
+    numbered = list(islice(_orders(found, groups, shapes, _earlier(groups)), 2))
+    alphabetical = list(found) == sorted(found)
+    in_file_order = [_sizes(found, group) for group in groups] == shapes
+    contradictory = _contradicts(groups, _earlier(groups))
+    if in_file_order and not alphabetical and not contradictory:
+        return groups
+    if len(numbered) == 1 and (alphabetical or not in_file_order):
+        return numbered[0]
+    why = "neither their names nor their order in the file says it"
+    if alphabetical:
+        why = "their order in the file is the alphabet's, which says nothing"
+    elif in_file_order:
+        why = "the numbers in their names contradict their order in the file"
+    alike = [g[0] for g in groups if [_sizes(found, h) for h in groups].count(_sizes(found, g)) > 1]
+    listed = ", ".join(alike[:LISTED]) + (", ..." if len(alike) > LISTED else "")
+    names = ", ".join([n for place in places for n in place][:3])
+    raise InputError(
+        f"which comes first of {listed}, which have one shape? {why}: name them as the "
+        f"architecture does ({names}, ...)"
+    )
+
+
+def _orders(
+    found: Mapping[str, Tensor],
+    groups: Sequence[Group],
+    shapes: Sequence[object],
+    earlier: Mapping[Group, set[Group]],
+) -> Iterator[list[Group]]:
+    """All orders of the groups with these shapes, in which a group comes after its `earlier`."""
+
+    def extended(order: list[Group]) -> Iterator[list[Group]]:
+        if len(order) == len(shapes):
+            yield order
+            return
+        for group in groups:
+            fits = group not in order and _sizes(found, group) == shapes[len(order)]
+            if fits and earlier.get(group, set()) <= set(order):
+                yield from extended([*order, group])
+
+    return extended([])
+
+
+def _earlier(groups: Sequence[Group]) -> dict[Group, set[Group]]:
+    """For each group those whose names are the same but for smaller numbers."""
+    keys = {group: _layer(group[0]) for group in groups}
+    texts = {group: re.sub(r"\d+", "#", key) for group, key in keys.items()}
+    ranks = {group: _natural(key) for group, key in keys.items()}
+
+    def before(group: Group) -> set[Group]:
+        alike = [other for other in groups if texts[other] == texts[group]]
+        return {other for other in alike if ranks[other] < ranks[group]}
+
+    return {group: before(group) for group in groups}
+
+
+def _contradicts(groups: Sequence[Group], earlier: Mapping[Group, set[Group]]) -> bool:
+    return any(not earlier[group] <= set(groups[:i]) for i, group in enumerate(groups))
+
+
+def _sizes(tensors: Mapping[str, Tensor], group: Group) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(tensors[name].shape) for name in group)
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """A sort key under which layer 10 comes after layer 2."""
+    return [(int(p), "") if p.isdigit() else (-1, p) for p in re.split(r"(\d+)", name)]
+
+
+def _shapes(state: Mapping[str, Tensor]) -> str:
+    return ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in state.items())

@@ -1,0 +1,278 @@
+"""What each kind of job does: train or import a network, predict the test set, judge a shard."""
+
+import functools
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from bench.data.checkpoint import read_checkpoint
+from bench.data.datasets import DataSet, load
+from bench.data.holdout import hold_out
+from bench.data.sources import SOURCES
+from bench.jobs.isolation import Isolation
+from bench.jobs.job import Job, inputs
+from bench.jobs.out_of_memory import in_parts
+from bench.jobs.resumable_judging import Pieces
+from bench.jobs.surroundings import DEVICE, keep_freed_memory
+from bench.jobs.training import Checkpoints, Notes, train
+from bench.jobs.verdict import Replay, combine, joined, replay
+from bench.plugins.code_digests import code_of, difference
+from bench.plugins.discovery import Catalogue, Kind
+from bench.plugins.settings import Training
+from bench.store.provenance import provenance
+from bench.store.results import Store
+from evaluators.interface import Evidence, Interval
+from relu.attacks.witness import adversarial
+from relu.errors import InputError
+from relu.network.architectures import build
+from relu.network.reader import in_float64
+from relu.threat import Threat
+
+BATCH = 1000  # inputs that are predicted at once
+
+
+class Worker:
+    """Runs jobs in this process, reading from and writing to one store.
+
+    Jobs whose resource is a GPU run on the first card that the process sees, if there is one.
+    run: a name that tells the run from others.
+    """
+
+    def __init__(
+        self, store: Store, catalogue: Catalogue, data_folder: Path | None, *, run: str = ""
+    ) -> None:
+        self.store, self.catalogue, self.data_folder = store, catalogue, data_folder
+        self.run = run
+        self._data: dict[tuple[str, float | None], DataSet] = {}
+        self.device = torch.device("cpu")
+        self._inputs: dict[str, Any] = {}
+        keep_freed_memory()
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+
+    def execute(self, job: Job, notes: Notes) -> None:
+        """Does the job and stores its result under its key; whatever goes wrong raises."""
+        self._require_same_code(job)
+        self.device = _device(job)
+        self._inputs = inputs(self.store, job)  # as they are before anything is read
+        self.store.discard(job.stored, job.key)  # damaged, or resting on inputs that are gone
+        work = {
+            "train": self._train,
+            "import": self._import,
+            "clean": self._clean,
+            "judge": self._judge,
+        }[job.kind]
+        work(job, notes)
+
+    def _require_same_code(self, job: Job) -> None:
+        """A worker elsewhere, or one that starts late, may have other code than the plan's."""
+        s = job.settings
+        kind: Kind = "method" if job.kind == "train" else "evaluator"
+        plugin = self.catalogue.of(kind).get(str(s.get(kind)))
+        here = code_of(job.kind, plugin.code if plugin else None)
+        if s["code"] != here:
+            what = difference(s["code"], here, f"{kind} {s[kind]!r}" if plugin else "")
+            raise InputError(f"{what} when the run was planned")
+
+    def data(self, job: Job, part: str) -> DataSet:
+        """The job's data set. Raises InputError where it is not the one the job is about."""
+        name, share = job.settings["dataset"], job.settings.get("held_out")
+        if (name, share) not in self._data:
+            whole = load(name, self.data_folder)
+            self._data[name, share] = whole if share is None else hold_out(whole, share)
+        data = self._data[name, share]
+        if data.fingerprint(part) != job.settings["data"]:
+            raise InputError(f"the {part} data of {name} are not what they were in the plan")
+        return data
+
+    def _train(self, job: Job, notes: Notes) -> None:
+        s = job.settings
+        data, source = self.data(job, "train"), SOURCES[s["dataset"]]
+        method = self.catalogue.methods[s["method"]].build(s["fields"])
+        usual = Threat(norm="linf", eps=source.eps["linf"])
+        threat = _threat(s["threat"]) if s["threat"] else usual
+        net = build(s["arch"], data.shape, data.classes, seed=s["seed"]).to(self.device)
+        training = Training(**s["training"])
+        history = train(
+            net,
+            method,
+            data,
+            threat=threat,
+            training=training,
+            seed=s["seed"],
+            augmented=source.augment,
+            watcher=Checkpoints(self.store, job.key, training.epochs, notes),
+        )
+        seconds = sum(row["seconds"] for row in history)  # of all legs, where it was resumed
+        self.store.save_network(job.key, net, history, self._about(job, seconds))
+
+    def _import(self, job: Job, notes: Notes) -> None:
+        s = job.settings
+        net = build(s["arch"], tuple(s["shape"]), s["classes"])
+        wanted = s["checkpoint"]
+        net.load_state_dict(
+            read_checkpoint(Path(job.path), s["arch"], s["shape"], s["classes"], wanted=wanted)
+        )
+        self.store.save_network(job.key, net, [], self._about(job, 0.0))
+
+    def _clean(self, job: Job, notes: Notes) -> None:
+        data, exact_net = self.data(job, "test"), in_float64(self._net(job))
+        started = time.perf_counter()
+        wrong, predicted = [], []
+        for x, y in zip(data.x_test.split(BATCH), data.y_test.split(BATCH), strict=True):
+            for found in in_parts(functools.partial(self._predict, exact_net, x, y), len(x)):
+                wrong.append(found[0])
+                predicted.append(found[1])
+        table = pd.DataFrame(
+            {
+                "index": range(len(data.y_test)),
+                "label": data.y_test.numpy(),
+                "predicted": torch.cat(predicted).numpy(),
+                "correct": ~torch.cat(wrong).numpy(),
+            }
+        )
+        seconds = time.perf_counter() - started
+        self.store.save_clean(job.key, table, self._about(job, seconds))
+
+    def _predict(
+        self, exact_net: nn.Module, x: Tensor, y: Tensor, start: int, stop: int
+    ) -> tuple[Tensor, Tensor]:
+        """Which of x[start:stop] are misclassified, and the classes they are given."""
+        x, y = x[start:stop].to(self.device), y[start:stop].to(self.device)
+        with torch.no_grad():
+            return adversarial(exact_net, x, y).cpu(), exact_net(x.double()).argmax(1).cpu()
+
+    def _judge(self, job: Job, notes: Notes) -> None:
+        s = job.settings
+        data, part = self.data(job, "test"), slice(s["start"], s["stop"])
+        x, y = data.x_test[part].to(self.device), data.y_test[part].to(self.device)
+        net, threat = self._net(job), _threat(s["threat"])
+        exact_net = in_float64(net)  # before the evaluator has its hands on the network
+        evaluator = self.catalogue.evaluators[s["evaluator"]].build(s["fields"])
+        known = self._known(job, x)
+        started = time.perf_counter()
+
+        def judge(start: int, stop: int) -> Evidence:
+            # Copies, as what an evaluator does in place must not reach the data or the replay.
+            torch.manual_seed(int(job.key[:15], 16) + start)
+            some = slice(start, stop)
+            found: Evidence = evaluator.judge(
+                net, x[some].clone(), y[some].clone(), threat=threat, known=known.part(some)
+            )
+            return found
+
+        def fitting(start: int, stop: int) -> Evidence:
+            parts = in_parts(
+                lambda first, last: judge(start + first, start + last),
+                stop - start,
+                note=notes.note,
+            )
+            return joined(parts)
+
+        isolation = Isolation(fitting, x)
+
+        def piece(start: int, stop: int) -> Evidence:
+            return joined(isolation.judge(start, stop))
+
+        step = getattr(evaluator, "step", None)
+        if step is None:
+            evidence = piece(0, len(x))
+        else:
+            pieces = Pieces(self.store, job.key, inputs=self._inputs, run=self.run)
+            evidence = pieces.judge(piece, x, step=step, progress=notes.progress)
+            if isolation.errors and not isolation.judged:
+                self.store.forget_checkpoint(job.key)
+        isolation.require_some()
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        seconds = time.perf_counter() - started
+        checked = replay(exact_net, x, y, evidence, threat=threat)
+        table = _table(s["start"], checked, seconds, evidence.seconds)
+        self.store.save_evidence(job.key, table, checked.witness, self._about(job, seconds))
+        self.store.forget_checkpoint(job.key)
+
+    def _net(self, job: Job) -> nn.Sequential:
+        s = job.settings
+        net = build(s["arch"], tuple(s["shape"]), s["classes"])
+        net.load_state_dict(self.store.load_network(s["network"]))
+        return net.to(self.device).requires_grad_(False).eval()
+
+    def _known(self, job: Job, x: Tensor) -> Interval:
+        """What the clean inputs and the evaluators before this one prove."""
+        part = slice(job.settings["start"], job.settings["stop"])
+        _, clean_key = job.after
+        clean = self.store.load_clean(clean_key)[part]
+        evidence = {
+            key: self.store.load_evidence(key)
+            for key in job.informed_by
+            if self.store.has("evidence", key)
+        }
+        table = combine(clean, evidence, withdrawn=job.settings.get("withdrawn", ())).table
+        low, high = torch.tensor(table["low"].to_numpy()), torch.tensor(table["high"].to_numpy())
+        witness = self._nearest_witnesses(evidence, x, part.start).to(self.device)
+        return Interval(low=low.to(self.device), high=high.to(self.device), witness=witness)
+
+    def _nearest_witnesses(
+        self, evidence: Mapping[str, pd.DataFrame], x: Tensor, start: int
+    ) -> Tensor:
+        """The nearest witness of each x, whose first one is test input `start`; NaN: none."""
+        best = torch.full_like(x, torch.nan, dtype=torch.float64, device="cpu")
+        nearest = torch.full((len(x),), torch.inf, dtype=torch.float64)
+        for key, table in evidence.items():
+            index, witness = self.store.load_witnesses(key)
+            high = torch.tensor(table.set_index("index")["high"].loc[index.numpy()].to_numpy())
+            rows = index - start
+            some = ((rows >= 0) & (rows < len(x))).nonzero().squeeze(1)
+            some = some[high[some] < nearest[rows[some]]]
+            nearest[rows[some]], best[rows[some]] = high[some], witness[some].double()
+        return best
+
+    def _about(self, job: Job, seconds: float) -> dict[str, Any]:
+        """What settings.json says: the settings behind the key, where and how it was made."""
+        return {
+            "kind": job.kind,
+            "settings": dict(job.settings),
+            "inputs": self._inputs,
+            "seconds": seconds,
+            "provenance": provenance(self.device),
+        }
+
+
+def _device(job: Job) -> torch.device:
+    if job.resource == "cpu" or os.environ.get(DEVICE) == "cpu":
+        return torch.device("cpu")
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if os.environ.get(DEVICE) == "cuda":  # a training on one core in its place would take days
+        raise RuntimeError("this worker was given a GPU, but CUDA does not start in it")
+    return torch.device("cpu")
+
+
+def _threat(fields: Mapping[str, Any]) -> Threat:
+    return Threat(norm=fields["norm"], eps=fields["eps"], box=tuple(fields["box"]))
+
+
+def _table(start: int, checked: Replay, seconds: float, each: Tensor | None) -> pd.DataFrame:
+    """A row per input; wall time goes to the inputs that were worked on, unless `each` says."""
+    status = pd.Series(checked.status, dtype=str)
+    if each is None:
+        worked = (status != "skipped").to_numpy()
+        shares = worked * (seconds / max(1, worked.sum()))
+    else:
+        shares = each.double().cpu().numpy()
+    return pd.DataFrame(
+        {
+            "index": range(start, start + len(status)),
+            "low": checked.low.numpy(),
+            "high": checked.high.numpy(),
+            "seconds": shares,
+            "status": status,
+            "outcome": checked.outcome,
+        }
+    )

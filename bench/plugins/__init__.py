@@ -1,0 +1,1 @@
+"""Methods and evaluators: found, checked, given settings, and known by their code."""

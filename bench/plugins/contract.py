@@ -1,0 +1,59 @@
+"""What must hold of a plugin's class before it is used: its words, and how it can be called."""
+
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from relu.errors import InputError
+
+CALLS: Mapping[str, Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
+    "method": {
+        "loss": (("net", "x", "y"), ("threat", "progress")),
+        "defaults": (("dataset", "arch", "threat"), ()),
+    },
+    "evaluator": {
+        "refusal": (("net", "threat"), ()),
+        "judge": (("net", "x", "y"), ("threat", "known")),
+        "defaults": (("dataset", "arch", "threat"), ()),
+    },
+}
+"""How the bench calls a plugin's functions: arguments by position, arguments by name."""
+
+
+def check_words(kind: str, name: str, cls: type[Any], source: Path) -> None:
+    """What people type and read must be text, what is counted a number."""
+    if not name.isidentifier() or name == "train":
+        raise InputError(f"{source}: {name!r} cannot be a {kind}'s name; rename the file")
+    aliases = getattr(cls, "aliases", ())
+    if not isinstance(cls.label, str) or not cls.label.strip():
+        raise InputError(f"{kind} {cls.__name__} in {source}: label must be text")
+    if not isinstance(aliases, tuple) or not all(isinstance(a, str) for a in aliases):
+        raise InputError(f"{kind} {cls.__name__} in {source}: aliases must be a tuple of texts")
+    for attribute, least in (("cost", 0), ("shard", 1)):
+        value = getattr(cls, attribute, least)
+        if not isinstance(value, int) or value < least:
+            raise InputError(
+                f"{kind} {cls.__name__} in {source}: {attribute} must be a whole number of at "
+                f"least {least}, got {value!r}"
+            )
+
+
+def check_calls(kind: str, cls: type[Any], source: Path) -> None:
+    """What the bench will call must take the arguments that it is called with."""
+    for function, (by_position, by_name) in CALLS[kind].items():
+        called = getattr(cls if function == "defaults" else cls(), function, None)
+        if not callable(called):
+            continue
+        try:
+            signature = inspect.signature(called)
+        except (TypeError, ValueError):  # of compiled functions nothing is known
+            continue
+        try:
+            signature.bind(*by_position, **dict.fromkeys(by_name))
+        except TypeError as error:
+            call = ", ".join([*by_position, *(f"{name}=..." for name in by_name)])
+            raise InputError(
+                f"{kind} {cls.__name__} in {source}: {function} is called as "
+                f"{function}({call}), but: {error}"
+            ) from error

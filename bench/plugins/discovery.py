@@ -1,0 +1,217 @@
+"""Finds methods and evaluators: files in their folders, files given by path, installed packages."""
+
+import functools
+import importlib
+import inspect
+import json
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+import evaluators
+import methods
+from bench.parsing import resolve, suggestion
+from bench.plugins import nested_settings
+from bench.plugins.beside import Beside
+from bench.plugins.code_digests import Code, code_behind
+from bench.plugins.contract import check_calls, check_words
+from relu.errors import InputError
+from relu.threat import Threat
+
+Kind = Literal["method", "evaluator"]
+DOES: Mapping[Kind, str] = {"method": "loss", "evaluator": "judge"}
+REQUIRED: Mapping[Kind, tuple[str, ...]] = {
+    "method": ("label", "loss"),
+    "evaluator": ("label", "resource", "refusal", "judge"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plugin:
+    """A method's or evaluator's class under the name of its file."""
+
+    kind: Kind
+    name: str
+    cls: type[Any]
+    source: Path
+    code: Code
+    """behind it: an edited plugin, or a helper of it, gives new results, not the old ones"""
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        return (self.cls.label, *getattr(self.cls, "aliases", ()))
+
+    def fields(self) -> dict[str, object]:
+        """Settings and their defaults."""
+        return nested_settings.flat(self.cls())
+
+    def build(self, changes: Mapping[str, Any]) -> Any:
+        """An instance with these (dotted) fields changed. Raises InputError where it refuses."""
+        try:
+            return nested_settings.changed(self.cls(), changes)
+        except InputError:
+            raise
+        except Exception as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise InputError(f"{self.name} refuses {dict(changes)}: {reason}") from error
+
+    def defaults(self, dataset: str, arch: str, threat: Threat) -> dict[str, Any]:
+        """What the class says of this case; "train." keys are the training loop's."""
+        if not hasattr(self.cls, "defaults"):
+            return {}
+        try:
+            own = dict(self.cls.defaults(dataset, arch, threat))
+        except Exception as error:
+            raise InputError(f"{self.name}.defaults({dataset!r}, ...) fails: {error}") from error
+        valid = [*self.fields(), "train.epochs", "train.batch", "train.lr"]
+        if unknown := [name for name in own if name not in valid]:
+            raise InputError(f"{self.name}.defaults: {unknown[0]!r} is none of {', '.join(valid)}")
+        return own
+
+
+@dataclass(frozen=True, kw_only=True)
+class Catalogue:
+    """Everything found, by name."""
+
+    methods: Mapping[str, Plugin]
+    evaluators: Mapping[str, Plugin]
+
+    def of(self, kind: Kind) -> Mapping[str, Plugin]:
+        return self.methods if kind == "method" else self.evaluators
+
+    def find(self, kind: Kind, name: str) -> Plugin:
+        """The plugin that `name` means. Raises InputError with the valid names."""
+        plugins = self.of(kind)
+        try:
+            return plugins[resolve(name, {n: p.aliases for n, p in plugins.items()}, kind)]
+        except InputError as error:
+            file = Path(f"{name}.py")
+            if suggestion(name, plugins) and not file.is_file():
+                raise
+            file = file if file.is_file() else Path("FILE")
+            hint = f" ({kind}s of yours are given with --plugin {file})"
+            raise InputError(f"{error}{hint}") from error
+
+
+def discover(files: Sequence[Path] = ()) -> Catalogue:
+    """All plugins; `files` are plugin files given by path. Raises InputError for unusable ones."""
+    found = [p for package in (methods, evaluators) for p in _in_package(package)]
+    for kind in DOES:
+        for point in entry_points(group=f"bench.{kind}s"):
+            found.append(_announced(point.name, point.value, point.load, kind))
+    for file in {file.resolve(): file for file in files}.values():
+        found += _in_file(file)
+    return Catalogue(methods=_by_name(found, "method"), evaluators=_by_name(found, "evaluator"))
+
+
+def _by_name(found: Sequence[Plugin], kind: Kind) -> dict[str, Plugin]:
+    plugins: dict[str, Plugin] = {}
+    for plugin in (p for p in found if p.kind == kind):
+        if plugin.name in plugins:
+            if plugin.source.resolve() == plugins[plugin.name].source.resolve():
+                continue  # given by path, too
+            raise InputError(
+                f"two {kind}s are called {plugin.name!r}: {plugins[plugin.name].source} "
+                f"and {plugin.source}; rename one file"
+            )
+        plugins[plugin.name] = plugin
+    return plugins
+
+
+def _in_package(package: ModuleType) -> list[Plugin]:
+    names = [m.name for m in pkgutil.iter_modules(package.__path__) if m.name != "interface"]
+    names = [name for name in names if not name.startswith("_")]
+    found = []
+    for name in sorted(names):
+        load = functools.partial(importlib.import_module, f"{package.__name__}.{name}")
+        file = Path(package.__path__[0]) / f"{name}.py"
+        found += _at_least_one(file, _in_module(_imported(file, load)))
+    return found
+
+
+def _imported(file: Path, load: Callable[[], ModuleType]) -> ModuleType:
+    try:
+        return load()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        reason = (str(error).splitlines() or [""])[0]
+        raise InputError(
+            f"plugin {file} raises on import: {type(error).__name__}: {reason}"
+        ) from error
+
+
+def _at_least_one(file: Path, plugins: list[Plugin]) -> list[Plugin]:
+    if not plugins:
+        raise InputError(
+            f"plugin {file} has no method or evaluator: expected a frozen dataclass with "
+            f"{' and '.join(REQUIRED['method'])}, or with {', '.join(REQUIRED['evaluator'])}"
+        )
+    return plugins
+
+
+def _in_file(file: Path) -> list[Plugin]:
+    if not file.is_file():
+        what = "a folder" if file.is_dir() else "not there"
+        raise InputError(f"--plugin must name a Python file, {str(file)!r} is {what}")
+    if file.suffix != ".py":
+        raise InputError(f"--plugin must name a Python file (.py), got {str(file)!r}")
+    beside = Beside(file)
+    return _at_least_one(file, _in_module(_imported(file, beside.load), beside))
+
+
+def _announced(name: str, value: str, load: Any, kind: Kind) -> Plugin:
+    try:
+        cls = load()
+    except Exception as error:
+        raise InputError(f"{kind} {name!r} ({value}) of an installed package: {error}") from error
+    return _checked(kind, name, cls)
+
+
+def _in_module(module: ModuleType, beside: Beside | None = None) -> list[Plugin]:
+    """The classes a module defines that do what a method or an evaluator does; one of each kind."""
+    plugins = []
+    stem = Path(str(module.__file__)).stem
+    own = [
+        c for c in vars(module).values() if inspect.isclass(c) and c.__module__ == module.__name__
+    ]
+    for kind, does in DOES.items():
+        candidates = [c for c in own if callable(getattr(c, does, None)) and c.__name__[0] != "_"]
+        if len(candidates) > 1:
+            names = ", ".join(c.__name__ for c in candidates)
+            raise InputError(f"{module.__file__} must define one {kind}, it has {names}")
+        plugins += [_checked(kind, stem, c, beside) for c in candidates]
+    return plugins
+
+
+def _checked(kind: Kind, name: str, cls: type[Any], beside: Beside | None = None) -> Plugin:
+    try:
+        source = Path(inspect.getsourcefile(cls) or "")
+    except (TypeError, OSError):
+        source = Path()
+    if not source.is_file():
+        raise InputError(f"{kind} {name!r}: {cls!r} is not a class in a Python file")
+    missing = [part for part in REQUIRED[kind] if not hasattr(cls, part)]
+    if missing:
+        raise InputError(f"{kind} {cls.__name__} in {source} lacks {', '.join(missing)}")
+    if "__dataclass_params__" not in vars(cls) or not cls.__dataclass_params__.frozen:
+        raise InputError(f"{kind} {cls.__name__} in {source} must be a frozen dataclass")
+    if kind == "evaluator" and cls.resource not in ("gpu", "cpu"):
+        raise InputError(f"{kind} {cls.__name__} in {source}: resource must be gpu or cpu")
+    try:
+        defaults = nested_settings.flat(cls())
+        nested_settings.field_types(cls)
+        json.dumps(defaults, allow_nan=False)
+    except Exception as error:
+        raise InputError(
+            f"{kind} {cls.__name__} in {source}: its settings need types and plain finite "
+            f"defaults, but: {error}"
+        ) from error
+    check_words(kind, name, cls, source)
+    check_calls(kind, cls, source)
+    code = code_behind(cls.__module__, beside)
+    return Plugin(kind=kind, name=name, cls=cls, source=source, code=code)

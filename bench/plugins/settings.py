@@ -1,0 +1,193 @@
+"""Settings of plugins and of training: `--set` texts become checked, typed fields."""
+
+import dataclasses
+import math
+import typing
+from collections.abc import Mapping, Sequence
+from types import NoneType, UnionType
+from typing import Any, Literal
+
+from bench.parsing import suggestion
+from bench.plugins.discovery import Catalogue, Kind, Plugin
+from bench.plugins.nested_settings import field_types
+from relu.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Training:
+    """The training loop's settings [CAH19, Appendix B].
+
+    epochs; batch: inputs per step; lr: Adam's learning rate, divided by 10 for the last 10 %.
+    """
+
+    epochs: int = 100
+    batch: int = 128
+    lr: float = 1e-3
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch"):
+            if not 1 <= getattr(self, name) < 2**31:
+                raise InputError(f"train.{name} must be at least 1, got {getattr(self, name)}")
+        if not 0 < self.lr < float("inf"):
+            raise InputError(f"train.lr must be a positive number, got {self.lr}")
+
+
+Overrides = Mapping[tuple[str, str], Mapping[str, Any]]
+"""(kind, name) -> field -> value, e.g. ("method", "mmr_at") -> {"steps": 7, "mmr.weight": 0.5}"""
+
+
+def parse_overrides(
+    assignments: Sequence[str],
+    catalogue: Catalogue,
+    chosen: Mapping[str, Sequence[str]],
+    *,
+    option: str = "--set",
+) -> Overrides:
+    """What `name.field=value` texts say; `chosen` maps "method" and "evaluator" to names.
+
+    "methods." or "evaluators." before the name says which is meant where both have the field;
+    "train." is the training loop; a field of a held method is name.held.field. option: what
+    errors call their place ("": the caller does). Raises InputError with the valid names.
+    """
+    overrides: dict[tuple[str, str], dict[str, Any]] = {}
+    for assignment in assignments:
+        path, equals, text = (part.strip() for part in assignment.partition("="))
+        parts = path.split(".")
+        prefix = [parts.pop(0)] if parts[0] in ("methods", "evaluators") else []
+        if not equals or len(parts) < 2:
+            near = _with_field(parts[-1], catalogue, chosen) if equals and parts else ""
+            raise InputError(f"{option} expects name.field=value, got {assignment!r}{near}")
+        name, field = parts[0], ".".join(parts[1:])
+        try:
+            kind, name, cls = _target(prefix, name, field, catalogue, chosen)
+            value = parse_value(text, field_types(cls)[field], path)
+        except InputError as error:
+            raise InputError(f"{option} {assignment}: {error}") from error
+        overrides.setdefault((kind, name), {})[field] = value
+    return overrides
+
+
+def _with_field(field: str, catalogue: Catalogue, chosen: Mapping[str, Sequence[str]]) -> str:
+    """`; did you mean NAME.FIELD?` for what takes part and has the field, or that nothing has."""
+    kinds: Sequence[tuple[Kind, Kind]] = (("method", "evaluator"), ("evaluator", "method"))
+    names = [
+        f"{kind}s.{name}.{field}" if name in chosen[other] else f"{name}.{field}"
+        for kind, other in kinds
+        for name in chosen[kind]
+        if field in field_types(catalogue.of(kind)[name].cls)
+    ]
+    names += [f"train.{field}"] if chosen["method"] and field in field_types(Training) else []
+    if not names:
+        return f", and nothing in this run has a field {field!r}"
+    return f"; did you mean {' or '.join(names)}?"
+
+
+def _target(
+    prefix: Sequence[str],
+    name: str,
+    field: str,
+    catalogue: Catalogue,
+    chosen: Mapping[str, Sequence[str]],
+) -> tuple[str, str, type[Any]]:
+    """(kind, name, class) of the one thing that has the field."""
+    if name == "train" and not prefix:
+        if not chosen["method"]:
+            raise InputError("nothing is trained here")
+        _require_field("train", field, list(field_types(Training)))
+        return "train", "", Training
+    found = _named(prefix, name, catalogue)
+    with_field = [p for p in found if field in field_types(p.cls)]
+    with_field = [p for p in with_field if p.name in chosen[p.kind]] or with_field
+    if not with_field:
+        fields = dict.fromkeys(f for p in found for f in field_types(p.cls))
+        _require_field(found[0].name, field, list(fields))
+    if len(with_field) > 1:
+        raise InputError(
+            f"{name}.{field} is a field of a method and of an evaluator: "
+            f"say methods.{name}.{field} or evaluators.{name}.{field}"
+        )
+    plugin = with_field[0]
+    if plugin.name not in chosen[plugin.kind]:
+        raise InputError(
+            f"{plugin.kind} {plugin.name!r} is not part of this run "
+            f"({', '.join(chosen[plugin.kind]) or 'it has none'})"
+        )
+    return plugin.kind, plugin.name, plugin.cls
+
+
+def _named(prefix: Sequence[str], name: str, catalogue: Catalogue) -> list[Plugin]:
+    kinds = [prefix[0].removesuffix("s")] if prefix else ["method", "evaluator"]
+    found, failures = [], []
+    for kind in ("method", "evaluator"):
+        if kind in kinds:
+            try:
+                found.append(catalogue.find(kind, name))
+            except InputError as error:
+                failures.append(error)
+    if not found:
+        if len(kinds) == 1:
+            raise failures[0]
+        names = [*catalogue.methods, *catalogue.evaluators, "train"]
+        raise InputError(
+            f"no method or evaluator is called {name!r}: valid are "
+            f"{', '.join(dict.fromkeys(names))}{suggestion(name, names)}"
+        )
+    return found
+
+
+def _require_field(name: str, field: str, fields: Sequence[str]) -> None:
+    if field not in fields:
+        valid = ", ".join(fields) or "none at all"
+        raise InputError(
+            f"{name} has no field {field!r}: valid are {valid}{suggestion(field, fields)}"
+        )
+
+
+def parse_value(text: str, hint: Any, what: str) -> Any:
+    """`text` as a value of the type `hint`: bool, int, float, str, Literal, Optional, tuple."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, UnionType):
+        if NoneType in arguments and text.lower() == "none":
+            return None
+        inner = [a for a in arguments if a is not NoneType]
+        return _first_that_fits(text, inner, what)
+    if origin is Literal:
+        for choice in arguments:
+            if text == str(choice):
+                return choice
+        valid = [str(a) for a in arguments]
+        raise InputError(
+            f"{what} must be one of {', '.join(valid)}, got {text!r}{suggestion(text, valid)}"
+        )
+    if origin is tuple:
+        inner = arguments[0]
+        return tuple(parse_value(part.strip(), inner, what) for part in text.split(",") if part)
+    if hint is bool:
+        truth = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+        if text.lower() in truth:
+            return truth[text.lower()]
+        raise InputError(f"{what} must be true or false, got {text!r}")
+    try:
+        value = hint(text)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{what} must be of type {_name(hint)}, got {text!r}") from error
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{what} must be a finite number, got {text!r}")
+    return value
+
+
+def _first_that_fits(text: str, hints: Sequence[Any], what: str) -> Any:
+    if len(hints) == 1:  # whose own complaint says more
+        return parse_value(text, hints[0], what)
+    for hint in hints:
+        try:
+            return parse_value(text, hint, what)
+        except InputError:
+            continue
+    raise InputError(f"{what} must be one of {', '.join(map(_name, hints))}, got {text!r}")
+
+
+def _name(hint: Any) -> str:
+    if typing.get_origin(hint) is Literal:
+        return " or ".join(map(str, typing.get_args(hint)))
+    return getattr(hint, "__name__", str(hint))

@@ -1,0 +1,183 @@
+"""What is known of a network around one input, as far as a radius: bounds, and a program."""
+
+import time
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from evaluators._highs import HighsRelaxed
+from evaluators._solver import SolverError
+from relu.bounds import linear
+from relu.bounds.alpha_crown import relaxations
+from relu.bounds.ball import Ball, ball_of
+from relu.bounds.relaxation import Relaxation, crossing
+from relu.classes import margins, others
+from relu.milp.encoding import SLACK, Encoding, encoding
+from relu.network.layers import Layer, Shape, to_images
+from relu.threat import Threat
+
+ROUNDING = 1e-12  # of a network's logits in float64
+# Of what a margin can vary by: the program's margin at the input is no more than this above the
+# network's, and no more than this below.
+AGREEING, LESS = 1e-9, 1e-6
+KINDS: tuple[Relaxation, ...] = ("kw", "crown")
+Bounds = list[tuple[Tensor, Tensor]]
+"""lower and upper bounds of the units of each hidden layer, of one input"""
+
+
+@dataclass(frozen=True, eq=False)
+class Input:
+    """One input and its network, in float64."""
+
+    net: nn.Module
+    layers: tuple[Layer, ...]
+    x: Tensor
+    y: int
+    shape: Shape
+    threat: Threat
+
+    def images(self, z: Tensor) -> Tensor:
+        """Points as the network takes them."""
+        return to_images(self.layers, z, self.shape)
+
+    def ball(self, radius: float) -> Ball:
+        """The ball around it, in the box."""
+        eps = torch.tensor([radius], dtype=torch.float64)
+        return ball_of(self.x.unsqueeze(0), self.threat, eps=eps)
+
+    @property
+    def label(self) -> Tensor:
+        return torch.tensor([self.y])
+
+    def rivals(self, classes: int) -> list[int]:
+        """All classes but the label."""
+        return [int(s) for s in others(self.label, classes)[0]]
+
+    @property
+    def reach(self) -> float:
+        """How far the farthest point of the box is."""
+        return float(self.threat.farthest(self.x.unsqueeze(0)))
+
+    def distance(self, z: Tensor) -> float:
+        """Of a point from the input, rounded up."""
+        return float(self.threat.distance(self.x.unsqueeze(0), z.unsqueeze(0)))
+
+    def rival(self, z: Tensor) -> int:
+        """The likeliest class at a point but the label."""
+        logits = self.logits(z)
+        logits[self.y] = -torch.inf
+        return int(logits.argmax())
+
+    def descent(self, z: Tensor, rival: int) -> Tensor:
+        """The step of length 1 (in the threat's norm) on which the margin falls fastest."""
+        with torch.enable_grad():
+            free = z.clone().requires_grad_()
+            logits = self.net(self.images(free.unsqueeze(0)))[0]
+            slope: Tensor = torch.autograd.grad(logits[self.y] - logits[rival], free)[0]
+        if self.threat.norm == "linf":
+            return slope.sign().neg()
+        if self.threat.norm == "l2":
+            return slope.div(-float(slope.norm().clamp_min(torch.finfo(slope.dtype).tiny)))
+        low, high = self.threat.box
+        free_to = torch.where(slope > 0, z > low, z < high)
+        most = (slope.abs() * free_to).argmax()
+        return torch.zeros_like(z).index_put((most,), -slope[most].sign())
+
+    def logits(self, z: Tensor) -> Tensor:
+        """Of one point."""
+        logits: Tensor = self.net(self.images(z.unsqueeze(0)))[0]
+        return logits
+
+    def margin(self, z: Tensor) -> Tensor:
+        """The smallest margin of each point; 0 where it is within what logits are rounded by."""
+        logits: Tensor = self.net(self.images(z))
+        least = margins(logits, self.label.expand(len(z)))
+        size = logits.abs().amax(1)
+        return torch.where((least < 0) & (least > -ROUNDING * size), torch.zeros_like(least), least)
+
+
+@dataclass(frozen=True, eq=False)
+class Around:
+    """The ball of one radius: bounds of all hidden units, and of the margins to the `rivals`."""
+
+    about: Input
+    radius: float
+    bounds: Bounds
+    margins: Tensor
+    rivals: list[int]
+
+    def in_doubt(self) -> list[int]:
+        """The classes that may win somewhere in the ball, the most likely one first."""
+        order = self.margins.argsort().tolist()
+        return [self.rivals[i] for i in order if not self.margins[i] > 0]
+
+    def encoding(self, slack: float = SLACK) -> Encoding:
+        """The network on the ball. Raises SolverError where it is wrong about the input itself."""
+        about = self.about
+        found = encoding(about.layers, about.x, about.threat, self.radius, slack=slack)
+        for low, high in self.bounds:
+            found = found.beyond(low, high)
+        if slack:
+            _require_agreement(found, about)
+        return found
+
+
+def around(about: Input, radius: float) -> Around:
+    """The ball of this radius, with dual bounds."""
+    found = relaxations(about.layers, about.ball(radius))
+    best = torch.stack([linear.margins(relaxed, about.label) for relaxed in found]).amax(0)[0]
+    bounds = [(low[0], high[0]) for low, high in found[-1].bounds]
+    return Around(about, radius, bounds, best, about.rivals(len(best) + 1))
+
+
+def tightened(here: Around, *, seconds: float, end: float) -> Around:
+    """With bounds of units that may switch improved by two LPs each, layer after layer [TXT19].
+
+    An LP is the program of the layers below without whole numbers. Its multipliers prove the
+    bound, whatever the solver says of it. The first layer's bounds are as good as they get.
+    seconds: for each LP; none begins after `end`.
+    """
+    about, bounds = here.about, list[tuple[Tensor, Tensor]]()
+    below = encoding(about.layers, about.x, about.threat, here.radius)
+    for k, (low, high) in enumerate(here.bounds):
+        which = crossing(low, high).nonzero().squeeze(1)
+        if k and len(which):
+            low, high = _tighter(below, which, low, high, seconds, end)
+        bounds.append((low, high))
+        below = below.beyond(low, high)
+    known, best = [(low.unsqueeze(0), high.unsqueeze(0)) for low, high in bounds], here.margins
+    for kind in KINDS:
+        again = linear.relax(about.layers, about.ball(here.radius), kind, known=known)
+        best = best.maximum(linear.margins(again, about.label)[0])
+    return replace(here, bounds=bounds, margins=best)
+
+
+def _tighter(
+    below: Encoding, which: Tensor, low: Tensor, high: Tensor, seconds: float, end: float
+) -> tuple[Tensor, Tensor]:
+    forms, program = below.forms(which), below.program()
+    errors = (below.unit * forms.size).tolist()
+    found = {1: low.clone(), -1: high.clone()}
+    for sign, ends in found.items():
+        costs, offsets = sign * forms.rows.numpy(), (sign * forms.offset).tolist()
+        solved = HighsRelaxed(program).multipliers(costs, seconds)
+        for unit, cost, offset, error in zip(which.tolist(), costs, offsets, errors, strict=True):
+            if time.monotonic() > end:
+                break
+            if (multipliers := next(solved)) is not None:
+                least = program.asking(cost, offset=offset).least(multipliers) - error
+                ends[unit] = sign * max(sign * float(ends[unit]), least)
+    return found[1], found[-1]
+
+
+def _require_agreement(found: Encoding, about: Input) -> None:
+    """The input is a point of the program: there is one, so "infeasible" speaks of a cut-off."""
+    v, logits = found.variables(about.x), about.logits(about.x)
+    missed = found.program().violation(v)
+    for s in about.rivals(len(logits)):
+        cost, offset, scale = found.margin(about.y, s)
+        said, true = cost @ v + offset, float(logits[about.y] - logits[s]) / scale
+        missed = max(missed, said - true - AGREEING, true - said - LESS)
+    if missed > 0:
+        raise SolverError(f"the program is wrong about the input by {missed:.1e}")

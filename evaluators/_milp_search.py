@@ -1,0 +1,262 @@
+"""Whether a ball holds an adversarial input, and how large the largest one without is: exactly."""
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from evaluators._milp_problem import Around, Input, around, tightened
+from evaluators._solver import TOLERANCE, Answer, Solver, SolverError
+from evaluators.interface import EXACT, Status, exact_at
+from relu.milp.encoding import SLACK, Encoding
+from relu.milp.program import Program
+
+# Of what a margin can vary by: a solver that finds one below this has found a witness.
+NEGATIVE = -100 * SLACK
+FIRST, TIGHTENING = 0.1, 0.3  # shares of the time: before any LP, and for LPs
+UNDECIDED = "undecided, as a margin is 0 within tolerances"
+PUSHES = (0.0, *(10.0**k for k in range(-13, -2)))  # beyond a solver's point, in radii
+ROUNDS = 20  # of a descent from linear region to linear region, at most
+GROWTH = 2.0  # of the radius, while no adversarial input is known
+BESIDE = 1.1  # by what factor a radius is moved at which a margin is just 0
+NARROW = 1.05  # high / low from which what takes too long is left alone
+REGION_SECONDS = 10.0  # for the nearest adversarial input of one linear region
+WIDE = 1.5  # high / low from which a radius between them is asked about first
+
+
+Answered = Literal["certified", "witness", "timeout", "open", "failed"]
+ENDS: Mapping[Answered, tuple[str, Status]] = {
+    "certified": ("done: certified", "done"),
+    "witness": ("done: adversarial", "done"),
+    "timeout": ("timeout", "timeout"),
+    "open": (UNDECIDED, "undecided"),
+    "failed": ("solver error", "failed"),
+}
+"""what the end of a search is called, for people and for programs"""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What was found out about a ball. "open": a margin is 0 within tolerances; "failed": note."""
+
+    status: Answered
+    point: Tensor | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is proven of one input: none as near as low, an adversarial input at `point`."""
+
+    low: float
+    point: Tensor | None
+    outcome: str
+    status: Status
+
+
+def decide(about: Input, solver: Solver, *, tighten: float, seconds: float) -> Found:
+    """Whether there is an adversarial input within the threat's eps."""
+    end = time.monotonic() + seconds
+    eps = about.threat.eps
+    _, reply = explore(about, eps, solver, tighten=tighten, end=end)
+    low = eps if reply.status == "certified" else 0.0
+    low = math.inf if low >= about.reach else low
+    words, status = ENDS[reply.status]
+    return Found(low, reply.point, said(words, reply.note), status)
+
+
+def explore(
+    about: Input, radius: float, solver: Solver, *, tighten: float, end: float
+) -> tuple[Around, Reply]:
+    """What `ask` finds out about a ball; where that takes long, once more with tighter bounds.
+
+    tighten: seconds for each LP (0: none). Most inputs are done before it would pay.
+    """
+    here, left = around(about, min(radius, about.reach)), end - time.monotonic()
+    if not here.in_doubt():
+        return here, Reply("certified")
+    reply = ask(here, solver, end - (1 - FIRST) * left if tighten else end)
+    if tighten and reply.status == "timeout":
+        here = tightened(here, seconds=tighten, end=end - (1 - FIRST - TIGHTENING) * left)
+        reply = ask(here, solver, end)
+    return here, reply
+
+
+def said(status: str, note: str) -> str:
+    """An outcome with what is to be said about it."""
+    return f"{status}: {note}" if note else status
+
+
+def ask(here: Around, solver: Solver, end: float) -> Reply:
+    """Whether a ball holds an adversarial input, found out until `end`.
+
+    Rivals are asked about in the order of their dual margins. Each may take half of the time that
+    is left while others wait, and is asked about again with what they leave. An error about one
+    leaves the others alone.
+    """
+    rivals, unclear, error, note = here.in_doubt(), False, "", ""
+    network = here.encoding()
+    while rivals and (left := end - time.monotonic()) > 0:
+        rival = rivals.pop(0)
+        program, limits = question(network, here.about.y, rival)
+        try:
+            answer = solver.solve(program, seconds=left / 2 if rivals else left, **limits)
+        except SolverError as found:
+            error = error or str(found)
+            continue
+        note = note or answer.note
+        if answer.bound >= limits["above"]:
+            continue
+        if (point := _witness(here, network, answer, rival, solver)) is not None:
+            return Reply("witness", point, note)
+        if answer.status == "timeout":
+            rivals.append(rival)
+        else:
+            unclear = True
+    if error:
+        return Reply("failed", None, error)
+    return Reply("timeout" if rivals else "open" if unclear else "certified", None, note)
+
+
+def question(network: Encoding, y: int, rival: int) -> tuple[Program, dict[str, float]]:
+    """A program whose minimum tells whether the rival ties or wins, and where it is decided.
+
+    The smallest margin; for l2, whose balls no linear program describes, the smallest norm. What
+    is certified lies beyond what a solver's bound may be off by, with that tolerance in each of
+    the multipliers' slopes, and variables in [-1, 1].
+    """
+    beyond = 2 * SLACK + 2 * TOLERANCE * len(network.low)
+    if network.threat.norm == "l2":
+        return network.nearest(y, rival), {"above": 1 + beyond, "below": 1.0}
+    cost, offset, _ = network.margin(y, rival)
+    program = network.program().asking(cost, offset=offset)
+    return program, {"above": beyond, "below": min(NEGATIVE, -beyond)}
+
+
+def _witness(
+    here: Around, network: Encoding, answer: Answer, rival: int, solver: Solver
+) -> Tensor | None:
+    """The solver's point, or one near it, if it is an adversarial input in the very ball."""
+    if answer.point is None:
+        return None
+    about, threat = here.about, replace(here.about.threat, eps=here.radius)
+    z = threat.inside(about.x.unsqueeze(0), network.point(answer.point).unsqueeze(0))[0]
+    found, length = _pushed(about, z, rival, z)
+    if length > here.radius:  # it may lie on the class boundary, or on the ball's very edge
+        found, length = _pushed(about, z, rival, _deepest(network, answer, about.y, rival, solver))
+        if here.radius < length < math.inf:
+            found, length = nearer(here, found, solver)
+    if length <= here.radius:
+        return found
+    return z if float(about.margin(z.unsqueeze(0))) <= 0 else None  # classes may only ever tie
+
+
+def _deepest(network: Encoding, answer: Answer, y: int, rival: int, solver: Solver) -> Tensor:
+    """Where the margin is smallest in the linear region of a solver's point."""
+    assert answer.point is not None
+    cost, offset, _ = network.margin(y, rival)
+    point = answer.point[: len(cost)]
+    program = network.program().pinned(point).asking(cost, offset=offset)
+    try:
+        deepest = solver.solve(program, seconds=REGION_SECONDS).point
+    except SolverError:
+        deepest = None
+    return network.point(point if deepest is None else deepest)
+
+
+def smallest(
+    about: Input, solver: Solver, *, tighten: float, seconds: float, known: float, high: float
+) -> Found:
+    """The radius: balls are asked about until the largest certified one and a witness meet.
+
+    A ball without an adversarial input raises low. One with gives a point, from which a descent
+    through linear regions leads to a nearest one; then the ball just below that is asked about.
+    Where that takes too long, smaller balls raise low at least. known: what others certify, which
+    says where to ask and is no part of what is found; high: the nearest witness so far.
+    """
+    end, reach = time.monotonic() + seconds, about.reach
+    low, point, note, ceiling, failed = 0.0, None, "", math.inf, False
+    beside, below = 1.0, EXACT / 2  # how far a radius is moved where a margin is just 0 there
+    while not exact_at(low, high) and not failed and (left := end - time.monotonic()) > 0:
+        top = min(high, ceiling)
+        base = max(low, known) if known < min(top, reach) else low
+        if math.isinf(top):
+            radius = min(max(GROWTH * base, about.threat.eps) * beside, reach)
+        elif ceiling < high or (point is None and top > WIDE * base):
+            radius = min((math.sqrt(base * top) if base else top / 2) * beside, high - below)
+        else:
+            radius = high - below
+        if radius <= low or ceiling < NARROW * base:
+            break
+        here, reply = explore(about, radius, solver, tighten=tighten, end=end - left / 2)
+        note = note or reply.note
+        if reply.status == "certified":
+            low, beside = math.inf if radius >= reach else radius, 1.0
+        elif reply.point is not None:
+            point, high = nearer(here, reply.point, solver)
+        elif reply.status == "timeout":
+            ceiling = radius
+        elif reply.status == "failed":
+            failed = True
+        elif radius >= reach:
+            break
+        elif radius == high - below:
+            below *= 2
+        else:
+            beside *= BESIDE
+    end_as: tuple[str, Status] = ENDS["failed" if failed else "open"]
+    if exact_at(low, high):
+        end_as = "done: exact", "done"
+    elif ceiling < math.inf or time.monotonic() >= end:
+        end_as = ENDS["timeout"]
+    return Found(low, point, said(end_as[0], note), end_as[1])
+
+
+def nearer(here: Around, z: Tensor, solver: Solver) -> tuple[Tensor, float]:
+    """An adversarial input that no other of its linear region is nearer than, and its distance.
+
+    In one region the nearest is a linear (l2: quadratic) program. Its solution lies on a boundary;
+    from the region behind it, the descent goes on while it gains something.
+    """
+    about = here.about
+    network, best, high = here.encoding(slack=0.0), z, about.distance(z)
+    for _ in range(ROUNDS):
+        rival = about.rival(best)
+        program = network.nearest(about.y, rival)
+        v = network.variables(best)
+        pinned = program.pinned(np.pad(v, (0, len(program.low) - len(v))))
+        try:
+            answer = solver.solve(pinned, seconds=REGION_SECONDS)
+        except SolverError:
+            break
+        if answer.point is None:
+            break
+        found, length = _pushed(about, network.point(answer.point), rival, best)
+        if not length < high:
+            break
+        gain, best, high = high - length, found, length
+        if gain < EXACT / 10:
+            break
+    return best, high
+
+
+def _pushed(about: Input, z: Tensor, rival: int, inside: Tensor) -> tuple[Tensor, float]:
+    """The nearest adversarial input a little beyond z, by more than rounding; inf: none.
+
+    A solver's point lies on the class boundary, on the one side or on the other. Beyond it is away
+    from x, down the margin, or towards a point inside the other class's part of the region. Where
+    that point is a tie, ties count.
+    """
+    steps = torch.tensor(PUSHES, dtype=z.dtype).unsqueeze(1)
+    length = about.distance(z)
+    moves = (z - about.x, length * about.descent(z, rival), inside - z)
+    points = about.threat.clamped(torch.cat([z + steps * move for move in moves]))
+    lengths = about.threat.distance(about.x.expand_as(points), points)
+    margin, tie = about.margin(points), bool(about.margin(inside.unsqueeze(0)) == 0)
+    lengths[~((margin <= 0) if tie else (margin < 0))] = math.inf
+    return points[lengths.argmin()], float(lengths.min())

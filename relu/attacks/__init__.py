@@ -1,0 +1,1 @@
+"""Attacks: searches for adversarial inputs, and what counts as one."""

@@ -1,0 +1,117 @@
+"""One backward sweep: how far a linear form of a layer's outputs can fall below a reference.
+
+The reference is the ball's center, sent through the middles of all lines. With A^(l) the form's
+coefficients on the outputs of hidden layer l, it falls at most by
+
+    sum_l ( max(A^(l), 0) . below^(l) + max(-A^(l), 0) . above^(l) )  +  the fall of A^(0),
+
+    A^(l-1) = (lower A^(l) where A^(l) > 0, upper A^(l) elsewhere) W^(l),
+
+the generalisation of [WK18, Theorem 1] to lines that are not parallel [ZWCHD18, Theorem 3.2].
+Where they are, rises and falls share their coefficients.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from relu.batching import Grid, at_once, groups
+from relu.bounds.ball import Room
+from relu.bounds.relaxation import Lines
+from relu.network.layers import Layer
+
+Step = tuple[Lines, Callable[[Tensor], Tensor]]
+"""the lines of a layer's outputs, and the layer's transpose for tables of rows"""
+
+
+def fall(
+    rows: Float[Tensor, "*n k size"], steps: Sequence[Step], room: Room
+) -> Float[Tensor, "n k"]:
+    """How far rows (k x size: the same of all inputs) can fall below their reference."""
+    lost, rows = _swept(rows, steps, len(room.eps))
+    return lost + room.fall(rows)
+
+
+def fall_and_rise(
+    rows: Float[Tensor, "*n k size"], steps: Sequence[Step], room: Room
+) -> tuple[Float[Tensor, "n k"], Float[Tensor, "n k"]]:
+    """How far rows can fall below their reference, and rise above it."""
+    if not all(lines.parallel for lines, _ in steps):
+        return fall(rows, steps, room), fall(-rows, steps, room)
+    lost, rows = _swept(rows, steps, len(room.eps))
+    down = lost + room.fall(rows)
+    return down, down if room.symmetric else lost + room.rise(rows)
+
+
+def _swept(rows: Tensor, steps: Sequence[Step], n: int) -> tuple[Tensor, Tensor]:
+    """What is lost in the hidden layers, and the rows on the input."""
+    lost = rows.new_zeros(())
+    for lines, transposed in steps:
+        lost = lost + _lost(rows, lines)
+        rows = transposed(_gated(rows, lines))
+    return lost, rows if rows.ndim == 3 else rows.expand(n, -1, -1)
+
+
+def _lost(rows: Tensor, lines: Lines) -> Tensor:
+    if lines.above is not lines.below:
+        below, above = _by_row(lines.below), _by_row(lines.above)
+        return (rows.clamp_min(0) * below - rows.clamp_max(0) * above).sum(-1)
+    if rows.ndim == 2:
+        return lines.below @ rows.abs().T
+    lost: Tensor = (rows.abs() @ lines.below.unsqueeze(2)).squeeze(2)
+    return lost
+
+
+def _gated(rows: Tensor, lines: Lines) -> Tensor:
+    upper = _by_row(lines.upper)
+    if lines.parallel:
+        return rows * upper
+    lower = _by_row(lines.lower)
+    if rows.ndim == 2:
+        gated: Tensor = torch.addcmul(rows * upper, rows.clamp_min(0), lower - upper)
+        return gated
+    return rows * torch.where(rows > 0, lower, upper)
+
+
+def _by_row(values: Tensor) -> Tensor:
+    return values if values.ndim == 3 else values.unsqueeze(1)
+
+
+def steps_below(
+    layers: Sequence[Layer], lines: Sequence[Lines], top: int, inputs: Int[Tensor, " m"] | slice
+) -> list[Step]:
+    """The steps from the inputs of layer `top` down, for some of the network's inputs."""
+
+    def transposed(layer: Layer, rows: Tensor) -> Tensor:
+        below: Tensor = layer.transposed(rows.flatten(0, 1)).unflatten(0, rows.shape[:2])
+        return below
+
+    return [
+        (lines[i].mapped(lambda values: values[inputs]), partial(transposed, layers[i]))
+        for i in range(top - 1, -1, -1)
+    ]
+
+
+def some_rows(
+    layers: Sequence[Layer],
+    lines: Sequence[Lines],
+    room: Room,
+    top: int,
+    which: Int[Tensor, " m"],
+    unit: Int[Tensor, " m"],
+) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:
+    """Fall and rise of units of a dense layer `top`, each of the input `which` (increasing)."""
+    found = [(room.eps[:0], room.eps[:0])]
+    widest = max(room.up.shape[1], *(layer.size for layer in layers[: top + 1]))
+    for part in groups(len(unit), at_once(unit.device) // widest):
+        grid = Grid(which[part])
+        rows = layers[top].weight.index_select(0, grid.filled(unit[part]).flatten())
+        rows = rows.unflatten(0, grid.shape)
+        steps = steps_below(layers, lines, top, grid.inputs)
+        both = fall_and_rise(rows, steps, room.at(grid.inputs))
+        found.append((grid.taken(both[0]), grid.taken(both[1])))
+    falls, rises = zip(*found, strict=True)
+    return torch.cat(falls), torch.cat(rises)

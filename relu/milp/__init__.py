@@ -1,0 +1,1 @@
+"""Mixed-integer programs that decide a network exactly."""

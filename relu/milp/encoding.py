@@ -1,0 +1,283 @@
+"""A ReLU network around an input as the constraints of a mixed-integer program [TXT19].
+
+Variables are the perturbation and, for each hidden unit that may switch, its positive part a, its
+negative part b, and a binary s that says which of the two is not 0:
+
+    a - b = z,    0 <= a <= high s,    0 <= b <= -low (1 - s)
+
+with z affine in the variables before it and low <= z <= high on the ball. Units that cannot switch
+are substituted away: they are affine, or 0.
+
+Perturbations are measured in radii and every unit in max(high, -low), so that all variables lie
+in [-1, 1]. In these units every constraint has a slack of SLACK, which is ten times what solvers
+are told to allow themselves, and more where the rounding of the substitution may be larger, or
+where small coefficients are left out. So the point of the program that belongs to an input of the
+ball is never on the edge of what is allowed, and what a solver cuts off within its tolerance is
+not the network's. The price is that a point of the program is not quite one of the network:
+witnesses are replayed. Radii are at most the size of the box, or all variables would be tiny.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from scipy import sparse
+from torch import Tensor
+
+from relu.bounds.relaxation import crossing
+from relu.milp.program import Program, stacked
+from relu.network.layers import Layer
+from relu.rounding import UNDERFLOW, gamma
+from relu.threat import Threat
+
+SLACK = 1e-8
+SMALL = 1e-11  # coefficients below this are left out, as solvers would do without telling
+LEAST = 1e-280  # a margin that varies by less is a constant
+
+
+@dataclass(frozen=True, eq=False)
+class Forms:
+    """Affine functions of the variables, rows v + offset; size: the sums of their absolute terms.
+
+    What is computed of them is off by at most a relative rounding error of size.
+    """
+
+    rows: Float[Tensor, "m v"]
+    offset: Float[Tensor, " m"]
+    size: Float[Tensor, " m"]
+
+    def at(self, which: Tensor) -> "Forms":
+        """Some of them."""
+        return Forms(self.rows[which], self.offset[which], self.size[which])
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """The units of one layer that may switch, what each is measured in, where its a, b, s start."""
+
+    which: Int[Tensor, " m"]
+    scale: Float[Tensor, " m"]
+    start: int
+
+
+@dataclass(frozen=True, eq=False)
+class Encoding:
+    """The first layers of a network over a ball, as constraints.
+
+    alive: which of the last of these layers' outputs (at first, of the inputs) are not 0 all over
+    the ball, and outputs: what these are. blocks: rows with their lower and upper ends.
+    """
+
+    layers: Sequence[Layer]
+    x: Float[Tensor, " d"]
+    threat: Threat
+    radius: float
+    unit: float
+    slack: float
+    alive: Int[Tensor, " k"]
+    outputs: Forms
+    hidden: tuple[Units, ...]
+    blocks: tuple[tuple[sparse.sparray, Tensor, Tensor], ...]
+    low: Float[Tensor, " v"]
+    high: Float[Tensor, " v"]
+    whole: Float[Tensor, " v"]
+
+    @property
+    def next(self) -> Layer:
+        """The first layer that is not encoded yet."""
+        return self.layers[len(self.hidden)]
+
+    def forms(self, which: Int[Tensor, " m"]) -> Forms:
+        """Pre-activations of these units of the next layer."""
+        layer = self.next
+        chosen = torch.zeros(len(which), layer.size, dtype=self.x.dtype)
+        chosen[torch.arange(len(which)), which] = 1
+        weight = layer.transposed(chosen)
+        bias = layer.forward(weight.new_zeros(1, weight.shape[1]))[0, which]
+        weight = weight[:, self.alive]
+        size = weight.abs() @ self.outputs.size + bias.abs() + UNDERFLOW
+        return Forms(weight @ self.outputs.rows, weight @ self.outputs.offset + bias, size)
+
+    def beyond(self, low: Float[Tensor, " size"], high: Float[Tensor, " size"]) -> "Encoding":
+        """With the next layer and its ReLUs, whose inputs lie between these proven bounds."""
+        open_ = crossing(low, high)
+        alive = (open_ | (low >= 0)).nonzero().squeeze(1)
+        forms, open_ = self.forms(alive), open_[alive].nonzero().squeeze(1)
+        units = Units(alive[open_], high[alive[open_]].maximum(-low[alive[open_]]), len(self.low))
+        top, bottom = high[units.which] / units.scale, -low[units.which] / units.scale
+        m = len(open_)
+        return replace(
+            self,
+            alive=alive,
+            outputs=_rectified(forms, open_, units, top * units.scale),
+            hidden=(*self.hidden, units),
+            blocks=(*self.blocks, *self._rows(forms.at(open_), units, top, bottom)),
+            low=torch.cat([self.low, self.low.new_full((3 * m,), -self.slack)]),
+            high=torch.cat(
+                [self.high, top + self.slack, bottom + self.slack, torch.ones_like(top)]
+            ),
+            whole=torch.cat([self.whole, torch.zeros(2 * m), torch.ones(m)]),
+        )
+
+    def program(self) -> Program:
+        """The constraints, without an objective."""
+        low = torch.where(self.whole > 0, self.low.clamp_min(0), self.low)
+        program = Program(
+            cost=np.zeros(len(self.low)),
+            rows=stacked([rows for rows, _, _ in self.blocks], len(self.low)),
+            row_low=_joined([low for _, low, _ in self.blocks]),
+            row_high=_joined([high for _, _, high in self.blocks]),
+            low=low.numpy(),
+            high=self.high.numpy(),
+            whole=self.whole.numpy() > 0,
+        )
+        if self.threat.norm != "l1":
+            return program
+        total = sparse.csr_array(self._moves().reshape(1, -1))
+        return program.with_rows(total, np.array([-np.inf]), np.array([1 + self.slack]))
+
+    def margin(self, y: int, s: int) -> tuple[np.ndarray, float, float]:
+        """f_y - f_s, or a little less, as coefficients and a constant; and what both are in.
+
+        That unit is all that the margin can vary by.
+        """
+        logits = self.forms(torch.tensor([y, s]))
+        row, offset = logits.rows[0] - logits.rows[1], logits.offset[0] - logits.offset[1]
+        reach = row.abs() @ (self.high - self.low) + self.unit / SLACK * logits.size.sum()
+        scale = max(float(reach), LEAST)
+        kept, lost = _without_small(row.unsqueeze(0) / scale)
+        return kept[0].numpy(), float(offset) / scale - float(lost), scale
+
+    def nearest(self, y: int, s: int) -> Program:
+        """The smallest norm (l2: its square), in radii, at which class s ties with y or wins."""
+        cost, offset, _ = self.margin(y, s)
+        program, moves = self.program(), self._moves()
+        won = sparse.csr_array(cost.reshape(1, -1))
+        program = program.with_rows(won, np.array([-np.inf]), np.array([2 * self.slack - offset]))
+        if self.threat.norm == "l2":
+            return program.asking(np.zeros_like(cost), square=moves)
+        if self.threat.norm == "l1":
+            return program.asking(moves)
+        return _with_largest(program, len(self.x), self.slack)
+
+    def point(self, v: np.ndarray) -> Float[Tensor, " d"]:
+        """The input that belongs to a point of the program, inside the box."""
+        d = len(self.x)
+        moves = torch.tensor(v[:d])
+        if self.threat.norm == "l1":
+            moves = moves - torch.tensor(v[d : 2 * d])
+        return self.threat.clamped(self.x + self.radius * moves)
+
+    def variables(self, z: Float[Tensor, " d"]) -> np.ndarray:
+        """The point of the program that belongs to an input of the ball."""
+        moves = (z - self.x) / self.radius
+        if self.threat.norm == "l1":
+            moves = torch.cat([moves.clamp_min(0), (-moves).clamp_min(0)])
+        values, given = [moves], z.unsqueeze(0)
+        for layer, units in zip(self.layers, self.hidden, strict=False):
+            pre = layer.forward(given)
+            part = pre[0, units.which] / units.scale
+            values += [part.clamp_min(0), (-part).clamp_min(0), (part > 0).to(part.dtype)]
+            given = pre.clamp_min(0)
+        return torch.cat(values).numpy()
+
+    def _rows(
+        self, forms: Forms, units: Units, top: Tensor, bottom: Tensor
+    ) -> list[tuple[sparse.sparray, Tensor, Tensor]]:
+        """The rows a - b = z, a <= top s, b <= bottom (1 - s), each with its slack."""
+        m = len(top)
+        one, none = sparse.eye_array(m), sparse.csr_array((m, m))
+        before, free = sparse.csr_array((m, units.start)), torch.full_like(top, -torch.inf)
+        kept, lost = _without_small(forms.rows / -units.scale.unsqueeze(1))
+        scaled, z = sparse.csr_array(kept.numpy()), forms.offset / units.scale
+        lost += self.unit * forms.size / units.scale
+        slack = self.slack + (lost if self.slack else 0.0)
+        up, down = (sparse.diags_array(part.numpy()) for part in (-top, bottom))
+        return [
+            (sparse.hstack([scaled, one, -one, none]), z - slack, z + slack),
+            (sparse.hstack([before, one, none, up]), free, torch.full_like(top, self.slack)),
+            (sparse.hstack([before, none, one, down]), free, bottom + self.slack),
+        ]
+
+    def _moves(self) -> np.ndarray:
+        """1 for variables of the perturbation, 0 for others."""
+        count = len(self.x) * (2 if self.threat.norm == "l1" else 1)
+        return (np.arange(len(self.low)) < count).astype(float)
+
+
+def encoding(
+    layers: Sequence[Layer],
+    x: Float[Tensor, " d"],
+    threat: Threat,
+    radius: float,
+    *,
+    slack: float = SLACK,
+) -> Encoding:
+    """The ball of this radius around x, inside the box, before any layer. float64.
+
+    For l1, how far a pixel goes up and how far it goes down are two variables. Without slack, the
+    constraints are the network itself, and prove nothing.
+    """
+    assert x.dtype == torch.float64
+    low, high = threat.box
+    down, up = ((room / radius).clamp_max(1) for room in (x - low, high - x))
+    rows = radius * torch.eye(len(x), dtype=x.dtype)
+    if threat.norm == "l1":
+        rows, down, up = torch.cat([rows, -rows], 1), torch.zeros(2 * len(x)), torch.cat([up, down])
+    outputs = Forms(rows, x, x.abs() + radius)
+    return Encoding(
+        layers=layers,
+        x=x,
+        threat=threat,
+        radius=radius,
+        unit=gamma(layers, len(x)),
+        slack=slack,
+        alive=torch.arange(len(x)),
+        outputs=outputs,
+        hidden=(),
+        blocks=(),
+        low=-down.double() - slack,
+        high=up + slack,
+        whole=torch.zeros_like(up),
+    )
+
+
+def _rectified(forms: Forms, open_: Tensor, units: Units, high: Tensor) -> Forms:
+    """What ReLUs make of forms: those that may switch become variables."""
+    m = len(units.which)
+    rows = torch.cat([forms.rows, forms.rows.new_zeros(len(forms.rows), 3 * m)], 1)
+    rows[open_] = 0
+    rows[open_, units.start + torch.arange(m)] = units.scale
+    offset = forms.offset.index_fill(0, open_, 0.0)
+    return Forms(rows, offset, forms.size.index_copy(0, open_, high))
+
+
+def _without_small(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows without their small coefficients, and how much those can add up to; |v| is about 1."""
+    small = rows.abs() < SMALL
+    return rows.masked_fill(small, 0.0), 2 * (rows.abs() * small).sum(1)
+
+
+def _with_largest(program: Program, d: int, slack: float) -> Program:
+    """The program with one variable more, at least as large as each of the first d, to minimise."""
+    moves = sparse.eye_array(d, len(program.low))
+    column = sparse.csr_array(np.ones((d, 1)))
+    wider = program.rows.copy()
+    wider.resize((wider.shape[0], len(program.low) + 1))
+    program = Program(
+        cost=np.append(np.zeros_like(program.cost), 1.0),
+        rows=wider,
+        row_low=program.row_low,
+        row_high=program.row_high,
+        low=np.append(program.low, 0.0),
+        high=np.append(program.high, 1 + slack),
+        whole=np.append(program.whole, False),
+    )
+    both = sparse.vstack([sparse.hstack([sign * moves, -column]) for sign in (1, -1)])
+    return program.with_rows(both, np.full(2 * d, -np.inf), np.full(2 * d, slack))
+
+
+def _joined(parts: Sequence[Tensor]) -> np.ndarray:
+    return torch.cat([torch.zeros(0), *parts]).double().numpy()

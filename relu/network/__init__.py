@@ -1,0 +1,1 @@
+"""Networks: the normal form that the theory sees, its readers, and architectures."""

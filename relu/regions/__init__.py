@@ -1,0 +1,1 @@
+"""Linear regions: their affine maps, hyperplanes, distances, and searches through them."""

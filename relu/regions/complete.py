@@ -1,0 +1,190 @@
+"""The exact radius of one input: the search of `relu.regions.search` with the cells themselves.
+
+Hyperplanes reach beyond the regions they belong to. Where the nearest one left does, the region
+behind it, or the part of the region that the other class wins, is measured instead
+(`relu.regions.polytope`) and goes back into the queue at its own distance; empty ones leave it. So
+the queue's head is a lower bound at any time, and the search ends: regions are finitely many. Why
+the bound is sound is told in `relu.regions.search`; a region at its own distance is one that is
+entered late.
+"""
+
+import heapq
+import itertools
+import time
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from relu.classes import gaps, margins
+from relu.network.layers import Layer
+from relu.regions.hyperplanes import Planes, distance_to, normals, planes_of, point_beyond
+from relu.regions.polytope import VIOLATED, Constraints, nearest_in_cell
+from relu.regions.region import Region, frozen, region_of, with_pattern
+from relu.regions.search import Found
+from relu.threat import Threat
+
+INSETS = (1e-9, 1e-8, 1e-7)  # how far inside its cell a witness is sought, in turn
+SOLVED, UNSOLVED = 0, 1  # of a cell in the queue: its distance, or only a bound on it
+Kind = Literal["planes", "plane", "region", "cell"]
+
+
+def complete(
+    layers: Sequence[Layer],
+    x: Float[Tensor, "1 d"],
+    y: Int[Tensor, " 1"],
+    *,
+    threat: Threat,
+    start: Found,
+    seconds: float,
+    enough: float = torch.inf,
+) -> tuple[Found, bool]:
+    """The radius of one input, float64; False if time or the solver gave out before.
+
+    x is correctly classified. `start` is what is known already; its low is only improved on. The
+    search ends early where the low reaches `enough`.
+    """
+    search = _Search(layers, x, y, threat, start)
+    finished = search.run(time.monotonic() + seconds, enough)
+    low = start.low.maximum(start.low.new_tensor([search.low]))
+    return Found(low=low, high=search.high, point=search.point), finished
+
+
+class _Node:
+    """A region that was reached: its hyperplanes, nearest first."""
+
+    def __init__(self, region: Region, planes: Planes, reached: float) -> None:
+        self.region, self.planes, self.reached = region, planes, reached
+        self.low, self.order = planes.low[0].sort()
+
+
+class _Search:
+    def __init__(
+        self, layers: Sequence[Layer], x: Tensor, y: Tensor, threat: Threat, start: Found
+    ) -> None:
+        self.layers, self.x, self.y, self.threat = layers, x, y, threat
+        self.high, self.point = start.high.clone(), start.point.clone()
+        self.low = 0.0
+        self.seen: set[bytes] = set()  # patterns explored
+        self.measured: set[bytes] = set()
+        self.queue: list[tuple[float, int, Kind, _Node | Tensor, int]] = []
+        self.ticket = itertools.count()
+        region = region_of(layers, x)
+        self.units = region.starts[-1]
+        self._explore(region.pattern[0], 0.0)
+
+    def run(self, deadline: float, enough: float) -> bool:
+        while self.queue:
+            value, _, kind, node, i = heapq.heappop(self.queue)
+            self.low = value
+            if kind == "cell":
+                return i == SOLVED
+            if value >= min(float(self.high), enough):
+                return True
+            if time.monotonic() > deadline:
+                return False
+            if isinstance(node, Tensor):
+                self._explore(node, value)
+            elif kind == "planes":
+                self._next(node, i)
+            elif i < self.units:
+                self._cross(node, i, value)
+            elif self._overtaken(node, i, value):
+                return True
+        self.low = torch.inf  # no class ever overtakes the label
+        return True
+
+    def _push(self, value: float, kind: Kind, node: _Node | Tensor, i: int = 0) -> None:
+        if value < torch.inf:
+            heapq.heappush(self.queue, (value, next(self.ticket), kind, node, i))
+
+    def _explore(self, pattern: Bool[Tensor, " p"], reached: float) -> None:
+        """Takes up a region."""
+        key = pattern.numpy(force=True).tobytes()
+        if key in self.seen:
+            return
+        self.seen.add(key)
+        region = self._region(pattern)
+        node = _Node(region, planes_of(region, self.y, self.threat), reached)
+        self._push(max(reached, float(node.low[0])), "planes", node)
+
+    def _region(self, pattern: Tensor) -> Region:
+        return frozen(self.layers, self.x, with_pattern(self.layers, self.x, pattern[None]).active)
+
+    def _next(self, node: _Node, rank: int) -> None:
+        """Takes up the next hyperplane of a region: its distance inside the box."""
+        if rank + 1 < len(node.low):
+            self._push(max(node.reached, float(node.low[rank + 1])), "planes", node, rank + 1)
+        i = int(node.order[rank])
+        normal = normals(node.region, self.y, node.order[rank][None])
+        gap, error = node.planes.gap[:, i], node.planes.error[:, i]
+        distance = distance_to(self.x, normal, gap, error, self.threat)
+        self._push(max(node.reached, float(distance)), "plane", node, i)
+
+    def _cross(self, node: _Node, unit: int, value: float) -> None:
+        """Takes up the region behind a hidden unit's hyperplane, at its own distance."""
+        pattern = node.region.pattern[0]
+        pattern[unit] ^= True
+        key = pattern.numpy(force=True).tobytes()
+        if key in self.seen or key in self.measured:  # measured at a smaller value: in the queue
+            return
+        self.measured.add(key)
+        region = self._region(pattern)
+        low, _ = self._cell(region, planes_of(region, self.y, self.threat), None)
+        self._push(max(value, low), "region", pattern)
+
+    def _overtaken(self, node: _Node, plane: int, value: float) -> bool:
+        """Whether the nearest point behind a decision hyperplane is adversarial; else its cell."""
+        gap, error = node.planes.gap[:, plane], node.planes.error[:, plane]
+        normal = normals(node.region, self.y, torch.tensor([plane], device=self.x.device))
+        if self._keep(point_beyond(self.x, normal, gap, error, self.threat)):
+            return True
+        low, z = self._cell(node.region, node.planes, plane - self.units)
+        self._push(max(value, low), "cell", node, SOLVED if z is not None else UNSOLVED)
+        for inset in INSETS if z is not None else ():
+            _, inner = self._cell(node.region, node.planes, plane - self.units, inset=inset)
+            if inner is not None and self._keep(inner[None]):
+                return False
+        if z is not None:
+            self._keep(z[None])  # classes that do no more than tie
+        return False
+
+    def _keep(self, z: Tensor) -> bool:
+        """Whether z is adversarial; if it is nearer than what was known, it is kept."""
+        if bool(z.isnan().any()) or bool(margins(region_of(self.layers, z).logits, self.y) > 0):
+            return False
+        distance = self.threat.distance(self.x, z)
+        if bool(distance < self.high):
+            self.high, self.point = distance, z
+        return True
+
+    def _cell(
+        self, region: Region, planes: Planes, rival: int | None, *, inset: float = 0.0
+    ) -> tuple[float, Tensor | None]:
+        """Proven distance to a region, or to the part of it where a rival overtakes the label."""
+        signs = 2 * region.pattern[0].to(self.x.dtype) - 1
+        if rival is not None:
+            signs = torch.cat([signs, -signs.new_ones(1)])
+        numbers = torch.arange(len(signs), device=signs.device)
+        numbers[self.units :] += rival or 0
+        gap = planes.gap[0, numbers] * signs
+        length, error = planes.length[0, numbers], planes.error[0, numbers]
+        if bool((planes.low[0, numbers].isinf() & (gap < -error)).any()):
+            return torch.inf, None  # a constant with the wrong sign: there is no such region
+
+        def violated(z: Tensor) -> Tensor:
+            at = frozen(self.layers, z[None], region.active)
+            values = torch.cat([*at.z, gaps(at.logits, self.y)], dim=1)[0][numbers] * signs
+            depth = torch.where(length > 0, -values / length, -torch.inf)
+            worst = depth.argsort(descending=True)
+            return worst[depth[worst] > VIOLATED - inset]
+
+        def constraints(which: Tensor) -> Constraints:
+            picked = numbers[which]
+            repeated = region.at(torch.zeros_like(picked))
+            rows = normals(repeated, self.y.expand(len(picked)), picked)
+            return Constraints(rows * signs[which, None], gap[which], error[which])
+
+        return nearest_in_cell(self.x[0], violated, constraints, self.threat, inset=inset)

@@ -1,0 +1,124 @@
+"""Distances of inputs to the hyperplanes around them, differentiable [CAH19, eq. 3-6].
+
+    to unit i of layer l:        |f^(l)_i(x)| / ||V^(l)_i||_q
+    to the boundary of class s:  (f_y(x) - f_s(x)) / ||V_y - V_s||_q,  negative where s wins
+
+Which hyperplanes are near is found without gradients. Only those that the loss depends on are
+computed again: where s is the vector of dual norm 1 with s . V_i = ||V_i||_q, the gradient of the
+norm in the weights is that of s . V_i with s held fixed, and s . V_i is one pass of s, as if it
+were an image, through the frozen network without biases.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from relu.batching import Grid
+from relu.classes import gaps, others
+from relu.network.layers import Conv
+from relu.norms import dual_length, steepest
+from relu.regions.jacobian import first_norms, logit_rows, norms, pull
+from relu.regions.receptive_field import windows_of
+from relu.regions.region import Region
+from relu.threat import Threat
+
+
+def boundary_distances(
+    region: Region, threat: Threat, *, k: int, within: float = torch.inf
+) -> Float[Tensor, "n k"]:
+    """The k smallest distances to hyperplanes of hidden units, in increasing order.
+
+    Distances of `within` or more come without a gradient. A unit that no input of the region
+    moves (V_i = 0) is at distance inf. The region is x's own (`region_of`).
+    """
+    z = torch.cat(list(region.z), dim=1).abs()
+    length = norms(region, threat.q)
+    nearest = _quotient(z.detach(), length).topk(k, dim=1, largest=False)
+    z, length = z.gather(1, nearest.indices), length.gather(1, nearest.indices)
+    wanted = (nearest.values < within).nonzero()
+    units = nearest.indices[tuple(wanted.T)]
+    length = _with_gradients(region, length, wanted, units, threat.q)
+    return _quotient(z, length)
+
+
+def decision_distances(
+    region: Region, y: Int[Tensor, " n"], threat: Threat, *, within: float = torch.inf
+) -> Float[Tensor, "n k1"]:
+    """The signed distances to the boundaries of all other classes, in the order of the classes.
+
+    inf where no input of the region changes which of the two wins. Distances of `within` or more
+    come without a gradient.
+    """
+    gap, top = gaps(region.logits, y), len(region.layers) - 1
+    with torch.no_grad():
+        rows = pull(region, logit_rows(region.layers, y), top)
+        length = dual_length(rows, threat.q)
+        wanted = (_quotient(gap, length) < within).nonzero()
+    if not len(wanted):
+        return _quotient(gap, length)
+    which, rival = wanted[:, 0], others(y, region.logits.shape[1])[tuple(wanted.T)]
+    grid = Grid(which)
+    direction = steepest(grid.filled(rows[tuple(wanted.T)]), threat.q)
+    moved = _pushed(region.at(grid.inputs), direction, top)
+    logits = grid.taken(moved @ region.layers[-1].weight.T)
+    pair = torch.stack([y[which], rival], dim=1)
+    ours, theirs = logits.gather(1, pair).unbind(1)
+    return _quotient(gap, length.index_put(tuple(wanted.T), ours - theirs))
+
+
+def _pushed(
+    region: Region, direction: Float[Tensor, "g k d"], top: int
+) -> Float[Tensor, "g k size"]:
+    """Directions, moved through the frozen layers below `top`. Differentiable."""
+    table = direction.shape[:2]
+    for i in range(top):
+        moved = region.layers[i].linear(direction.flatten(0, 1)).unflatten(0, table)
+        direction = moved * region.active[i].unsqueeze(1)
+    return direction
+
+
+def _quotient(gap: Tensor, length: Tensor) -> Tensor:
+    """Gap / length, and inf where nothing moves the gap, so that there is no hyperplane."""
+    moving = length > 0
+    return torch.where(moving, gap / torch.where(moving, length, 1.0), torch.inf)
+
+
+def _with_gradients(
+    region: Region, length: Tensor, wanted: Tensor, units: Tensor, q: float
+) -> Tensor:
+    """`length` with the entries `wanted` (pairs of input and rank) made differentiable."""
+    starts = region.starts
+    for i, layer in enumerate(region.hidden):
+        mine = (units >= starts[i]) & (units < starts[i + 1])
+        which, unit = wanted[mine], units[mine] - starts[i]
+        if not len(unit):
+            continue
+        if i == 0:
+            values = first_norms(layer, q)[unit]
+        elif isinstance(layer, Conv):
+            values = _conv_lengths(region, i, which[:, 0], unit, q)
+        else:
+            values = _dense_lengths(region, i, which[:, 0], unit, q)
+        length = length.index_put(tuple(which.T), values)
+    return length
+
+
+def _dense_lengths(region: Region, top: int, which: Tensor, unit: Tensor, q: float) -> Tensor:
+    weight, grid = region.layers[top].weight, Grid(which)
+    units, lines = grid.filled(unit), region.at(grid.inputs)
+    with torch.no_grad():
+        direction = steepest(pull(lines, weight[units], top), q)
+    values = (_pushed(lines, direction, top) @ weight.T).gather(2, units.unsqueeze(2))
+    return grid.taken(values.squeeze(2))
+
+
+def _conv_lengths(region: Region, top: int, which: Tensor, unit: Tensor, q: float) -> Tensor:
+    """As `_dense_lengths`, on the windows that the units see."""
+    windows = windows_of(region.layers, top)
+    position, channel = windows.split(unit)
+    gates = windows.gates(region.active[:top], which, position)
+    with torch.no_grad():
+        direction = steepest(windows.rows(gates, channel, position), q)
+    windows = windows_of(region.layers, top)  # anew, as its matrices must carry gradients
+    moved = windows.pushed(gates, direction)
+    return (moved @ windows.kernels.T).gather(1, channel.unsqueeze(1)).squeeze(1)

@@ -1,0 +1,134 @@
+"""Rows of a region's affine maps, and their norms, without building the maps."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from relu.classes import others
+from relu.network.layers import Conv, Dense, Layer
+from relu.norms import dual_length
+from relu.regions.receptive_field import windows_of
+from relu.regions.region import Region
+
+
+@torch.no_grad()
+def norms(region: Region, q: float) -> Float[Tensor, "n units"]:
+    """||V^(l)_i||_q of every hidden unit, in the network's precision."""
+    columns: list[Tensor] = []
+    n, convolutions = len(region.x), 0
+    while convolutions < len(region.hidden) and isinstance(region.layers[convolutions], Conv):
+        columns.append(_conv_norms(region, convolutions, q))
+        convolutions += 1
+    if convolutions == 0:
+        first = first_norms(region.layers[0], q) if region.hidden else region.x[:, :0]
+        columns.append(first.expand(n, -1))
+    done = max(convolutions, 1)
+    if done < len(region.hidden):
+        columns.append(_dense_norms(region, done, q))
+    return torch.cat(columns, dim=1)
+
+
+def first_norms(layer: Layer, q: float) -> Float[Tensor, " units"]:
+    """||W^(1)_i||_q, which no input changes; cut off at the image's border. Differentiable."""
+    if isinstance(layer, Dense):
+        return dual_length(layer.weight, q)
+    windows = windows_of([layer], 0)
+    inside = (windows.pixels >= 0).to(layer.weight.dtype)
+    kernels = windows.kernels * inside.unsqueeze(1)  # positions, channels, window
+    return dual_length(kernels, q).flatten()
+
+
+def _conv_norms(region: Region, top: int, q: float) -> Tensor:
+    """Position by position: all inputs and channels in one matrix product."""
+    if top == 0:
+        return first_norms(region.layers[0], q).expand(len(region.x), -1)
+    windows = windows_of(region.layers, top)
+    seen = windows.pixels >= 0
+    kernels = windows.kernels.unsqueeze(1)
+    parts = []
+    for part in region.parts(kernels.numel() // 4):
+        gates = [windows.cut(active, i) for i, active in enumerate(part.active[:top], 1)]
+        lengths = []
+        for p in range(len(seen)):
+            rows = (kernels * gates[-1][:, p]).flatten(0, 1)
+            for i in range(top - 1, 0, -1):
+                gate = gates[i - 1][:, p].repeat(len(kernels), 1)
+                rows = windows.transposed(rows, i) * gate
+            matrix = windows.matrices[0]
+            inside = seen[p].nonzero().squeeze(1)
+            if matrix is not None:
+                rows = rows @ matrix[:, inside]
+            else:
+                rows = windows.transposed(rows, 0)[:, inside]
+            lengths.append(dual_length(rows, q).view(len(kernels), -1))
+        parts.append(torch.stack(lengths).permute(2, 0, 1).flatten(1))
+    return torch.cat(parts)
+
+
+def _dense_norms(region: Region, start: int, q: float) -> Tensor:
+    """Layer by layer: V^(l) = (W^(l) Sigma^(l-1)) V^(l-1), a few inputs at a time."""
+    layers = region.layers
+    rows_of_first = layers[0].weight if isinstance(layers[0], Dense) else None
+    widest = max(layer.size for layer in layers[start:-1])
+    width = max(region.x.shape[1], *(layer.size for layer in layers[:start]))
+    parts = []
+    for part in region.parts(widest * width):
+        rows, lengths = rows_of_first, []
+        for i in range(start, len(layers) - 1):
+            weight = layers[i].weight.expand(len(part.x), -1, -1)
+            if rows is None:
+                rows = pulled(part, weight, i)
+            else:
+                rows = (weight * part.active[i - 1].unsqueeze(1)) @ rows
+            lengths.append(dual_length(rows, q))
+        parts.append(torch.cat(lengths, dim=1))
+    return torch.cat(parts)
+
+
+@torch.no_grad()
+def pull(region: Region, r: Float[Tensor, "n k size"], layer: int) -> Float[Tensor, "n k d"]:
+    """Rows r on the inputs of a layer, as rows on the network's input: r Sigma W Sigma ... W."""
+    if layer == 0:
+        return r
+    widest = max(region.x.shape[1], *(below.size for below in region.layers[:layer]))
+    rows, start = [], 0
+    for part in region.parts(r.shape[1] * widest):
+        rows.append(pulled(part, r[start : start + len(part.x)], layer))
+        start += len(part.x)
+    return torch.cat(rows) if rows else r.new_empty(*r.shape[:2], region.x.shape[1])
+
+
+def pulled(region: Region, r: Float[Tensor, "n k size"], layer: int) -> Float[Tensor, "n k d"]:
+    """As `pull`, all inputs at once; differentiable."""
+    n, k = r.shape[:2]
+    for i in range(layer - 1, -1, -1):
+        gate = region.active[i].unsqueeze(1)
+        r = r * gate if i == layer - 1 else r.mul_(gate)
+        r = region.layers[i].transposed(r.flatten(0, 1)).unflatten(0, (n, k))
+    return r
+
+
+def unit_rows(region: Region, unit: Int[Tensor, " n"]) -> Float[Tensor, "n d"]:
+    """V_i of one hidden unit per input, numbered through all layers."""
+    rows, starts = torch.empty_like(region.x), region.starts
+    for i, layer in enumerate(region.hidden):
+        which = ((unit >= starts[i]) & (unit < starts[i + 1])).nonzero().squeeze(1)
+        if not len(which):
+            continue
+        mine = unit[which] - starts[i]
+        if isinstance(layer, Dense):
+            rows[which] = pull(region.at(which), layer.weight[mine].unsqueeze(1), i).squeeze(1)
+            continue
+        windows = windows_of(region.layers, i)
+        position, channel = windows.split(mine)
+        gates = windows.gates(region.active[:i], which, position)
+        rows[which] = windows.spread(windows.rows(gates, channel, position), position)
+    return rows
+
+
+def logit_rows(layers: Sequence[Layer], y: Int[Tensor, " n"]) -> Float[Tensor, "n k1 size"]:
+    """W_y - W_s of the last layer, for all classes s but y in order."""
+    weight = layers[-1].weight
+    return weight[y].unsqueeze(1) - weight[others(y, len(weight))]

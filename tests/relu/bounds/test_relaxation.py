@@ -1,0 +1,65 @@
+"""Lines around a ReLU."""
+
+from fractions import Fraction
+
+import pytest
+import torch
+from hypothesis import given, settings
+
+from relu.bounds.relaxation import Relaxation, crossing, lines_of
+from tests.strategies import seeds
+
+
+@pytest.mark.parametrize("relaxation", ["kw", "crown"])
+@settings(max_examples=50, deadline=None)
+@given(seed=seeds)
+def test_the_relu_lies_between_its_lines_everywhere(relaxation: Relaxation, seed: int) -> None:
+    draw = torch.Generator().manual_seed(seed)
+    ends = torch.randn(2, 1, 40, generator=draw).double().sort(0).values
+    ends[0, :, :5], ends[1, :, 5:10] = 0.0, 0.0
+    low, high = ends.sort(0).values
+    z = low + (high - low) * torch.rand(1, 40, generator=draw).double()
+    lines, given_ = lines_of(z, low, high, relaxation)
+    assert lines.parallel == (relaxation == "kw")
+    for share in torch.linspace(0, 1, 33).tolist():
+        at = low + (high - low) * share
+        least = given_ - lines.below + lines.lower * (at - z)
+        most = given_ + lines.above + lines.upper * (at - z)
+        assert (least <= at.clamp_min(0) + 1e-12).all()
+        assert (most >= at.clamp_min(0) - 1e-12).all()
+
+
+def test_crown_takes_the_lower_line_that_leaves_less_area() -> None:
+    low, high = torch.tensor([[-2.0, -1.0]]), torch.tensor([[1.0, 2.0]])
+    lines, _ = lines_of(torch.zeros(1, 2), low, high, "crown")
+    assert lines.lower.tolist() == [[0.0, 1.0]]
+    assert torch.allclose(lines.upper, torch.tensor([[1 / 3, 2 / 3]]))
+
+
+def test_units_that_cannot_switch_have_one_line() -> None:
+    low, high = torch.tensor([[0.0, -3.0, 1.0]]), torch.tensor([[2.0, 0.0, 2.0]])
+    assert not crossing(low, high).any()
+    lines, given_ = lines_of(torch.tensor([[1.0, -1.0, 1.5]]), low, high, "kw")
+    assert lines.upper.tolist() == [[1.0, 0.0, 1.0]]
+    assert given_.tolist() == [[1.0, 0.0, 1.5]]
+    assert not lines.above.any()
+
+
+def test_a_bound_that_is_nan_settles_nothing() -> None:
+    nan, one = torch.tensor([[torch.nan]]), torch.ones(1, 1)
+    assert crossing(nan, one).all()
+    assert crossing(-one, nan).all()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_rounding_never_puts_a_chord_below_the_relu(seed: int) -> None:
+    draw = torch.Generator().manual_seed(seed)
+    low, high = (torch.rand(1, 60, generator=draw).double() for _ in range(2))
+    low = -low * 10.0 ** torch.randint(-6, 7, (1, 60), generator=draw)
+    lines, _ = lines_of(torch.zeros_like(low), low, high, "kw")
+    slopes, offsets = lines.upper[0].tolist(), (2 * lines.above)[0].tolist()
+    for a, b, slope, offset in zip(low[0].tolist(), high[0].tolist(), slopes, offsets, strict=True):
+        chord = [Fraction(slope) * Fraction(end) + Fraction(offset) for end in (a, b)]
+        assert chord[0] >= 0
+        assert chord[1] >= Fraction(b)
+        assert chord[1] <= Fraction(b) * (1 + Fraction(1, 2**45)) + Fraction(-a) / 2**45

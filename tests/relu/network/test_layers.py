@@ -1,0 +1,131 @@
+"""Layers as maps between vectors: equal to torch's network, each with its transpose."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from relu.errors import InputError
+from relu.network.architectures import ARCHITECTURES, build
+from relu.network.layers import Conv, Dense, to_images, to_vectors
+from relu.network.reader import read_layers, refusal
+from tests.strategies import seeds
+
+
+def relu_net(*layers: nn.Module) -> nn.Sequential:
+    return nn.Sequential(*layers)
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 11, 13)])
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_layers_and_relus_are_the_network(arch: str, shape: tuple[int, int, int]) -> None:
+    net = build(arch, shape, 10).double()
+    x = torch.rand(3, *shape, dtype=torch.float64)
+    layers = read_layers(net, shape)
+    g = to_vectors(layers, x)
+    assert torch.equal(to_images(layers, g, shape), x)
+    for layer in layers[:-1]:
+        g = layer.forward(g).relu()
+        assert g.shape == (3, layer.size)
+    assert torch.allclose(layers[-1].forward(g), net(x), rtol=1e-12, atol=1e-12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=seeds,
+    kernel=st.integers(1, 5),
+    stride=st.integers(1, 3),
+    padding=st.integers(0, 2),
+    channels=st.sampled_from([(1, 2), (3, 4), (5, 3)]),
+    size=st.tuples(*[st.integers(5, 9)] * 2),
+)
+def test_a_convolution_and_its_transpose_are_one_matrix(
+    seed: int,
+    kernel: int,
+    stride: int,
+    padding: int,
+    channels: tuple[int, int],
+    size: tuple[int, int],
+) -> None:
+    torch.manual_seed(seed)
+    module = nn.Conv2d(*channels, kernel, stride=stride, padding=padding).double()
+    shape = (channels[0], *size)
+    layer = Conv(module.weight.detach(), torch.zeros(channels[1]), stride, padding, shape)
+    g = torch.rand(2, shape[0] * shape[1] * shape[2], dtype=torch.float64)
+    r = torch.rand(2, layer.size, dtype=torch.float64)
+    assert layer.transposed(r).shape == g.shape
+    assert torch.allclose((layer.linear(g) * r).sum(1), (layer.transposed(r) * g).sum(1))
+
+
+def test_flattening_before_a_linear_layer_keeps_torchs_order() -> None:
+    net = relu_net(nn.Conv2d(2, 3, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(60, 4))
+    x = torch.rand(2, 2, 4, 5)
+    layers = read_layers(net, (2, 4, 5))
+    z = layers[1].forward(layers[0].forward(to_vectors(layers, x)).relu())
+    assert torch.allclose(z, net(x), atol=1e-6)
+
+
+def test_parameters_are_shared_and_biases_may_be_missing() -> None:
+    net = relu_net(nn.Linear(3, 2, bias=False), nn.ReLU(), nn.Linear(2, 2))
+    first, last = read_layers(net, (3,))
+    assert isinstance(first, Dense)
+    assert first.weight is net[0].weight
+    assert not first.bias.any()
+    assert last.bias is net[2].bias
+
+
+def test_a_module_that_is_used_twice_counts_twice() -> None:
+    block, relu = nn.Linear(3, 3), nn.ReLU()
+    net = relu_net(block, relu, block, relu, nn.Linear(3, 2)).double()
+    x = torch.randn(4, 3, dtype=torch.float64)
+    g, layers = x, read_layers(net, (3,))
+    for layer in layers[:-1]:
+        g = layer.forward(g).relu()
+    assert torch.allclose(layers[-1].forward(g), net(x))
+
+
+class Shifted(nn.Linear):
+    """Not what its base class is."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x) + 1
+
+
+@pytest.mark.parametrize(
+    ("net", "reason"),
+    [
+        (relu_net(nn.Linear(2, 2), nn.Sigmoid(), nn.Linear(2, 2)), r"layer 1 \(Sigmoid\)"),
+        (relu_net(relu_net(nn.Linear(2, 2), nn.Tanh()), nn.Linear(2, 2)), r"layer 0.1 \(Tanh\)"),
+        (relu_net(nn.Linear(2, 2), nn.Linear(2, 2)), r"layer 1 \(Linear\) must follow a ReLU"),
+        (relu_net(nn.ReLU(), nn.Linear(2, 2)), r"layer 0 \(ReLU\)"),
+        (relu_net(nn.Linear(2, 2), nn.ReLU()), "the last layer must be Linear"),
+        (relu_net(), "the last layer must be Linear"),
+        (relu_net(nn.Linear(32, 1)), "with two classes or more"),
+        (relu_net(nn.Linear(2, 2)), r"layer 0 \(Linear\) takes 2 numbers, got shape \(2, 4, 4\)"),
+        (relu_net(nn.Conv2d(3, 1, 3), nn.ReLU(), nn.Linear(4, 2)), "takes 3 channels"),
+        (relu_net(Shifted(32, 2)), r"layer 0 \(Shifted\)"),
+        (nn.Bilinear(2, 2, 2), r"layer 0 \(Bilinear\)"),
+        (relu_net(nn.Conv2d(2, 2, (3, 1)), nn.ReLU(), nn.Linear(2, 2)), "its kernel_size .*3, 1"),
+        (
+            relu_net(nn.Conv2d(2, 2, 3, groups=2), nn.ReLU(), nn.Linear(2, 2)),
+            "its groups must be 1",
+        ),
+        (
+            relu_net(nn.Conv2d(2, 2, 3, padding="same"), nn.ReLU(), nn.Linear(2, 2)),
+            "its padding must be one number, got same",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused_by_name(net: nn.Module, reason: str) -> None:
+    with pytest.raises(InputError, match=reason):
+        read_layers(net, (2, 4, 4))
+    assert refusal(net) is not None or "takes" in reason  # which the shape alone can tell
+
+
+def test_every_architecture_is_accepted_before_it_has_weights() -> None:
+    for arch in ARCHITECTURES:
+        with torch.device("meta"):
+            assert refusal(ARCHITECTURES[arch][1]((1, 8, 8), 10)) is None
+    with pytest.raises(InputError, match=r"layer 0 \(Conv2d\) needs images"):
+        read_layers(build("cnn", (1, 8, 8), 10), (64,))
