@@ -107,7 +107,8 @@ def parse_box(text: str) -> tuple[float, float]:
     try:
         low, high = (float(part) for part in text.split(","))
     except ValueError:
-        low, high = math.nan, math.nan
+        low = math.nan
+        high = math.nan
     if not -math.inf < low <= 0 < 1 <= high < math.inf:
         raise InputError(f"box must be LOW,HIGH around 0 and 1, such as --box=-1,2, got {text!r}")
     return low, high

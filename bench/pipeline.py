@@ -70,7 +70,8 @@ def plan_requests(
 def compute(planned: Planned, record: str, describe: Describe) -> Computed:
     """Runs all jobs and keeps the run's record under a name."""
     launcher = planned.launcher
-    store, files = launcher.store, launcher.files
+    store = launcher.store
+    files = launcher.files
     cells = planned.cells
     failures: dict[str, str] = {}
 

@@ -60,7 +60,8 @@ class Cell:
         judges = parts.pop("judges")
         evidence = {name: [job.key for job in jobs] for name, jobs in judges.items()}
         keys = {"network": self.network.key, "clean": self.clean.key, "evidence": evidence}
-        network, clean = self.network.settings, self.clean.settings
+        network = self.network.settings
+        clean = self.clean.settings
         data = {"train": network.get("data"), "test": clean["data"]}
         code = {"network": network["code"], "clean": clean["code"]}
         code |= {name: jobs[0].settings["code"] for name, jobs in judges.items()}
@@ -188,7 +189,8 @@ class _Judging:
     def __init__(
         self, request: Request, catalogue: Catalogue, case: Case, overrides: Overrides
     ) -> None:
-        self.case, self.cascade = case, request.cascade
+        self.case = case
+        self.cascade = request.cascade
         self.published = (request.published,) if request.published else ()
         self.points = request.count(len(case.data.y_test))
         self.about = case.about() | {

@@ -28,7 +28,8 @@ def auto_lirpa() -> ModuleType:
     old = parse(release) < parse(CURRENT)
     if old:
         _give_back_old_names()
-    handlers, recursion = list(logging.getLogger().handlers), sys.getrecursionlimit()
+    handlers = list(logging.getLogger().handlers)
+    recursion = sys.getrecursionlimit()
     with warnings.catch_warnings(record=True):  # it uses what torch deprecates
         import_module("auto_LiRPA.perturbations")
         library = import_module("auto_LiRPA")

@@ -86,7 +86,8 @@ def _fill(model: Any, program: Program) -> None:
 
 
 def _answer(model: Any, above: float, below: float) -> Answer:
-    status, codes = model.Status, library().GRB
+    status = model.Status
+    codes = library().GRB
     if status in (codes.INFEASIBLE, codes.CUTOFF):
         return Answer("above", above)
     bound = min(float(model.ObjBound), above)

@@ -37,7 +37,9 @@ class Highs:
 
 
 def _answer(model: Any, program: Program, above: float) -> Answer:
-    status, info, whole = model.getModelStatus(), model.getInfo(), bool(program.whole.any())
+    status = model.getModelStatus()
+    info = model.getInfo()
+    whole = bool(program.whole.any())
     bound = info.mip_dual_bound if whole else -np.inf
     found = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
     point = np.array(model.getSolution().col_value) if found else None
@@ -83,13 +85,18 @@ def _set(model: highspy.Highs, **options: Any) -> None:
 
 
 def _model(program: Program, *, whole: bool = True) -> highspy.Highs:
-    rows, lp = program.rows, highspy.HighsLp()
+    rows = program.rows
+    lp = highspy.HighsLp()
     lp.num_row_, lp.num_col_ = rows.shape
-    lp.col_cost_, lp.offset_ = program.cost, program.offset
-    lp.col_lower_, lp.col_upper_ = program.low, program.high
-    lp.row_lower_, lp.row_upper_ = program.row_low, program.row_high
+    lp.col_cost_ = program.cost
+    lp.offset_ = program.offset
+    lp.col_lower_ = program.low
+    lp.col_upper_ = program.high
+    lp.row_lower_ = program.row_low
+    lp.row_upper_ = program.row_high
     lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
-    lp.a_matrix_.start_, lp.a_matrix_.index_ = rows.indptr, rows.indices
+    lp.a_matrix_.start_ = rows.indptr
+    lp.a_matrix_.index_ = rows.indices
     lp.a_matrix_.value_ = rows.data
     if whole and program.whole.any():
         kinds = highspy.HighsVarType

@@ -28,7 +28,9 @@ def rounding_errors(
 
     Raises UnknownRounding where the network is no Sequential of layers.
     """
-    size, terms, layers = x.double().abs() + eps, x[0].numel(), 1
+    size = x.double().abs() + eps
+    terms = x[0].numel()
+    layers = 1
     for leaf in _leaves(exact_net):
         if isinstance(leaf, nn.Linear | nn.Conv2d):
             size = _absolute(leaf)(2 * size)

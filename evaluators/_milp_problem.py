@@ -20,7 +20,8 @@ from relu.threat import Threat
 ROUNDING = 1e-12  # of a network's logits in float64
 # Of what a margin can vary by: the program's margin at the input is no more than this above the
 # network's, and no more than this below.
-AGREEING, LESS = 1e-9, 1e-6
+AGREEING = 1e-9
+LESS = 1e-6
 KINDS: tuple[Relaxation, ...] = ("kw", "crown")
 Bounds = list[tuple[Tensor, Tensor]]
 """lower and upper bounds of the units of each hidden layer, of one input"""
@@ -138,7 +139,8 @@ def tightened(here: Around, *, seconds: float, end: float) -> Around:
     bound, whatever the solver says of it. The first layer's bounds are as good as they get.
     seconds: for each LP; none begins after `end`.
     """
-    about, bounds = here.about, list[tuple[Tensor, Tensor]]()
+    about = here.about
+    bounds = list[tuple[Tensor, Tensor]]()
     below = encoding(about.layers, about.x, about.threat, here.radius)
     for k, (low, high) in enumerate(here.bounds):
         which = crossing(low, high).nonzero().squeeze(1)
@@ -146,7 +148,8 @@ def tightened(here: Around, *, seconds: float, end: float) -> Around:
             low, high = _tighter(below, which, low, high, seconds, end)
         bounds.append((low, high))
         below = below.beyond(low, high)
-    known, best = [(low.unsqueeze(0), high.unsqueeze(0)) for low, high in bounds], here.margins
+    known = [(low.unsqueeze(0), high.unsqueeze(0)) for low, high in bounds]
+    best = here.margins
     for kind in KINDS:
         again = linear.relax(about.layers, about.ball(here.radius), kind, known=known)
         best = best.maximum(linear.margins(again, about.label)[0])
@@ -156,11 +159,13 @@ def tightened(here: Around, *, seconds: float, end: float) -> Around:
 def _tighter(
     below: Encoding, which: Tensor, low: Tensor, high: Tensor, seconds: float, end: float
 ) -> tuple[Tensor, Tensor]:
-    forms, program = below.forms(which), below.program()
+    forms = below.forms(which)
+    program = below.program()
     errors = (below.unit * forms.size).tolist()
     found = {1: low.clone(), -1: high.clone()}
     for sign, ends in found.items():
-        costs, offsets = sign * forms.rows.numpy(), (sign * forms.offset).tolist()
+        costs = sign * forms.rows.numpy()
+        offsets = (sign * forms.offset).tolist()
         solved = HighsRelaxed(program).multipliers(costs, seconds)
         for unit, cost, offset, error in zip(which.tolist(), costs, offsets, errors, strict=True):
             if time.monotonic() > end:
@@ -173,11 +178,13 @@ def _tighter(
 
 def _require_agreement(found: Encoding, about: Input) -> None:
     """The input is a point of the program: there is one, so "infeasible" speaks of a cut-off."""
-    v, logits = found.variables(about.x), about.logits(about.x)
+    v = found.variables(about.x)
+    logits = about.logits(about.x)
     missed = found.program().violation(v)
     for s in about.rivals(len(logits)):
         cost, offset, scale = found.margin(about.y, s)
-        said, true = cost @ v + offset, float(logits[about.y] - logits[s]) / scale
+        said = cost @ v + offset
+        true = float(logits[about.y] - logits[s]) / scale
         missed = max(missed, said - true - AGREEING, true - said - LESS)
     if missed > 0:
         raise SolverError(f"the program is wrong about the input by {missed:.1e}")

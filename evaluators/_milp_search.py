@@ -18,7 +18,9 @@ from relu.milp.program import Program
 
 # Of what a margin can vary by: a solver that finds one below this has found a witness.
 NEGATIVE = -100 * SLACK
-FIRST, TIGHTENING = 0.1, 0.3  # shares of the time: before any LP, and for LPs
+# shares of the time: before any LP, and for LPs
+FIRST = 0.1
+TIGHTENING = 0.3
 UNDECIDED = "undecided, as a margin is 0 within tolerances"
 PUSHES = (0.0, *(10.0**k for k in range(-13, -2)))  # beyond a solver's point, in radii
 ROUNDS = 20  # of a descent from linear region to linear region, at most
@@ -77,7 +79,8 @@ def explore(
 
     tighten: seconds for each LP (0: none). Most inputs are done before it would pay.
     """
-    here, left = around(about, min(radius, about.reach)), end - time.monotonic()
+    here = around(about, min(radius, about.reach))
+    left = end - time.monotonic()
     if not here.in_doubt():
         return here, Reply("certified")
     reply = ask(here, solver, end - (1 - FIRST) * left if tighten else end)
@@ -99,7 +102,10 @@ def ask(here: Around, solver: Solver, end: float) -> Reply:
     is left while others wait, and is asked about again with what they leave. An error about one
     leaves the others alone.
     """
-    rivals, unclear, error, note = here.in_doubt(), False, "", ""
+    rivals = here.in_doubt()
+    unclear = False
+    error = ""
+    note = ""
     network = here.encoding()
     while rivals and (left := end - time.monotonic()) > 0:
         rival = rivals.pop(0)
@@ -144,7 +150,8 @@ def _witness(
     """The solver's point, or one near it, if it is an adversarial input in the very ball."""
     if answer.point is None:
         return None
-    about, threat = here.about, replace(here.about.threat, eps=here.radius)
+    about = here.about
+    threat = replace(here.about.threat, eps=here.radius)
     z = threat.inside(about.x.unsqueeze(0), network.point(answer.point).unsqueeze(0))[0]
     found, length = _pushed(about, z, rival, z)
     if length > here.radius:  # it may lie on the class boundary, or on the ball's very edge
@@ -179,9 +186,16 @@ def smallest(
     Where that takes too long, smaller balls raise low at least. known: what others certify, which
     says where to ask and is no part of what is found; high: the nearest witness so far.
     """
-    end, reach = time.monotonic() + seconds, about.reach
-    low, point, note, ceiling, failed = 0.0, None, "", math.inf, False
-    beside, below = 1.0, EXACT / 2  # how far a radius is moved where a margin is just 0 there
+    end = time.monotonic() + seconds
+    reach = about.reach
+    low = 0.0
+    point = None
+    note = ""
+    ceiling = math.inf
+    failed = False
+    # how far a radius is moved where a margin is just 0 there
+    beside = 1.0
+    below = EXACT / 2
     while not exact_at(low, high) and not failed and (left := end - time.monotonic()) > 0:
         top = min(high, ceiling)
         base = max(low, known) if known < min(top, reach) else low
@@ -196,7 +210,8 @@ def smallest(
         here, reply = explore(about, radius, solver, tighten=tighten, end=end - left / 2)
         note = note or reply.note
         if reply.status == "certified":
-            low, beside = math.inf if radius >= reach else radius, 1.0
+            low = math.inf if radius >= reach else radius
+            beside = 1.0
         elif reply.point is not None:
             point, high = nearer(here, reply.point, solver)
         elif reply.status == "timeout":
@@ -224,7 +239,9 @@ def nearer(here: Around, z: Tensor, solver: Solver) -> tuple[Tensor, float]:
     from the region behind it, the descent goes on while it gains something.
     """
     about = here.about
-    network, best, high = here.encoding(slack=0.0), z, about.distance(z)
+    network = here.encoding(slack=0.0)
+    best = z
+    high = about.distance(z)
     for _ in range(ROUNDS):
         rival = about.rival(best)
         program = network.nearest(about.y, rival)
@@ -239,7 +256,9 @@ def nearer(here: Around, z: Tensor, solver: Solver) -> tuple[Tensor, float]:
         found, length = _pushed(about, network.point(answer.point), rival, best)
         if not length < high:
             break
-        gain, best, high = high - length, found, length
+        gain = high - length
+        best = found
+        high = length
         if gain < EXACT / 10:
             break
     return best, high
@@ -257,6 +276,7 @@ def _pushed(about: Input, z: Tensor, rival: int, inside: Tensor) -> tuple[Tensor
     moves = (z - about.x, length * about.descent(z, rival), inside - z)
     points = about.threat.clamped(torch.cat([z + steps * move for move in moves]))
     lengths = about.threat.distance(about.x.expand_as(points), points)
-    margin, tie = about.margin(points), bool(about.margin(inside.unsqueeze(0)) == 0)
+    margin = about.margin(points)
+    tie = bool(about.margin(inside.unsqueeze(0)) == 0)
     lengths[~((margin <= 0) if tie else (margin < 0))] = math.inf
     return points[lengths.argmin()], float(lengths.min())

@@ -92,7 +92,9 @@ class Cw:
         witness = torch.full_like(x, torch.nan, dtype=torch.float64)
         rows = known.inexact.nonzero().squeeze(1)
         if len(rows):
-            exact_net, some, label = in_float64(net), x[rows], y[rows]
+            exact_net = in_float64(net)
+            some = x[rows]
+            label = y[rows]
             z, found = nearest_adversarial(
                 net, some, label, box=threat.box, **self.effort._asdict()
             )

@@ -27,7 +27,8 @@ P = {"linf": float("inf"), "l2": 2.0, "l1": 1.0}
 # Beyond all rounding, a bound must exceed this part of the largest sum of absolute values that the
 # network forms at the input, as lines that the library searches for (those of a sigmoid) are close
 # to tangents, not tangents: in float64, and where the library falls back to float32.
-MARGIN, FLOAT32_MARGIN = 1e-6, 1e-3
+MARGIN = 1e-6
+FLOAT32_MARGIN = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,9 +126,11 @@ class Lirpa:
         return least
 
     def _inputs(self, library: ModuleType, x: Tensor, threat: Threat) -> Tensor:
-        low, high = (x - threat.eps), (x + threat.eps)
+        low = x - threat.eps
+        high = x + threat.eps
         if self.box:
-            low, high = low.clamp_min(threat.box[0]), high.clamp_max(threat.box[1])
+            low = low.clamp_min(threat.box[0])
+            high = high.clamp_max(threat.box[1])
         sides = {"x_L": low, "x_U": high} if threat.norm == "linf" else {}
         ball = library.perturbations.PerturbationLpNorm(
             norm=P[threat.norm], eps=threat.eps, **sides

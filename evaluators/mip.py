@@ -73,31 +73,37 @@ class Mip:
         radius = self.mode == "radius"
         wanted = known.unsettled if radius else known.straddles(threat.eps)
         low = torch.zeros(len(x), dtype=torch.float64, device=x.device)
-        seconds, witness = torch.zeros_like(low), torch.full_like(x, torch.nan).double()
+        seconds = torch.zeros_like(low)
+        witness = torch.full_like(x, torch.nan).double()
         outcome = [DECIDED] * len(x)
         status: list[Status] = ["skipped"] * len(x)
         rows = wanted.nonzero().squeeze(1).tolist()
         if rows:
-            exact_net, shape = in_float64(net), tuple(x.shape[1:])
+            exact_net = in_float64(net)
+            shape = tuple(x.shape[1:])
             layers = read_layers(exact_net, shape)
             inputs = to_vectors(layers, x.double())
         for i in rows:
             started = time.perf_counter()
             about = Input(exact_net, layers, inputs[i], int(y[i]), shape, threat)
             found = self._found(about, float(known.low[i]), float(known.high[i]))
-            low[i], outcome[i], status[i] = found.low, found.outcome, found.status
+            low[i] = found.low
+            outcome[i] = found.outcome
+            status[i] = found.status
             if found.point is not None:
                 image = to_images(layers, found.point.unsqueeze(0), shape)
                 if bool(adversarial(exact_net, image, y[i : i + 1])):
                     witness[i] = image[0]
                 else:  # by the solver's tolerances alone
-                    outcome[i], status[i] = UNDECIDED, "undecided"
+                    outcome[i] = UNDECIDED
+                    status[i] = "undecided"
             seconds[i] = time.perf_counter() - started
         low = threat.saturated(x, low)
         return Evidence(low=low, witness=witness, outcome=outcome, seconds=seconds, status=status)
 
     def _found(self, about: Input, low: float, high: float) -> Found:
-        solver, tighten = self._solver(about.threat.norm), self._tighten
+        solver = self._solver(about.threat.norm)
+        tighten = self._tighten
         if bool(margins(about.logits(about.x).unsqueeze(0), about.label) <= 0):
             return Found(0.0, about.x, "done: misclassified", "done")
         try:

@@ -71,7 +71,8 @@ class Region:
         status: list[Status] = ["skipped"] * len(x)
         seconds = torch.zeros_like(low)
         if len(rows):
-            exact_net, shape = in_float64(net), tuple(x.shape[1:])
+            exact_net = in_float64(net)
+            shape = tuple(x.shape[1:])
             layers = read_layers(exact_net, shape)
             inputs = to_vectors(layers, x[rows].double())
             found, late, spent = self._search(layers, inputs, y[rows], threat, known.high[rows])
@@ -104,7 +105,8 @@ class Region:
             return found, late, spent
         parts = []
         for i in range(len(x)):
-            started, part = time.perf_counter(), found.only(i)
+            started = time.perf_counter()
+            part = found.only(i)
             if float(part.low) < min(float(part.high), float(high[i])) - EXACT / 10:
                 part, finished = complete(
                     layers,

@@ -67,7 +67,8 @@ class RegionAttack:
         known: Interval,
     ) -> Evidence:
         witness = torch.full_like(x, torch.nan, dtype=torch.float64)
-        rows, exact_net = known.inexact.nonzero().squeeze(1), in_float64(net)
+        rows = known.inexact.nonzero().squeeze(1)
+        exact_net = in_float64(net)
         start = _others(exact_net, x, y)
         if known.witness is not None:
             start = torch.where(known.witness.isnan(), start, known.witness)
@@ -91,7 +92,9 @@ class RegionAttack:
         threat: Threat,
     ) -> Tensor:
         """The nearest point of all walks, or the start where it is nearer; NaN where none is."""
-        shape, flat, exact = x.shape[1:], x.flatten(1), x.flatten(1).double()
+        shape = x.shape[1:]
+        flat = x.flatten(1)
+        exact = x.flatten(1).double()
         met = approach(
             net, flat, y, shape=shape, threat=threat, rivals=self.rivals, steps=self.steps
         )

@@ -15,7 +15,8 @@ def row_to_line(row: Row) -> str:
 def _errors(row: Row) -> list[str]:
     if row["test_error"] is None:
         return []
-    low, high = row["robust_error_low"], row["robust_error_high"]
+    low = row["robust_error_low"]
+    high = row["robust_error_high"]
     robust = f"robust error {100 * low:.2f} to {100 * high:.2f} %"
     return [f"test error {100 * row['test_error']:.2f} %", robust]
 

@@ -36,7 +36,8 @@ class _Line:
         """As "measured (published, difference)", a dash for what is unknown."""
         if quantity not in self.said:
             return DASH
-        said, found = self.said[quantity], self.measured(quantity)
+        said = self.said[quantity]
+        found = self.measured(quantity)
         if found is None:
             return f"{DASH} ({said})"
         return f"{found:.2f} ({said}, {found - float(said):+z.2f})"

@@ -19,7 +19,8 @@ minus 1; None where no exact radius is known)."""
 
 def exact_radii(verdict: Verdict) -> np.ndarray:
     """The radius of each input, NaN where it is not known, 0 or infinite."""
-    low, high = verdict.table["low"].to_numpy(), verdict.table["high"].to_numpy()
+    low = verdict.table["low"].to_numpy()
+    high = verdict.table["high"].to_numpy()
     with np.errstate(invalid="ignore"):
         known = exact_at(low, high) & (low > 0) & np.isfinite(high)
     return np.where(known, high, np.nan)
@@ -43,7 +44,8 @@ def contributions(
     verdict: Verdict, evidence: Mapping[str, pd.DataFrame], correct: np.ndarray, eps: float
 ) -> dict[str, Contribution]:
     """What each evaluator contributed. correct: whether each input is classified correctly."""
-    bounds, exact = own_bounds(verdict, evidence), exact_radii(verdict)
+    bounds = own_bounds(verdict, evidence)
+    exact = exact_radii(verdict)
     fooled = {name: correct & fooled_at(high, eps) for name, (_, high) in bounds.items()}
     certified = {name: correct & certified_at(low, eps) for name, (low, _) in bounds.items()}
     decided = {name: fooled[name] | certified[name] for name in bounds}
@@ -84,7 +86,8 @@ def radius_statistics(
 
     exact_over_kw: see `excess_over`; None where KW did not look for radii.
     """
-    exact, bounds = exact_radii(verdict), own_bounds(verdict, evidence)
+    exact = exact_radii(verdict)
+    bounds = own_bounds(verdict, evidence)
     searched = "kw" in bounds and settings.get("kw.halvings", 0)
     share = float((~np.isnan(exact[correct])).mean()) if correct.any() else None
     over = excess_over(bounds["kw"][0], exact) if searched else None

@@ -44,7 +44,8 @@ def ratios(judged: Iterable[tuple[Row, Judged]], evaluators: Sequence[str] = ())
     """Of all evaluators (or those named) that have witnesses where the exact radius is known."""
     found = []
     for row, behind in judged:
-        exact, index = exact_radii(behind.verdict), behind.verdict.table["index"].to_numpy()
+        exact = exact_radii(behind.verdict)
+        index = behind.verdict.table["index"].to_numpy()
         for name, (_, high) in own_bounds(behind.verdict, behind.evidence).items():
             which = np.flatnonzero(np.isfinite(high) & ~np.isnan(exact))
             if not len(which) or (evaluators and name not in evaluators):

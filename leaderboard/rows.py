@@ -80,7 +80,9 @@ def make_row(stores: Sequence[Store], cell: Mapping[str, Any], failures: Mapping
     row["statuses"] = {n: _counts(t["status"]) for n, t in judged.evidence.items()}
     row["unfinished"] = {n: _counts(_unfinished(t)) for n, t in judged.evidence.items()}
     row["contradictions"] = [str(c) for c in judged.verdict.contradictions]
-    verdict, evidence, correct = judged.verdict, judged.evidence, judged.correct
+    verdict = judged.verdict
+    evidence = judged.evidence
+    correct = judged.correct
     row["contributions"] = contributions(verdict, evidence, correct, cell["eps"])
     row |= radius_statistics(verdict, evidence, correct, cell["settings"])
     return row | summary(verdict, cell["eps"])
@@ -110,7 +112,8 @@ def _judged(held: Mapping[str, Store], cell: Mapping[str, Any]) -> Judged | None
     if (store := held.get(cell["clean"])) is None:
         return None
     clean = store.load_clean(cell["clean"])
-    points, evidence = clean.head(cell["points"]), _evidence(held, cell)
+    points = clean.head(cell["points"])
+    evidence = _evidence(held, cell)
     return Judged(
         test_error=1 - float(clean["correct"].mean()),
         correct=points["correct"].to_numpy(),
@@ -174,7 +177,8 @@ def summary(verdict: Verdict, eps: float) -> dict[str, float | None]:
     robust_error_low: share with high <= eps. robust_error_high: that, and the share with
     low < eps. undecided: the difference. exact_share: high and low agree up to EXACT.
     """
-    low, high = verdict.table["low"].to_numpy(), verdict.table["high"].to_numpy()
+    low = verdict.table["low"].to_numpy()
+    high = verdict.table["high"].to_numpy()
     fooled = fooled_at(high, eps)
     open_ = ~fooled & ~certified_at(low, eps)
     return {

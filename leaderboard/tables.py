@@ -175,7 +175,8 @@ def notes_of(row: Row, *about: str) -> list[str]:
         said = f"{_name(row, 'network')}: trained to other weights in {where}, left out here"
         notes.append(("network", said))
     if row["contradictions"]:
-        first, count = row["contradictions"][0], len(row["contradictions"])
+        first = row["contradictions"][0]
+        count = len(row["contradictions"])
         more = f" (and {count - 1} more)" if count > 1 else ""
         said = f"CONTRADICTION, its certificates are withdrawn: {first}{more}"
         notes.append(("contradictions", said))

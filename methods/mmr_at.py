@@ -26,7 +26,8 @@ class MmrAt:
 
         On the MNIST cnn, linf, the paper's published pair: weight 0.5, gamma 2 eps.
         """
-        mmr, at = Mmr.defaults(dataset, arch, threat), At.defaults(dataset, arch, threat)
+        mmr = Mmr.defaults(dataset, arch, threat)
+        at = At.defaults(dataset, arch, threat)
         own: dict[str, object] = {f"at.{name}": value for name, value in at.items()}
         own["mmr.gamma"] = mmr["gamma"]
         if (dataset, arch, threat.norm) == ("mnist", "cnn", "linf"):

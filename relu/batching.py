@@ -34,16 +34,21 @@ class Grid:
     inputs: Int[Tensor, " g"] | slice
 
     def __init__(self, which: Int[Tensor, " m"]) -> None:
-        first, m = int(which[0]), len(which)
+        first = int(which[0])
+        m = len(which)
         counts = (which - first).bincount()
-        n, widest = len(counts), int(counts.max())
+        n = len(counts)
+        widest = int(counts.max())
         ranks = torch.arange(m, device=which.device)
         if 4 * n * widest <= 5 * m:
             starts = counts.cumsum(0) - counts
             places = (which - first, ranks - starts[which - first])
-            self.inputs, self.places, self.shape = slice(first, first + n), places, (n, widest)
+            self.inputs = slice(first, first + n)
+            self.places = places
+            self.shape = (n, widest)
         else:
-            self.inputs, self.shape = which, (m, 1)
+            self.inputs = which
+            self.shape = (m, 1)
             self.places = (ranks, torch.zeros_like(ranks))
 
     def filled(self, values: Shaped[Tensor, "m *rest"]) -> Shaped[Tensor, "g k *rest"]:

@@ -26,7 +26,8 @@ def _scaled_where_small(v: Tensor, length: Tensor) -> Tensor:
     small = small[largest != 0]  # rows of zeros are what they seem
     if not len(small):
         return length
-    which, largest = tuple(small.T), largest[largest != 0]
+    which = tuple(small.T)
+    largest = largest[largest != 0]
     again = torch.linalg.vector_norm(v[which] / largest.unsqueeze(-1), dim=-1) * largest
     return length.index_put(which, again)
 

@@ -68,7 +68,8 @@ def norm_up(moved: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
 
     Exact where no more than one of them is not 0.
     """
-    count, largest = (moved > 0).sum(1).to(moved.dtype), moved.amax(1)
+    count = (moved > 0).sum(1).to(moved.dtype)
+    largest = moved.amax(1)
     scaled = moved / torch.where(largest > 0, largest, 1.0).unsqueeze(1)
     length = torch.linalg.vector_norm(scaled, dim=1) * largest
     return torch.where(count > 1, _next(length * (1 + 2 * (count + 4) * UNIT)), largest)

@@ -18,7 +18,8 @@ Norm = Literal["linf", "l2", "l1"]
 
 def format_eps(eps: float) -> str:
     """The shortest exact spelling: "0.1", or "4/255" where that fraction is the same float64."""
-    plain, numerator = f"{eps!r}", round(eps * 255)
+    plain = f"{eps!r}"
+    numerator = round(eps * 255)
     return plain if len(plain) <= 6 or numerator / 255 != eps else f"{numerator}/255"
 
 
@@ -97,7 +98,8 @@ class Threat:
 
     def in_box(self, z: Float[Tensor, "n *shape"]) -> Bool[Tensor, " n"]:
         """Whether every pixel lies in the box, with no slack; NaN does not."""
-        flat, (low, high) = z.flatten(1), self.edges(z.dtype)
+        flat = z.flatten(1)
+        (low, high) = self.edges(z.dtype)
         return ((flat >= low) & (flat <= high)).all(1)
 
     def contains(

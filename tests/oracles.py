@@ -57,9 +57,12 @@ class _Cell:
     def __init__(self, layers: Sequence[Layer]) -> None:
         d = layers[0][0].shape[1]
         self.layers = layers
-        self.weight, self.bias = np.eye(d), np.zeros(d)  # what the next layer sees
+        # what the next layer sees
+        self.weight = np.eye(d)
+        self.bias = np.zeros(d)
         self.pattern: list[bool] = []  # of the part of the next layer that is fixed
-        self.a, self.b = np.zeros((0, d)), np.zeros(0)
+        self.a = np.zeros((0, d))
+        self.b = np.zeros(0)
 
     @property
     def open(self) -> bool:
@@ -69,16 +72,21 @@ class _Cell:
         """The cell with its next unit active or not."""
         weight, bias = self.layers[0]
         unit = len(self.pattern)
-        form, offset = weight[unit] @ self.weight, weight[unit] @ self.bias + bias[unit]
+        form = weight[unit] @ self.weight
+        offset = weight[unit] @ self.bias + bias[unit]
         cell = _Cell(self.layers)
         sign = -1 if on else 1
-        cell.a, cell.b = np.vstack([self.a, sign * form]), np.append(self.b, -sign * offset)
-        cell.weight, cell.bias, cell.pattern = self.weight, self.bias, [*self.pattern, on]
+        cell.a = np.vstack([self.a, sign * form])
+        cell.b = np.append(self.b, -sign * offset)
+        cell.weight = self.weight
+        cell.bias = self.bias
+        cell.pattern = [*self.pattern, on]
         if unit + 1 == len(bias):
             gate = np.array(cell.pattern, dtype=float)
             cell.bias = gate * (weight @ self.bias + bias)
             cell.weight = gate[:, None] * (weight @ self.weight)
-            cell.layers, cell.pattern = self.layers[1:], []
+            cell.layers = self.layers[1:]
+            cell.pattern = []
         return cell
 
     def won_by_others(self, label: int, lead: float) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -125,14 +133,18 @@ def _nearest_l2(a: np.ndarray, b: np.ndarray, x: np.ndarray, box: Box) -> float:
     size = np.linalg.norm(a, axis=1)
     if (b[size < 1e-12] < -1e-12).any():
         return np.inf
-    a, b = a[size > 1e-12] / size[size > 1e-12, None], b[size > 1e-12] / size[size > 1e-12]
+    a = a[size > 1e-12] / size[size > 1e-12, None]
+    b = b[size > 1e-12] / size[size > 1e-12]
     best = 0.0 if (a @ x <= b + 1e-9).all() else np.inf
     for k in range(1, d + 1):
         sets = np.array(list(itertools.combinations(range(len(a)), k)))
-        planes, missing = a[sets], b[sets] - a[sets] @ x
+        planes = a[sets]
+        missing = b[sets] - a[sets] @ x
         gram = planes @ planes.transpose(0, 2, 1)
         free = np.linalg.det(gram) > 1e-10  # others meet in what fewer planes describe
-        planes, missing, gram = planes[free], missing[free], gram[free]
+        planes = planes[free]
+        missing = missing[free]
+        gram = gram[free]
         multipliers = np.linalg.solve(gram, missing[..., None])
         step = (planes.transpose(0, 2, 1) @ multipliers)[..., 0]
         inside = ((x + step) @ a.T <= b + 1e-9).all(1)
@@ -142,7 +154,8 @@ def _nearest_l2(a: np.ndarray, b: np.ndarray, x: np.ndarray, box: Box) -> float:
 
 def nearest_in_l1_ball(delta: np.ndarray, radius: float) -> np.ndarray:
     """The euclidean projection of one vector on the l1 ball, by bisection of the threshold."""
-    low, high = 0.0, float(np.abs(delta).max())
+    low = 0.0
+    high = float(np.abs(delta).max())
     if np.abs(delta).sum() <= radius:
         return delta
     for _ in range(200):
@@ -158,17 +171,21 @@ def dense_distances(net: nn.Sequential, x: Tensor, y: Tensor, q: float) -> tuple
     By the dense Jacobian of every pre-activation, the identity matrix pushed through the layers,
     which is what the bench avoids. Differentiable.
     """
-    n, d = len(x), x[0].numel()
-    z, v = x, torch.eye(d, dtype=x.dtype).view(d, *x.shape[1:]).repeat(n, *[1] * (x.ndim - 1))
+    n = len(x)
+    d = x[0].numel()
+    z = x
+    v = torch.eye(d, dtype=x.dtype).view(d, *x.shape[1:]).repeat(n, *[1] * (x.ndim - 1))
     hidden = []
     for module in net:
         if isinstance(module, nn.ReLU):
             length = torch.linalg.vector_norm(v.view(n, d, -1), ord=q, dim=1)
             hidden.append(z.flatten(1).abs() / length)
             on = (z > 0).to(z.dtype)
-            z, v = z * on, v * on.repeat_interleave(d, dim=0)
+            z = z * on
+            v = v * on.repeat_interleave(d, dim=0)
         else:
-            z, v = module(z), module(v) - module(torch.zeros_like(v[:1]))
+            z = module(z)
+            v = module(v) - module(torch.zeros_like(v[:1]))
     rows = v.view(n, d, -1).transpose(1, 2)
     classes = z.shape[1]
     other = torch.tensor([[s for s in range(classes) if s != label] for label in y.tolist()])
@@ -193,7 +210,9 @@ def stated_bounds(
     Over |z - center| <= room, with a relative rounding error `unit` of sums that may be large.
     Returns the bounds, and the least of f_y - f_s as a table over y and s.
     """
-    given, most, bounds = center, np.abs(center) + room, list[tuple[np.ndarray, np.ndarray]]()
+    given = center
+    most = np.abs(center) + room
+    bounds = list[tuple[np.ndarray, np.ndarray]]()
     lines = list[tuple[np.ndarray, np.ndarray, np.ndarray]]()  # lower, upper, apart
 
     def lost(rows: np.ndarray) -> np.ndarray:
@@ -211,24 +230,29 @@ def stated_bounds(
         return unit * (np.abs(weight) @ (most + np.abs(given)) + np.abs(bias))
 
     for weight, bias in layers[:-1]:
-        z, off = weight @ given + bias, error(weight, bias)
-        low, high = z - lost(weight) - off, z + lost(-weight) + off
+        z = weight @ given + bias
+        off = error(weight, bias)
+        low = z - lost(weight) - off
+        high = z + lost(-weight) + off
         if lines and not every:
             before = lines[-1][0] * bounds[-1][0], np.maximum(bounds[-1][1], 0)
             middle = weight @ (before[0] + before[1]) / 2 + bias
             radius = np.abs(weight) @ (before[1] - before[0]) / 2
             rough = middle - radius - off, middle + radius + off
             settled = (rough[0] >= 0) | (rough[1] <= 0)
-            low, high = np.where(settled, rough[0], low), np.where(settled, rough[1], high)
+            low = np.where(settled, rough[0], low)
+            high = np.where(settled, rough[1], high)
         open_ = (low < 0) & (high > 0)
         upper = np.where(open_, high / np.where(open_, high - low, 1), low >= 0)
         offset = np.where(open_, -upper * low, 0)
         lower = upper if kind == "kw" else np.where(open_, high > -low, low >= 0)
         half = (upper * z + offset - lower * z) / 2
         lines.append((lower, upper, half + unit * np.abs(half) + off * (high > 0)))
-        given, most = lower * z + half, np.maximum(np.maximum(high, 0), np.abs(lower * low))
+        given = lower * z + half
+        most = np.maximum(np.maximum(high, 0), np.abs(lower * low))
         bounds.append((low, high))
     weight, bias = layers[-1]
-    logits, off = weight @ given + bias, error(weight, bias)
+    logits = weight @ given + bias
+    off = error(weight, bias)
     falls = np.stack([lost(row - weight) for row in weight])
     return bounds, logits[:, None] - logits - falls - off[:, None] - off

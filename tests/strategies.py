@@ -29,7 +29,8 @@ def images(draw: st.DrawFn, *, count: int = 5) -> Tensor:
 def tiny_nets(draw: st.DrawFn) -> tuple[nn.Sequential, int]:
     """A random dense network with one or two hidden layers of up to 3 units, and its input size."""
     generator = torch.Generator().manual_seed(draw(seeds))
-    d, classes = draw(st.integers(2, 3)), draw(st.integers(2, 3))
+    d = draw(st.integers(2, 3))
+    classes = draw(st.integers(2, 3))
     widths = [d, *draw(st.lists(st.integers(1, 3), min_size=1, max_size=2)), classes]
     layers: list[nn.Module] = [nn.Flatten()]
     for n_in, n_out in pairwise(widths):

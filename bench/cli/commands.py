@@ -122,7 +122,8 @@ def ratios_command(options: argparse.Namespace) -> int:
             "evaluators without a cascade see all inputs (run --no-cascade --eval region,...)"
         )
     print(ratios_to_markdown(found), end="")
-    files, figure = RunFiles(folder), ratios_to_svg(found)
+    files = RunFiles(folder)
+    figure = ratios_to_svg(found)
     files.save_text("ratios.csv", ratios_to_csv(found))
     files.save_text("ratios.svg", figure)
     kept = "ratios.csv, .svg" if figure else f"ratios.csv ({HINT})"

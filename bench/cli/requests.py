@@ -62,7 +62,9 @@ class _Asked:
     def __init__(
         self, options: argparse.Namespace, part: Mapping[str, Any], file: str, catalogue: Catalogue
     ) -> None:
-        self.options, self.part, self.file = options, part, file
+        self.options = options
+        self.part = part
+        self.file = file
         self.catalogue = catalogue
         self.chosen = {
             "method": self.parsed("methods", self._method),
@@ -203,7 +205,8 @@ class _Asked:
 
 def _require_inside(norm: Norm, eps: float, dataset: str, box: tuple[float, float]) -> None:
     """Refuses a radius at which the ball of any input holds the whole box."""
-    width, pixels = box[1] - box[0], math.prod(SOURCES[dataset].shape)
+    width = box[1] - box[0]
+    pixels = math.prod(SOURCES[dataset].shape)
     diameter = width * {"linf": 1.0, "l2": math.sqrt(pixels), "l1": float(pixels)}[norm]
     if eps >= diameter:
         meant = f"; did you mean {eps:g}/255?" if norm == "linf" and eps / 255 < width else ""

@@ -87,7 +87,8 @@ def _dotted(method: Plugin, field: str) -> str:
 
 def command(search: Search, trial: Trial, options: argparse.Namespace, catalogue: Catalogue) -> str:
     """The command line that trains and judges with a trial's settings, now on the test set."""
-    row, given = trial.rows[0], vars(options)
+    row = trial.rows[0]
+    given = vars(options)
     words = ["python", "-m", "bench", "run"]
     words += ["--dataset", row["dataset"], "--arch", row["arch"], "--norm", row["norm"]]
     words += ["--methods", search.method.name]

@@ -101,7 +101,8 @@ def _cache() -> Path:
 
 def _download(name: str, folder: Path | None) -> Arrays:
     """Fetches into a draft folder inside the cache, whose contents move up once complete."""
-    source, cache = SOURCES[name], _cache()
+    source = SOURCES[name]
+    cache = _cache()
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as draft:
@@ -145,7 +146,8 @@ def _check(name: str, arrays: Arrays, where: str) -> DataSet:
     """The arrays as a data set. Raises InputError, which begins with `where`."""
     tensors = {}
     for part in ("train", "test"):
-        x, y = _images(name, arrays[f"x_{part}"], f"{where} x_{part}"), arrays[f"y_{part}"]
+        x = _images(name, arrays[f"x_{part}"], f"{where} x_{part}")
+        y = arrays[f"y_{part}"]
         tensors[f"x_{part}"] = x
         tensors[f"y_{part}"] = _labels(name, y, f"{len(x)} {part} images", f"{where} y_{part}")
     return DataSet(name=name, classes=SOURCES[name].classes, **tensors)
@@ -153,7 +155,8 @@ def _check(name: str, arrays: Arrays, where: str) -> DataSet:
 
 def _labels(name: str, labels: np.ndarray, images: str, where: str) -> Tensor:
     """images: what the labels are of, as "6 test images"."""
-    y, classes = np.asarray(labels), SOURCES[name].classes
+    y = np.asarray(labels)
+    classes = SOURCES[name].classes
     if y.ndim != 1 or len(y) != int(images.split()[0]):
         raise InputError(f"{where}: {images} but labels of shape {y.shape}")
     expected = f"labels must be integers from 0 to {classes - 1}"
@@ -188,7 +191,8 @@ def _require_pixels(images: np.ndarray, where: str) -> None:
         hint = f": save them with astype({'float' if images.dtype == bool else 'uint8'!r})"
         hint = hint if images.dtype.kind in "iub" else ""
         raise InputError(f"{where}: {expected}, got {images.dtype}{hint}")
-    least, most = images.min(), images.max()
+    least = images.min()
+    most = images.max()
     if not whole and not np.isfinite([least, most]).all():  # NaN goes through min and max
         count = (~np.isfinite(images)).sum()
         raise InputError(f"{where}: {expected}, got {count} that are NaN or infinite")

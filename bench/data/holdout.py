@@ -30,7 +30,8 @@ def hold_out(data: DataSet, share: float) -> HeldOut:
     the first of them shall stand for all. Raises InputError where no class has two images.
     """
     assert 0 < share < 1, share
-    labels, units = data.y_train.numpy(), _units(data)
+    labels = data.y_train.numpy()
+    units = _units(data)
     draw = np.random.RandomState(SEED)  # whose numbers stay the same from version to version
     of_class = [np.unique(units[labels == label]) for label in range(data.classes)]
     held = np.isin(units, np.concatenate([_some(own, share, draw) for own in of_class]))
@@ -67,7 +68,8 @@ def _some(units: np.ndarray, share: float, draw: np.random.RandomState) -> np.nd
 
 def _units(data: DataSet) -> np.ndarray:
     """The number of the unit that each training image belongs to, none in two classes."""
-    labels, units = data.y_train.numpy(), np.empty(len(data.y_train), dtype=np.int64)
+    labels = data.y_train.numpy()
+    units = np.empty(len(data.y_train), dtype=np.int64)
     frames = max(1, round(len(labels) / TRACKS.get(data.name, len(labels))))  # sets may be thinned
     for label in range(data.classes):
         (place,) = np.nonzero(labels == label)

@@ -22,7 +22,8 @@ def _read_digits(_folder: Path, _download: bool) -> Arrays:
     rank = np.empty(len(labels), dtype=int)
     for label in range(10):
         rank[labels == label] = np.arange((labels == label).sum())
-    test, x = rank % 4 == 3, (images / 16).astype(np.float32).reshape(-1, 1, 8, 8)
+    test = rank % 4 == 3
+    x = (images / 16).astype(np.float32).reshape(-1, 1, 8, 8)
     return dict(x_train=x[~test], y_train=labels[~test], x_test=x[test], y_test=labels[test])
 
 

@@ -62,7 +62,8 @@ def _behind_a_prefix(found: Mapping[str, Tensor], expected: State) -> dict[str, 
 
 def _by_layer(found: Mapping[str, Tensor], expected: State, arch: str) -> dict[str, str]:
     """Our names -> theirs: whole layers where names say what belongs together, else separately."""
-    ours, theirs = _by_rank(expected), _by_rank(found)
+    ours = _by_rank(expected)
+    theirs = _by_rank(found)
     if [len(names) for names in theirs] != [len(names) for names in ours]:
         raise InputError(
             f"{arch} has {len(ours[0])} weights and as many biases, the checkpoint has "

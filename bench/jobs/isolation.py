@@ -19,7 +19,8 @@ class Isolation:
     """
 
     def __init__(self, judge: Callable[[int, int], Evidence], x: Tensor) -> None:
-        self.judge_part, self.x = judge, x
+        self.judge_part = judge
+        self.x = x
         self.errors: list[Exception] = []
         self.judged = False  # whether any part came to its end
 

@@ -48,7 +48,9 @@ class JobTemplate:
     """What many jobs of a plan have in common, digested once for all of them."""
 
     def __init__(self, kind: JobKind, settings: Mapping[str, Any], *, resource: Resource) -> None:
-        self.kind, self.settings, self.resource = kind, settings, resource
+        self.kind = kind
+        self.settings = settings
+        self.resource = resource
         self._digest = hashlib.sha256(_text([FORMAT, kind, settings]))
 
     def make(self, own: Mapping[str, Any], **links: Any) -> Job:

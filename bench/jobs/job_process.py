@@ -156,8 +156,11 @@ class _Notes:
     """A job's progress: now and then to a file that others read, its milestones to the log."""
 
     def __init__(self, files: RunFiles, key: str, log: TextIO) -> None:
-        self.files, self.key, self.log = files, key, log
-        self.text, self.noted = "", time.monotonic()
+        self.files = files
+        self.key = key
+        self.log = log
+        self.text = ""
+        self.noted = time.monotonic()
 
     def progress(self, done: int, total: int) -> None:
         if time.monotonic() - self.noted > NOTED_EVERY:

@@ -47,7 +47,9 @@ class Worker:
     def __init__(
         self, store: Store, catalogue: Catalogue, data_folder: Path | None, *, run: str = ""
     ) -> None:
-        self.store, self.catalogue, self.data_folder = store, catalogue, data_folder
+        self.store = store
+        self.catalogue = catalogue
+        self.data_folder = data_folder
         self.run = run
         self._data: dict[tuple[str, float | None], DataSet] = {}
         self.device = torch.device("cpu")
@@ -82,7 +84,8 @@ class Worker:
 
     def data(self, job: Job, part: str) -> DataSet:
         """The job's data set. Raises InputError where it is not the one the job is about."""
-        name, share = job.settings["dataset"], job.settings.get("held_out")
+        name = job.settings["dataset"]
+        share = job.settings.get("held_out")
         if (name, share) not in self._data:
             whole = load(name, self.data_folder)
             self._data[name, share] = whole if share is None else hold_out(whole, share)
@@ -93,7 +96,8 @@ class Worker:
 
     def _train(self, job: Job, notes: Notes) -> None:
         s = job.settings
-        data, source = self.data(job, "train"), SOURCES[s["dataset"]]
+        data = self.data(job, "train")
+        source = SOURCES[s["dataset"]]
         method = self.catalogue.methods[s["method"]].build(s["fields"])
         usual = Threat(norm="linf", eps=source.eps["linf"])
         threat = _threat(s["threat"]) if s["threat"] else usual
@@ -122,9 +126,11 @@ class Worker:
         self.store.save_network(job.key, net, [], self._about(job, 0.0))
 
     def _clean(self, job: Job, notes: Notes) -> None:
-        data, exact_net = self.data(job, "test"), in_float64(self._net(job))
+        data = self.data(job, "test")
+        exact_net = in_float64(self._net(job))
         started = time.perf_counter()
-        wrong, predicted = [], []
+        wrong = []
+        predicted = []
         for x, y in zip(data.x_test.split(BATCH), data.y_test.split(BATCH), strict=True):
             for found in in_parts(functools.partial(self._predict, exact_net, x, y), len(x)):
                 wrong.append(found[0])
@@ -144,15 +150,19 @@ class Worker:
         self, exact_net: nn.Module, x: Tensor, y: Tensor, start: int, stop: int
     ) -> tuple[Tensor, Tensor]:
         """Which of x[start:stop] are misclassified, and the classes they are given."""
-        x, y = x[start:stop].to(self.device), y[start:stop].to(self.device)
+        x = x[start:stop].to(self.device)
+        y = y[start:stop].to(self.device)
         with torch.no_grad():
             return adversarial(exact_net, x, y).cpu(), exact_net(x.double()).argmax(1).cpu()
 
     def _judge(self, job: Job, notes: Notes) -> None:
         s = job.settings
-        data, part = self.data(job, "test"), slice(s["start"], s["stop"])
-        x, y = data.x_test[part].to(self.device), data.y_test[part].to(self.device)
-        net, threat = self._net(job), _threat(s["threat"])
+        data = self.data(job, "test")
+        part = slice(s["start"], s["stop"])
+        x = data.x_test[part].to(self.device)
+        y = data.y_test[part].to(self.device)
+        net = self._net(job)
+        threat = _threat(s["threat"])
         exact_net = in_float64(net)  # before the evaluator has its hands on the network
         evaluator = self.catalogue.evaluators[s["evaluator"]].build(s["fields"])
         known = self._known(job, x)
@@ -214,7 +224,8 @@ class Worker:
             if self.store.has("evidence", key)
         }
         table = combine(clean, evidence, withdrawn=job.settings.get("withdrawn", ())).table
-        low, high = torch.tensor(table["low"].to_numpy()), torch.tensor(table["high"].to_numpy())
+        low = torch.tensor(table["low"].to_numpy())
+        high = torch.tensor(table["high"].to_numpy())
         witness = self._nearest_witnesses(evidence, x, part.start).to(self.device)
         return Interval(low=low.to(self.device), high=high.to(self.device), witness=witness)
 
@@ -230,7 +241,8 @@ class Worker:
             rows = index - start
             some = ((rows >= 0) & (rows < len(x))).nonzero().squeeze(1)
             some = some[high[some] < nearest[rows[some]]]
-            nearest[rows[some]], best[rows[some]] = high[some], witness[some].double()
+            nearest[rows[some]] = high[some]
+            best[rows[some]] = witness[some].double()
         return best
 
     def _about(self, job: Job, seconds: float) -> dict[str, Any]:

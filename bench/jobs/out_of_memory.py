@@ -17,7 +17,8 @@ def in_parts(
 
     Raises the out-of-memory error of a single input. `note` is told of every halving.
     """
-    waiting, done = [(0, size)], []
+    waiting = [(0, size)]
+    done = []
     while waiting:
         start, stop = waiting.pop()
         try:

@@ -27,7 +27,9 @@ class Pieces:
     """
 
     def __init__(self, store: Store, key: str, *, inputs: dict[str, Any], run: str) -> None:
-        self.store, self.key, self.run = store, key, run
+        self.store = store
+        self.key = key
+        self.run = run
         self.state: dict[str, Any] = {"inputs": inputs, "done": {}, "at": None}
         kept = store.load_checkpoint(key)
         if kept is not None and kept.get("inputs") == inputs:
@@ -42,7 +44,8 @@ class Pieces:
         progress: Callable[[int, int], None],
     ) -> Evidence:
         """All evidence about x: what was kept, and what `judge` says of all other pieces."""
-        size, parts = len(x), []
+        size = len(x)
+        parts = []
         for start in range(0, size, step):
             stop = min(start + step, size)
             if str(start) not in self.state["done"]:

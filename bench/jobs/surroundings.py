@@ -18,9 +18,11 @@ def own_state(job: Job) -> Iterator[None]:
     seed = int(job.key[:8], 16)
     random.seed(seed)
     np.random.seed(seed)
-    dtype, grad = torch.get_default_dtype(), torch.is_grad_enabled()
+    dtype = torch.get_default_dtype()
+    grad = torch.is_grad_enabled()
     deterministic = torch.are_deterministic_algorithms_enabled()
-    precision, benchmark = torch.get_float32_matmul_precision(), torch.backends.cudnn.benchmark
+    precision = torch.get_float32_matmul_precision()
+    benchmark = torch.backends.cudnn.benchmark
     try:
         yield
     finally:
@@ -34,7 +36,8 @@ def own_state(job: Job) -> Iterator[None]:
 DEVICE = "BENCH_DEVICE"  # environment variable: what a worker must use, "cuda" or "cpu"
 
 # glibc's malloc.h
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+M_TRIM_THRESHOLD = -1
+M_MMAP_THRESHOLD = -3
 KEPT = 2**30  # bytes of freed memory that stay with the process
 LARGEST = 2**25  # bytes; glibc takes no larger threshold for blocks that it maps one by one
 

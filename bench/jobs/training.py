@@ -71,7 +71,8 @@ def train(
     """
     watcher = watcher or Watcher()
     device = next(net.parameters()).device
-    x, y = data.x_train.to(device), data.y_train.to(device)
+    x = data.x_train.to(device)
+    y = data.y_train.to(device)
     # Fused, as its square roots are those of IEEE 754; MKL's differ from CPU to CPU in last bits.
     adam = torch.optim.Adam(net.parameters(), lr=training.lr, fused=True)
     history: list[dict[str, Any]] = []
@@ -102,7 +103,10 @@ class _Step:
     """Gradients of mini-batches, in as many parts as memory asks for."""
 
     def __init__(self, net: nn.Module, method: Method, threat: Threat, watcher: Watcher) -> None:
-        self.net, self.method, self.threat, self.watcher = net, method, threat, watcher
+        self.net = net
+        self.method = method
+        self.threat = threat
+        self.watcher = watcher
         self.parts = 1
 
     def gradient(self, x: Tensor, y: Tensor, progress: float) -> Tensor:
@@ -172,7 +176,8 @@ def _errors(net: nn.Module, x: Tensor, y: Tensor, threat: Threat, seed: int) -> 
     generator = torch.Generator(device=x.device).manual_seed(seed)
 
     def wrong(start: int, stop: int) -> Tensor:
-        some_x, some_y = x[start:stop], y[start:stop]
+        some_x = x[start:stop]
+        some_y = y[start:stop]
         z, _ = ascend(net, some_x, some_y, threat=threat, steps=WATCH_STEPS, generator=generator)
         with torch.no_grad():
             found = [~(margins(net(inputs), some_y) > 0) for inputs in (some_x, z)]
@@ -202,7 +207,10 @@ class Checkpoints(Watcher):
     """Tells a training's progress and keeps checkpoints from which a killed one goes on."""
 
     def __init__(self, store: Store, key: str, epochs: int, notes: Notes) -> None:
-        self.store, self.key, self.epochs, self.notes = store, key, epochs, notes
+        self.store = store
+        self.key = key
+        self.epochs = epochs
+        self.notes = notes
         self.saved = time.monotonic()
 
     def resume(self) -> dict[str, Any] | None:

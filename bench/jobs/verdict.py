@@ -54,7 +54,8 @@ def replay(
     good = torch.zeros_like(given)
     good[rows] = adversarial(exact_net, witness[rows], y[rows])
     nothing = torch.full((len(x),), torch.inf, dtype=torch.float64, device=x.device)
-    outcome, status = list(evidence.outcome), evidence.statuses
+    outcome = list(evidence.outcome)
+    status = evidence.statuses
     for i in (given & ~good).nonzero().squeeze(1).tolist():
         outcome[i] = f"witness refused: {'still of class y' if in_box[i] else 'outside the box'}"
         status[i] = "refused"

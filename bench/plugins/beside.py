@@ -140,7 +140,8 @@ class _Loader(importlib.abc.SourceLoader):
     """Compiles what was read, with an `import` that looks beside the plugin."""
 
     def __init__(self, fullname: str, beside: Beside) -> None:
-        self.fullname, self.beside = fullname, beside
+        self.fullname = fullname
+        self.beside = beside
 
     def get_filename(self, fullname: str) -> str:
         place = self.beside.file_of(fullname)

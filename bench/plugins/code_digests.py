@@ -87,7 +87,8 @@ def code_of(kind: str, own: Code | None) -> dict[str, Any]:
 
 def difference(planned: Mapping[str, Any], here: Mapping[str, Any], plugin: str) -> str:
     """In words, what is not as it was when a run was planned; `plugin`: its name."""
-    theirs, ours = planned["versions"], here["versions"]
+    theirs = planned["versions"]
+    ours = here["versions"]
     for name in sorted({*theirs, *ours}):
         if theirs.get(name) != ours.get(name):
             return f"{name} is {ours.get(name)} here, and was {theirs.get(name)}"
@@ -124,7 +125,9 @@ class _Walk:
     """
 
     def __init__(self, beside: Beside | None, *, own: str = "", bench: bool = True) -> None:
-        self.beside, self.own, self.bench = beside, own, bench
+        self.beside = beside
+        self.own = own
+        self.bench = bench
         self.texts: dict[str, bytes] = {}
         self.libraries: set[str] = set()
 

@@ -57,7 +57,8 @@ def parse_overrides(
         if not equals or len(parts) < 2:
             near = _with_field(parts[-1], catalogue, chosen) if equals and parts else ""
             raise InputError(f"{option} expects name.field=value, got {assignment!r}{near}")
-        name, field = parts[0], ".".join(parts[1:])
+        name = parts[0]
+        field = ".".join(parts[1:])
         try:
             kind, name, cls = _target(prefix, name, field, catalogue, chosen)
             value = parse_value(text, field_types(cls)[field], path)
@@ -117,7 +118,8 @@ def _target(
 
 def _named(prefix: Sequence[str], name: str, catalogue: Catalogue) -> list[Plugin]:
     kinds = [prefix[0].removesuffix("s")] if prefix else ["method", "evaluator"]
-    found, failures = [], []
+    found = []
+    failures = []
     for kind in ("method", "evaluator"):
         if kind in kinds:
             try:
@@ -145,7 +147,8 @@ def _require_field(name: str, field: str, fields: Sequence[str]) -> None:
 
 def parse_value(text: str, hint: Any, what: str) -> Any:
     """`text` as a value of the type `hint`: bool, int, float, str, Literal, Optional, tuple."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    origin = typing.get_origin(hint)
+    arguments = typing.get_args(hint)
     if origin in (typing.Union, UnionType):
         if NoneType in arguments and text.lower() == "none":
             return None

@@ -25,7 +25,9 @@ class Display:
     """Shows a run's progress, and notes it for `bench status`."""
 
     def __init__(self, progress: Progress, files: RunFiles, engine: Engine) -> None:
-        self.progress, self.files, self.engine = progress, files, engine
+        self.progress = progress
+        self.files = files
+        self.engine = engine
         self.console = Console(file=sys.stderr)
         self.total = sum(progress.total.values())
         self.ended_jobs = self.stored = 0

@@ -23,7 +23,8 @@ class EarlyRows:
     def __init__(
         self, cells: Sequence[Cell], describe: Describe, say: Callable[[str], None]
     ) -> None:
-        self.describe, self.say = describe, say
+        self.describe = describe
+        self.say = say
         self.cells = list(cells)
         self.of: dict[str, list[int]] = {}  # job key -> cells
         self.open: list[set[str]] = []

@@ -148,8 +148,12 @@ class _Watches:
     def __init__(
         self, display: Display, rows: EarlyRows, speeds: Speeds, where: Callable[[Job], str]
     ) -> None:
-        self.retry, self.tick = display.retry, display.tick
-        self._display, self._rows, self._speeds, self._where = display, rows, speeds, where
+        self.retry = display.retry
+        self.tick = display.tick
+        self._display = display
+        self._rows = rows
+        self._speeds = speeds
+        self._where = where
 
     def ended(self, job: Job, outcome: Outcome) -> None:
         if outcome.status == "done":

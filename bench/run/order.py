@@ -88,7 +88,8 @@ class Order:
 
     def end(self, key: str) -> None:
         """A job is over, however it ended."""
-        root, seconds = self.root[key], self.seconds.pop(key, 0.0)
+        root = self.root[key]
+        seconds = self.seconds.pop(key, 0.0)
         self._begin(root)
         self.ranks.pop(key, None)
         self.left_of[root] -= seconds
@@ -137,7 +138,8 @@ class _Ready:
 
     def _entries(self, order: Order, key: str) -> list[tuple[list[Entry], Entry]]:
         all_, heads, others = self.heaps
-        rank, place = -order.ranks[key], order.place_in_plan[key]
+        rank = -order.ranks[key]
+        place = order.place_in_plan[key]
         root = order.root[key]
         by_rank = (rank, 0.0, place, key)
         if key == root:

@@ -37,8 +37,11 @@ class Progress:
         self.open = {job.key: job for job in jobs}
         self.failures: deque[str] = deque(maxlen=FAILURES)
         self.started = time.time()
-        self._seconds, self._there = seconds, there
-        self._left, self._added, self._adding = 0.0, float("-inf"), 0.0
+        self._seconds = seconds
+        self._there = there
+        self._left = 0.0
+        self._added = float("-inf")
+        self._adding = 0.0
 
     def end(self, job: Job, outcome: Outcome) -> None:
         """A job has its final outcome."""

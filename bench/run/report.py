@@ -15,7 +15,9 @@ from bench.store.results import Kind, Store
 def forecast(launcher: Launcher, cells: int) -> str:
     """What a run would do: cells, jobs by kind, and the hours that they are expected to take."""
     there = launcher.there()
-    jobs, stored, guessed = Counter[str](), Counter[str](), Counter[str]()
+    jobs = Counter[str]()
+    stored = Counter[str]()
+    guessed = Counter[str]()
     hours = dict.fromkeys(map(kind_of, launcher.jobs), 0.0)
     for job in launcher.jobs:
         kind = kind_of(job)
@@ -35,7 +37,8 @@ def forecast(launcher: Launcher, cells: int) -> str:
         colalign=("left", "right", "right", "right"),
         disable_numparse=True,
     )
-    total, slots = sum(hours.values()), max(1, len(launcher.machine.slots))
+    total = sum(hours.values())
+    slots = max(1, len(launcher.machine.slots))
     names = ", ".join(slot.name for slot in launcher.machine.slots) or "none"
     notes = [
         f"{cells} cells, {len(launcher.jobs)} jobs, {sum(stored.values())} of them stored already",
@@ -49,8 +52,11 @@ def forecast(launcher: Launcher, cells: int) -> str:
 
 def standing(root: Path) -> str:
     """How the runs on a folder stand. Raises InputError where there is no run."""
-    cells, files, store = read_cells(root), RunFiles(root), Store(root)
-    now, texts = time.time(), []
+    cells = read_cells(root)
+    files = RunFiles(root)
+    store = Store(root)
+    now = time.time()
+    texts = []
     records = files.statuses()
     alive = [
         r for r in records if r["state"] in ("running", "stopping") and now - r["updated"] < ALIVE

@@ -70,7 +70,10 @@ class _Scheduler:
         watch: Watch,
     ) -> None:
         self.jobs = {job.key: job for job in jobs}
-        self.engine, self.stored, self.seconds, self.watch = engine, stored, seconds, watch
+        self.engine = engine
+        self.stored = stored
+        self.seconds = seconds
+        self.watch = watch
         self.outcomes: dict[str, Outcome] = {}
         self.followers: dict[str, list[str]] = {key: [] for key in self.jobs}
         self.missing = {job.key: len({*job.after, *job.informed_by}) for job in jobs}
@@ -85,7 +88,9 @@ class _Scheduler:
         self.again: set[str] = set()  # to be tried on a fresh worker
         self.hopeless: set[tuple[object, str]] = set()  # faults that came back on a fresh worker
         self.handed = 0
-        self.ranked, self.ranking = time.monotonic(), 0.0  # when, and how long that took
+        # when, and how long that took
+        self.ranked = time.monotonic()
+        self.ranking = 0.0
 
     def run(self, stopping: Callable[[], bool]) -> Mapping[str, Outcome]:
         self._rank()
@@ -125,7 +130,8 @@ class _Scheduler:
             before = [self.outcomes[key] for key in job.after]
             broken = [outcome for outcome in before if outcome.status in ("failed", "skipped")]
             if broken:
-                cause, message = broken[0].cause, broken[0].message
+                cause = broken[0].cause
+                message = broken[0].message
                 self._end(job, Outcome(status="skipped", cause=cause, message=message))
             elif self.stored(job):
                 self._end(job, Outcome(status="stored"))

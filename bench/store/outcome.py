@@ -57,7 +57,8 @@ def failure(error: BaseException, *, root: str = "", **known: object) -> Outcome
 
     A full disk elsewhere than in the run folder `root` is the job's own affair.
     """
-    cause, details = cause_of(error), "".join(traceback.format_exception(error))
+    cause = cause_of(error)
+    details = "".join(traceback.format_exception(error))
     if cause == "disk" and not str(getattr(error, "filename", None) or root).startswith(root):
         cause = "raised"
     number = error.errno or 0 if isinstance(error, OSError) else 0

@@ -29,7 +29,8 @@ from bench.store.attempts import AttemptRecord, Beginning, make_ending, read_att
 from bench.store.outcome import Outcome
 from relu.errors import InputError
 
-RUN, TUNE = "run.json", "tune.json"
+RUN = "run.json"
+TUNE = "tune.json"
 
 
 class RunFiles:

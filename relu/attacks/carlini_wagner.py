@@ -20,7 +20,10 @@ from relu.classes import margins
 from relu.threat import inner_edges
 
 INSIDE = 0.999999  # of the box's half: x at its edge would be at infinity in w
-BETA1, BETA2, GUARD = 0.9, 0.999, 1e-8  # Adam's usual ones
+# Adam's usual ones
+BETA1 = 0.9
+BETA2 = 0.999
+GUARD = 1e-8
 CHECKS = 10  # how often a search looks whether it still gets anywhere
 REPEATED = 10  # searches from which on the last one repeats the smallest constant that was good
 COARSE = 0.99  # of the loss at the check before, above which too small a constant is given up
@@ -78,12 +81,14 @@ def nearest_adversarial(
     Points lie in the box; they fool the network in its own precision. Rows without one are x.
     """
     low, high = inner_edges(box, x.dtype)
-    middle, half = (low + high) / 2, (high - low) / 2
+    middle = (low + high) / 2
+    half = (high - low) / 2
     attack = _Attack(net, tuple(x.shape[1:]), (low, high), middle, half)
     leg = max(1, steps // CHECKS)
     at_work = attack.begin(x, y, constant, lr, first_step)
     rows = torch.arange(len(x), device=x.device)
-    best, found = x.clone(), torch.zeros_like(y, dtype=torch.bool)
+    best = x.clone()
+    found = torch.zeros_like(y, dtype=torch.bool)
     while len(rows):
         loss = attack.step(at_work)
         for _ in range(leg - 1):
@@ -98,7 +103,8 @@ def nearest_adversarial(
             out = rows[done]
             best[out] = at_work.best[done].view(-1, *x.shape[1:])
             found[out] = at_work.nearest[done].isfinite()
-            at_work, rows = at_work.only(~done), rows[~done]
+            at_work = at_work.only(~done)
+            rows = rows[~done]
     return best, found
 
 
@@ -117,7 +123,8 @@ class _Attack:
         inside = (x - self.middle).mul_(INSIDE / self.half)
         longest = lr * self.half * (1 - inside.square()).norm(dim=1)  # as Adam begins with lr in w
         start = inside.atanh_()
-        nothing, none = torch.zeros_like(x[:, 0]), torch.zeros_like(y)
+        nothing = torch.zeros_like(x[:, 0])
+        none = torch.zeros_like(y)
         return _Searches(
             x=x,
             y=y,
@@ -148,7 +155,8 @@ class _Attack:
         hit = margin <= 0
         s.found |= hit
         better = (hit & (distance < s.nearest)).nonzero().squeeze(1)
-        s.best[better], s.nearest[better] = z[better], distance[better]
+        s.best[better] = z[better]
+        s.nearest[better] = distance[better]
         self._descend(s, gradient.add_(moved, alpha=2).mul_(slope))
         return torch.addcmul(distance, s.c, margin.clamp_min(0))
 
@@ -183,4 +191,5 @@ class _Attack:
         s.steps *= ~ended
         s.loss.masked_fill_(ended, torch.inf)
         s.w[ended] = s.start[ended]
-        s.mean[ended], s.square[ended] = 0.0, 0.0
+        s.mean[ended] = 0.0
+        s.square[ended] = 0.0

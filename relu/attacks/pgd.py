@@ -37,7 +37,8 @@ def ascend(
     """
     z = random_point(x, threat, generator) if random_start else x.clone()
     fooled = torch.zeros(len(x), dtype=torch.bool, device=x.device)
-    found, active = z, torch.arange(len(x), device=x.device)
+    found = z
+    active = torch.arange(len(x), device=x.device)
     if leave_when_fooled:
         found = z.clone()
     for _ in range(steps):
@@ -49,7 +50,11 @@ def ascend(
         if leave_when_fooled:
             keep = _remove_fooled(logits.detach(), y, z, active, found, fooled)
             if keep is not None:
-                z, grad, x, y, active = z[keep], grad[keep], x[keep], y[keep], active[keep]
+                z = z[keep]
+                grad = grad[keep]
+                x = x[keep]
+                y = y[keep]
+                active = active[keep]
             if not len(z):
                 break
         step = steepest(grad, z, threat)
@@ -70,7 +75,8 @@ def random_point(
     linf: independent uniform entries. l2, l1: a direction uniform on the sphere (normal, Laplace
     entries, scaled) times U^(1/d).
     """
-    n, d = len(x), math.prod(x.shape[1:])
+    n = len(x)
+    d = math.prod(x.shape[1:])
 
     def uniform(*size: int) -> Tensor:
         return torch.rand(*size, device=x.device, dtype=x.dtype, generator=generator)

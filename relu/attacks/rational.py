@@ -18,7 +18,8 @@ class _Exact:
     """An array of numbers units * 2^exponent, units being whole numbers of any size."""
 
     def __init__(self, units: np.ndarray, exponent: int) -> None:
-        self.units, self.exponent = units, exponent
+        self.units = units
+        self.exponent = exponent
 
     def at(self, exponent: int) -> np.ndarray:
         """The units at an exponent that is no larger than its own."""

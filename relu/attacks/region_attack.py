@@ -27,7 +27,9 @@ ASIDE = 0.2  # of an approach's step goes to the hyperplane's point nearest to w
 OVERSHOOT = 1.02  # of an approach's step
 SHARES = (1.0, 0.3, 0.05)  # of the way to a hyperplane that are tried
 WIDTH = 0.3  # of the distance from x: how far around a point regions are looked for at first
-WIDER, NARROWER = 1.1, 0.85  # after a round that gained something, and one that did not
+# after a round that gained something, and one that did not
+WIDER = 1.1
+NARROWER = 0.85
 GAIN = 1e-4  # of the distance, from which on a round has gained something
 ROUNDINGS = 64  # a hyperplane's point is taken this many units in the last place beyond it
 
@@ -49,14 +51,18 @@ def approach(
     """
     classes = _rivals(net, x, y, shape, threat, rivals)
     n, k = classes.shape
-    x, y, s = x.repeat_interleave(k, 0), y.repeat_interleave(k), classes.flatten()
-    z, best = x.clone(), torch.full_like(x, torch.nan)
+    x = x.repeat_interleave(k, 0)
+    y = y.repeat_interleave(k)
+    s = classes.flatten()
+    z = x.clone()
+    best = torch.full_like(x, torch.nan)
     nearest = torch.full_like(x[:, 0], torch.inf)
     for _ in range(steps):
         logits, gap, normal = _affine(net, z, lambda f: _gap(f, y, s), shape)
         distance = threat.length(z - x)
         better = (margins(logits, y) <= 0) & (distance < nearest)
-        best[better], nearest[better] = z[better], distance[better]
+        best[better] = z[better]
+        nearest[better] = distance[better]
         z = _towards(x, z, normal, gap, threat)
     return best.view(n, k, -1)
 
@@ -69,7 +75,8 @@ def _rivals(
         free = x.detach().requires_grad_()
         logits = net(free.view(-1, *shape))
         rows = [torch.autograd.grad(f.sum(), free, retain_graph=True)[0] for f in logits.unbind(1)]
-    v, classes = torch.stack(rows, dim=1), others(y, logits.shape[1])
+    v = torch.stack(rows, dim=1)
+    classes = others(y, logits.shape[1])
     ranks = torch.arange(len(x), device=x.device).unsqueeze(1)
     normals = v[ranks, y.unsqueeze(1)] - v[ranks, classes]
     gaps = logits.gather(1, y.unsqueeze(1)) - logits.gather(1, classes)

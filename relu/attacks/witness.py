@@ -16,7 +16,9 @@ from relu.network.reader import read_layers
 from relu.rounding import UNDERFLOW, gamma
 from relu.threat import Threat
 
-FIRST, LAST = 2.0**-22, 2.0**-7  # of the way from x: what float32 may err by, and far more
+# of the way from x: what float32 may err by, and far more
+FIRST = 2.0**-22
+LAST = 2.0**-7
 BATCH = 2048  # inputs that are asked about at once
 CLEAR = 2.0**-40  # of the largest logit: far more than a float64 pass usually errs by
 POINT = Threat(norm="linf", eps=1.0)  # of which only the norm counts, for balls of radius 0
@@ -62,7 +64,8 @@ def adversarial(
 
 
 def _exactly(exact_net: nn.Module, z: Tensor, y: Tensor) -> Tensor:
-    logits, layers = exact_net(z), _layers(exact_net, z)
+    logits = exact_net(z)
+    layers = _layers(exact_net, z)
     if layers is None:
         fooled: Tensor = ~(margins(logits, y) > -CLEAR * logits.abs().amax(1))
         return fooled
@@ -91,7 +94,8 @@ def _by_rows(layers: tuple[Layer, ...], z: Tensor, y: Tensor, logits: Tensor) ->
     With s <= (largest sum of |W|'s rows) s + max |b| for what a layer gives, and its error e:
     e <= (that sum) e + gamma s.
     """
-    unit, size = gamma(layers, z.shape[1]), z.abs().amax(1)
+    unit = gamma(layers, z.shape[1])
+    size = z.abs().amax(1)
     error = torch.zeros_like(size)
     for layer in layers:
         rows = layer.weight.abs().flatten(1).sum(1).amax()
@@ -149,7 +153,8 @@ def outward(
         moved = (z[left] + share * (z[left] - x[left])).clamp(*box)
         good = clearly_adversarial(exact_net, moved, y[left])
         z[left[good]] = moved[good]
-        left, share = left[~good], 2 * share
+        left = left[~good]
+        share = 2 * share
     z[left] = torch.nan
     return z
 
@@ -169,11 +174,13 @@ def closer(
     """
     best = witness.clone()
     shape = (-1, *[1] * (x.ndim - 1))
-    low, high = torch.zeros(len(x), device=x.device), torch.ones(len(x), device=x.device)
+    low = torch.zeros(len(x), device=x.device)
+    high = torch.ones(len(x), device=x.device)
     for _ in range(steps if len(x) else 0):
         middle = (low + high) / 2
         point = x + (witness - x) * middle.view(shape)
         hit = clearly_adversarial(exact_net, point, y)
         best = torch.where(hit.view(shape), point, best)
-        high, low = torch.where(hit, middle, high), torch.where(hit, low, middle)
+        high = torch.where(hit, middle, high)
+        low = torch.where(hit, low, middle)
     return best

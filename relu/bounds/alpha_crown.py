@@ -43,7 +43,8 @@ def tightest_margins(
 
 def relaxations(layers: Sequence[Layer], ball: Ball) -> list[Relaxed]:
     """KW's relaxation and CROWN's; and both again, with the better of their bounds of each unit."""
-    kw, crown = relax(layers, ball, "kw"), relax(layers, ball, "crown")
+    kw = relax(layers, ball, "kw")
+    crown = relax(layers, ball, "crown")
     known = [
         (a_low.maximum(b_low), a_high.minimum(b_high))
         for (a_low, a_high), (b_low, b_high) in zip(kw.bounds, crown.bounds, strict=True)

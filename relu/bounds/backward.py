@@ -57,7 +57,8 @@ def _swept(rows: Tensor, steps: Sequence[Step], n: int) -> tuple[Tensor, Tensor]
 
 def _lost(rows: Tensor, lines: Lines) -> Tensor:
     if lines.above is not lines.below:
-        below, above = _by_row(lines.below), _by_row(lines.above)
+        below = _by_row(lines.below)
+        above = _by_row(lines.above)
         return (rows.clamp_min(0) * below - rows.clamp_max(0) * above).sum(-1)
     if rows.ndim == 2:
         return lines.below @ rows.abs().T

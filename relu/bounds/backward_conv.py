@@ -23,7 +23,8 @@ def all_windows(
 
     Position by position, where the rows of many inputs are one matrix product.
     """
-    windows, empty = windows_of(layers, top), room.eps.new_zeros(0, layers[top].size)
+    windows = windows_of(layers, top)
+    empty = room.eps.new_zeros(0, layers[top].size)
     found = [[empty, empty]]
     for part in groups(len(room.eps), at_once(room.eps.device) // windows.kernels.numel()):
         cuts = _Cuts(windows, lines[:top], room, part)
@@ -42,8 +43,10 @@ def some_windows(
     unit: Int[Tensor, " m"],
 ) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:
     """Fall and rise of units of a convolution `top`, each of the input `which` (increasing)."""
-    windows, found = windows_of(layers, top), [(room.eps[:0], room.eps[:0])]
-    numbers, size = at_once(unit.device), windows.kernels.shape[1]
+    windows = windows_of(layers, top)
+    found = [(room.eps[:0], room.eps[:0])]
+    numbers = at_once(unit.device)
+    size = windows.kernels.shape[1]
     done = 0
     for inputs in groups(len(room.eps), numbers // (len(windows.pixels) * size)):
         stop = int((which < inputs.stop).sum())

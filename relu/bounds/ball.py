@@ -93,10 +93,12 @@ def ball_of(
     if not box:
         return Ball(x, Room(threat.q, eps, up, down, even=True))
     low, high = threat.box
-    down, up = (x - low).minimum(down), (high - x).minimum(up)
+    down = (x - low).minimum(down)
+    up = (high - x).minimum(up)
     assert not ((down < 0) | (up < 0)).any(), "inputs must lie in the box"
     if threat.norm == "linf":
-        x, up = x + (up - down) / 2, (up + down) / 2
+        x = x + (up - down) / 2
+        up = (up + down) / 2
         down = up
     return Ball(x, Room(threat.q, eps, up, down, even=False))
 
@@ -111,7 +113,9 @@ def _fall_l2(size: Tensor, room: Tensor, eps: Tensor) -> Tensor:
     ||d||^2 = eps^2 is best. As a function of t^2 it is concave, so Newton's method from 0 climbs.
     """
     with torch.no_grad():
-        squares, rooms, tau = size.square(), room.square(), torch.zeros_like(size[..., :1])
+        squares = size.square()
+        rooms = room.square()
+        tau = torch.zeros_like(size[..., :1])
         for _ in range(NEWTON_STEPS):
             steps = squares * tau
             slope = (squares * (steps < rooms)).sum(-1, keepdim=True)
@@ -133,11 +137,13 @@ def _fall_l1(size: Tensor, room: Tensor, eps: Tensor) -> Tensor:
     the sizes: bisection brings it close, and then the size next to it is taken.
     """
     with torch.no_grad():
-        low, high = torch.zeros_like(size[..., :1]), size.amax(-1, keepdim=True)
+        low = torch.zeros_like(size[..., :1])
+        high = size.amax(-1, keepdim=True)
         for _ in range(BISECTIONS):
             middle = (low + high) / 2
             too_small = (room * (size > middle)).sum(-1, keepdim=True) > eps.unsqueeze(-1)
-            low, high = torch.where(too_small, middle, low), torch.where(too_small, high, middle)
+            low = torch.where(too_small, middle, low)
+            high = torch.where(too_small, high, middle)
         below = torch.where(size <= high, size, -1.0)
         nearest = below.argmax(-1, keepdim=True)
         some = below.gather(-1, nearest) >= 0

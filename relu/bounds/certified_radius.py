@@ -74,7 +74,8 @@ class _Question:
     """The margins of inputs over balls of a radius each: likely, in float32; proven, in float64."""
 
     def __init__(self, net: nn.Module, x: Tensor, y: Tensor) -> None:
-        shape, exact = tuple(x.shape[1:]), in_float64(net)
+        shape = tuple(x.shape[1:])
+        exact = in_float64(net)
         self.quick, self.exact = (read_layers(some, shape) for some in (net, exact))
         self.x, self.exact_x = to_vectors(self.quick, x), to_vectors(self.exact, x.double())
         self.y = y
@@ -146,7 +147,8 @@ class _Search:
 
     def _holding(self, asked: Tensor, radius: Tensor) -> Tensor:
         """The radii that were asked about and hold; 0 elsewhere."""
-        rows, found = asked.nonzero().squeeze(1), torch.zeros_like(radius)
+        rows = asked.nonzero().squeeze(1)
+        found = torch.zeros_like(radius)
         if len(rows):
             holds = self.proven(rows, radius[rows]) > 0
             found[rows[holds]] = radius[rows[holds]]

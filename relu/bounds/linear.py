@@ -99,7 +99,8 @@ def relax(
     """
     unit = gamma(layers, ball.center.shape[1]) if ball.center.dtype == torch.float64 else 0.0
     found = Relaxed(layers, ball, unit, (), (), (), (), ball.center[:, :0])
-    given, most = ball.center, ball.center.abs() + ball.room.up.maximum(ball.room.down)
+    given = ball.center
+    most = ball.center.abs() + ball.room.up.maximum(ball.room.down)
     total = 1 + most.sum(1, keepdim=True)
     for layer in layers[:-1]:
         error, total = _errors(layer, given, most, total, unit)
@@ -111,7 +112,8 @@ def relax(
             falls = projected_falls(
                 layers, found.lines, ball.room, len(found.lines), projection.count
             )
-            low, high = z - falls, z + falls
+            low = z - falls
+            high = z + falls
         else:
             low, high = _bounds(found, z, error, every)
         lines, given = lines_of(z, low, high, relaxation, slack=error, unit=unit)
@@ -123,13 +125,15 @@ def relax(
             lines=(*found.lines, lines),
             reference=(*found.reference, z),
         )
-    logits, (error, _) = layers[-1].forward(given), _errors(layers[-1], given, most, total, unit)
+    logits = layers[-1].forward(given)
+    (error, _) = _errors(layers[-1], given, most, total, unit)
     return replace(found, reference=(*found.reference, logits), rounding=error.detach())
 
 
 def margins(relaxed: Relaxed, y: Int[Tensor, " n"]) -> Float[Tensor, "n k1"]:
     """Lower bounds of f_y - f_s over the ball, for all classes s but y in order. Differentiable."""
-    rows, top = logit_rows(relaxed.layers, y), len(relaxed.layers) - 1
+    rows = logit_rows(relaxed.layers, y)
+    top = len(relaxed.layers) - 1
     widest = max(relaxed.ball.center.shape[1], *(layer.size for layer in relaxed.layers))
     falls = [rows.new_zeros(0, rows.shape[1])]
     for part in groups(len(y), at_once(y.device) // (rows.shape[1] * widest)):
@@ -143,7 +147,8 @@ def margins(relaxed: Relaxed, y: Int[Tensor, " n"]) -> Float[Tensor, "n k1"]:
 
 def _projectable(below: Relaxed, layer: Layer, projection: Projection) -> bool:
     """Whether the next layer is wide, and the theory of projections covers it."""
-    room, parallel = below.ball.room, all(lines.parallel for lines in below.lines)
+    room = below.ball.room
+    parallel = all(lines.parallel for lines in below.lines)
     covered = parallel and room.symmetric and room.q in (1, 2) and len(below.lines) > 0
     return covered and layer.size > projection.wider_than
 
@@ -166,13 +171,15 @@ def _errors(
 
 def _bounds(below: Relaxed, z: Tensor, error: Tensor, every: bool) -> tuple[Tensor, Tensor]:
     """Bounds of the next layer, whose reference is z; with gradients for those that may switch."""
-    room, layer = below.ball.room, below.layers[len(below.lines)]
+    room = below.ball.room
+    layer = below.layers[len(below.lines)]
     if not below.lines and room.symmetric:
         falls = _more(_first_falls(layer, room), below.unit) + error
         return z - falls, z + falls
     with torch.no_grad():
         low, high = _intervals(below, z)
-        low, high = low - error, high + error
+        low = low - error
+        high = high + error
         wanted = torch.ones_like(low, dtype=torch.bool) if every else crossing(low, high)
     with_gradients = z.requires_grad and torch.is_grad_enabled()
     many = isinstance(layer, Conv) and int(wanted.sum()) > FEW * wanted.numel()
@@ -206,8 +213,10 @@ def _intervals(below: Relaxed, z: Tensor) -> tuple[Tensor, Tensor]:
     if not below.lines:
         falls = first_norms(layer, below.ball.room.q) * below.ball.room.eps.unsqueeze(1)
         return z - falls, z + falls
-    least, most = below.lines[-1].lower * below.low[-1], below.high[-1].clamp_min(0)
-    middle, radius = layer.forward((least + most) / 2), layer.absolute().linear((most - least) / 2)
+    least = below.lines[-1].lower * below.low[-1]
+    most = below.high[-1].clamp_min(0)
+    middle = layer.forward((least + most) / 2)
+    radius = layer.absolute().linear((most - least) / 2)
     return middle - radius, middle + radius
 
 
@@ -219,7 +228,8 @@ def _all_units(below: Relaxed, _: Tensor) -> tuple[Tensor, Tensor]:
 def _wanted_units(below: Relaxed, wanted: Tensor) -> tuple[Tensor, Tensor]:
     """Falls and rises of the wanted units of the next layer; zeros for the others."""
     which, unit = wanted.nonzero().unbind(1)
-    table, places = below.ball.center.new_zeros(wanted.shape), (which, unit)
+    table = below.ball.center.new_zeros(wanted.shape)
+    places = (which, unit)
     falls, rises = _some_units(below, which, unit)
     return table.index_put(places, falls), table.index_put(places, rises)
 

@@ -22,7 +22,9 @@ HALF = 2 ** (BITS - 1)  # radii of BITS bits between two powers of two
 STEPS = 12  # in float32, at most; three or four are usual
 CLOSE = 1e-3  # relative: float32 is not asked about radii that are nearer to each other
 FARTHEST = 10.0  # factor between two radii that are asked about, where a secant leads beyond
-FLATTEST, STEEPEST = 0.01, 50.0  # of the powers with which bounds lose
+# of the powers with which bounds lose
+FLATTEST = 0.01
+STEEPEST = 50.0
 APART = 1e-3  # in log radius: of points that are nearer to each other, a slope is mostly rounding
 UNKNOWN = torch.iinfo(torch.long).min // 4  # the rank of no radius
 
@@ -93,7 +95,8 @@ def likely_radii(
 
     first: what is asked about first, where no secant leads anywhere yet.
     """
-    good, bad = torch.zeros_like(stop), stop.clone()
+    good = torch.zeros_like(stop)
+    bad = stop.clone()
     failed = torch.zeros_like(stop, dtype=torch.bool)  # whether `bad` was asked about
     rows = torch.arange(len(stop), device=stop.device)
     guess = secants.root(rows)
@@ -137,11 +140,14 @@ def proven_radii(
     margins: in float64. guess: what is asked about first. good: where it is known to hold (0:
     unknown); bad: from where on nothing is asked. questions: at most so many for each input.
     """
-    proven, failed = torch.zeros_like(good), bad.clone()
+    proven = torch.zeros_like(good)
+    failed = bad.clone()
     low = torch.where(good > 0, ranks_of(good), UNKNOWN)
     high = ranks_of(bad)
     high += (radii_of(high) < bad).long()
-    rank, drop, top = ranks_of(guess), torch.full_like(low, HALF), high.clone()
+    rank = ranks_of(guess)
+    drop = torch.full_like(low, HALF)
+    top = high.clone()
     for k in range(questions):
         rows = (low < high - 1).nonzero().squeeze(1)
         if not len(rows):

@@ -41,7 +41,8 @@ class Lines:
 
     def mapped(self, cut: Callable[[Tensor], Tensor]) -> "Lines":
         """The lines of other inputs, or of other units."""
-        upper, below = cut(self.upper), cut(self.below)
+        upper = cut(self.upper)
+        below = cut(self.below)
         return Lines(
             upper if self.parallel else cut(self.lower),
             upper,
@@ -81,13 +82,15 @@ def lines_of(
     apart by `slack`, for the rounding errors of everything that is computed from them, and by
     `unit` of their distance, for sums over units. Differentiable.
     """
-    open_, safe = crossing(low, high), 1 + 8 * torch.finfo(z.dtype).eps
+    open_ = crossing(low, high)
+    safe = 1 + 8 * torch.finfo(z.dtype).eps
     width = torch.where(open_, high - low, 1.0)
     on = (low >= 0).to(z.dtype)
     upper = torch.where(open_, (high * safe / width).clamp_max(1), on)
     offset = torch.where(open_, -upper * low * safe, 0.0)
     if relaxation == "kw":
-        lower, half = upper, offset / 2
+        lower = upper
+        half = offset / 2
     else:
         lower = torch.where(open_, (high > -low).to(z.dtype), on)
         half = (upper * z + offset - lower * z) / 2

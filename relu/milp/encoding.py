@@ -104,9 +104,11 @@ class Encoding:
         """With the next layer and its ReLUs, whose inputs lie between these proven bounds."""
         open_ = crossing(low, high)
         alive = (open_ | (low >= 0)).nonzero().squeeze(1)
-        forms, open_ = self.forms(alive), open_[alive].nonzero().squeeze(1)
+        forms = self.forms(alive)
+        open_ = open_[alive].nonzero().squeeze(1)
         units = Units(alive[open_], high[alive[open_]].maximum(-low[alive[open_]]), len(self.low))
-        top, bottom = high[units.which] / units.scale, -low[units.which] / units.scale
+        top = high[units.which] / units.scale
+        bottom = -low[units.which] / units.scale
         m = len(open_)
         return replace(
             self,
@@ -144,7 +146,8 @@ class Encoding:
         That unit is all that the margin can vary by.
         """
         logits = self.forms(torch.tensor([y, s]))
-        row, offset = logits.rows[0] - logits.rows[1], logits.offset[0] - logits.offset[1]
+        row = logits.rows[0] - logits.rows[1]
+        offset = logits.offset[0] - logits.offset[1]
         reach = row.abs() @ (self.high - self.low) + self.unit / SLACK * logits.size.sum()
         scale = max(float(reach), LEAST)
         kept, lost = _without_small(row.unsqueeze(0) / scale)
@@ -153,7 +156,8 @@ class Encoding:
     def nearest(self, y: int, s: int) -> Program:
         """The smallest norm (l2: its square), in radii, at which class s ties with y or wins."""
         cost, offset, _ = self.margin(y, s)
-        program, moves = self.program(), self._moves()
+        program = self.program()
+        moves = self._moves()
         won = sparse.csr_array(cost.reshape(1, -1))
         program = program.with_rows(won, np.array([-np.inf]), np.array([2 * self.slack - offset]))
         if self.threat.norm == "l2":
@@ -175,7 +179,8 @@ class Encoding:
         moves = (z - self.x) / self.radius
         if self.threat.norm == "l1":
             moves = torch.cat([moves.clamp_min(0), (-moves).clamp_min(0)])
-        values, given = [moves], z.unsqueeze(0)
+        values = [moves]
+        given = z.unsqueeze(0)
         for layer, units in zip(self.layers, self.hidden, strict=False):
             pre = layer.forward(given)
             part = pre[0, units.which] / units.scale
@@ -188,10 +193,13 @@ class Encoding:
     ) -> list[tuple[sparse.sparray, Tensor, Tensor]]:
         """The rows a - b = z, a <= top s, b <= bottom (1 - s), each with its slack."""
         m = len(top)
-        one, none = sparse.eye_array(m), sparse.csr_array((m, m))
-        before, free = sparse.csr_array((m, units.start)), torch.full_like(top, -torch.inf)
+        one = sparse.eye_array(m)
+        none = sparse.csr_array((m, m))
+        before = sparse.csr_array((m, units.start))
+        free = torch.full_like(top, -torch.inf)
         kept, lost = _without_small(forms.rows / -units.scale.unsqueeze(1))
-        scaled, z = sparse.csr_array(kept.numpy()), forms.offset / units.scale
+        scaled = sparse.csr_array(kept.numpy())
+        z = forms.offset / units.scale
         lost += self.unit * forms.size / units.scale
         slack = self.slack + (lost if self.slack else 0.0)
         up, down = (sparse.diags_array(part.numpy()) for part in (-top, bottom))

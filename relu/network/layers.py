@@ -101,7 +101,8 @@ class Conv:
 
     def absolute(self) -> "Conv":
         """The layer with |W| and |b|."""
-        weight, bias = self.weight.abs(), self.bias.abs()
+        weight = self.weight.abs()
+        bias = self.bias.abs()
         return Conv(weight, bias, self.stride, self.padding, self.shape)
 
 
@@ -154,7 +155,8 @@ def conv_transposed(
         weight = weight.contiguous(memory_format=torch.channels_last)
         r = r.contiguous(memory_format=torch.channels_last)
         return F.conv_transpose2d(r, weight, None, stride, padding, more)
-    shifts, (m, _, h, w) = kernel // stride, r.shape
+    shifts = kernel // stride
+    (m, _, h, w) = r.shape
     phases = weight.view(c_out, c_in, shifts, stride, shifts, stride).permute(0, 2, 4, 3, 5, 1)
     flat = r.permute(0, 2, 3, 1).reshape(-1, c_out) @ phases.reshape(c_out, -1)
     parts = flat.view(m, h, w, shifts, shifts, stride, stride, c_in)
@@ -163,7 +165,8 @@ def conv_transposed(
     for i in range(shifts):
         for j in range(shifts):
             phased[:, i : i + h, j : j + w].add_(parts[:, :, :, i, j])
-    height, width = total.shape[1] * stride, total.shape[3] * stride
+    height = total.shape[1] * stride
+    width = total.shape[3] * stride
     images = total.view(m, height, width, c_in).permute(0, 3, 1, 2)
     unseen = [0, size[1] + padding - width, 0, size[0] + padding - height]
     images = F.pad(images, [max(0, count) for count in unseen]) if max(unseen) > 0 else images

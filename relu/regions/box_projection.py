@@ -37,7 +37,8 @@ def project(
     gap = torch.einsum("nkd,nd->nk", w, x) + b
     towards = -w.sign() * gap.sign().unsqueeze(2)
     room = torch.where(towards > 0, high - x.unsqueeze(1), x.unsqueeze(1) - low)
-    steep, missing = w.abs(), gap.abs()
+    steep = w.abs()
+    missing = gap.abs()
     share = {"linf": _share_linf, "l2": _share_l2, "l1": _share_l1}[threat.norm]
     delta = torch.where(steep > 0, share(steep, room, missing), 0.0)
     most = (steep * room).sum(2)
@@ -71,7 +72,8 @@ def _multiplier(rate: Tensor, most: Tensor, edge: Tensor, missing: Tensor) -> Te
     times the rates of the others. (n, k, 1); too large where no t is large enough.
     """
     edge, order = edge.sort(dim=2)
-    rate, most = rate.gather(2, order), most.gather(2, order)
+    rate = rate.gather(2, order)
+    most = most.gather(2, order)
     stopped = most.cumsum(2) - most  # contributions of the coordinates before each
     moving = rate.flip(2).cumsum(2).flip(2)  # rates from each on
     at_edge = stopped + edge * moving

@@ -27,7 +27,9 @@ from relu.regions.search import Found
 from relu.threat import Threat
 
 INSETS = (1e-9, 1e-8, 1e-7)  # how far inside its cell a witness is sought, in turn
-SOLVED, UNSOLVED = 0, 1  # of a cell in the queue: its distance, or only a bound on it
+# of a cell in the queue: its distance, or only a bound on it
+SOLVED = 0
+UNSOLVED = 1
 Kind = Literal["planes", "plane", "region", "cell"]
 
 
@@ -56,7 +58,9 @@ class _Node:
     """A region that was reached: its hyperplanes, nearest first."""
 
     def __init__(self, region: Region, planes: Planes, reached: float) -> None:
-        self.region, self.planes, self.reached = region, planes, reached
+        self.region = region
+        self.planes = planes
+        self.reached = reached
         self.low, self.order = planes.low[0].sort()
 
 
@@ -64,8 +68,12 @@ class _Search:
     def __init__(
         self, layers: Sequence[Layer], x: Tensor, y: Tensor, threat: Threat, start: Found
     ) -> None:
-        self.layers, self.x, self.y, self.threat = layers, x, y, threat
-        self.high, self.point = start.high.clone(), start.point.clone()
+        self.layers = layers
+        self.x = x
+        self.y = y
+        self.threat = threat
+        self.high = start.high.clone()
+        self.point = start.point.clone()
         self.low = 0.0
         self.seen: set[bytes] = set()  # patterns explored
         self.measured: set[bytes] = set()
@@ -119,7 +127,8 @@ class _Search:
             self._push(max(node.reached, float(node.low[rank + 1])), "planes", node, rank + 1)
         i = int(node.order[rank])
         normal = normals(node.region, self.y, node.order[rank][None])
-        gap, error = node.planes.gap[:, i], node.planes.error[:, i]
+        gap = node.planes.gap[:, i]
+        error = node.planes.error[:, i]
         distance = distance_to(self.x, normal, gap, error, self.threat)
         self._push(max(node.reached, float(distance)), "plane", node, i)
 
@@ -137,7 +146,8 @@ class _Search:
 
     def _overtaken(self, node: _Node, plane: int, value: float) -> bool:
         """Whether the nearest point behind a decision hyperplane is adversarial; else its cell."""
-        gap, error = node.planes.gap[:, plane], node.planes.error[:, plane]
+        gap = node.planes.gap[:, plane]
+        error = node.planes.error[:, plane]
         normal = normals(node.region, self.y, torch.tensor([plane], device=self.x.device))
         if self._keep(point_beyond(self.x, normal, gap, error, self.threat)):
             return True
@@ -157,7 +167,8 @@ class _Search:
             return False
         distance = self.threat.distance(self.x, z)
         if bool(distance < self.high):
-            self.high, self.point = distance, z
+            self.high = distance
+            self.point = z
         return True
 
     def _cell(
@@ -170,7 +181,8 @@ class _Search:
         numbers = torch.arange(len(signs), device=signs.device)
         numbers[self.units :] += rival or 0
         gap = planes.gap[0, numbers] * signs
-        length, error = planes.length[0, numbers], planes.error[0, numbers]
+        length = planes.length[0, numbers]
+        error = planes.error[0, numbers]
         if bool((planes.low[0, numbers].isinf() & (gap < -error)).any()):
             return torch.inf, None  # a constant with the wrong sign: there is no such region
 

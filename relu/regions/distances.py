@@ -34,7 +34,8 @@ def boundary_distances(
     z = torch.cat(list(region.z), dim=1).abs()
     length = norms(region, threat.q)
     nearest = _quotient(z.detach(), length).topk(k, dim=1, largest=False)
-    z, length = z.gather(1, nearest.indices), length.gather(1, nearest.indices)
+    z = z.gather(1, nearest.indices)
+    length = length.gather(1, nearest.indices)
     wanted = (nearest.values < within).nonzero()
     units = nearest.indices[tuple(wanted.T)]
     length = _with_gradients(region, length, wanted, units, threat.q)
@@ -49,14 +50,16 @@ def decision_distances(
     inf where no input of the region changes which of the two wins. Distances of `within` or more
     come without a gradient.
     """
-    gap, top = gaps(region.logits, y), len(region.layers) - 1
+    gap = gaps(region.logits, y)
+    top = len(region.layers) - 1
     with torch.no_grad():
         rows = pull(region, logit_rows(region.layers, y), top)
         length = dual_length(rows, threat.q)
         wanted = (_quotient(gap, length) < within).nonzero()
     if not len(wanted):
         return _quotient(gap, length)
-    which, rival = wanted[:, 0], others(y, region.logits.shape[1])[tuple(wanted.T)]
+    which = wanted[:, 0]
+    rival = others(y, region.logits.shape[1])[tuple(wanted.T)]
     grid = Grid(which)
     direction = steepest(grid.filled(rows[tuple(wanted.T)]), threat.q)
     moved = _pushed(region.at(grid.inputs), direction, top)
@@ -90,7 +93,8 @@ def _with_gradients(
     starts = region.starts
     for i, layer in enumerate(region.hidden):
         mine = (units >= starts[i]) & (units < starts[i + 1])
-        which, unit = wanted[mine], units[mine] - starts[i]
+        which = wanted[mine]
+        unit = units[mine] - starts[i]
         if not len(unit):
             continue
         if i == 0:
@@ -104,8 +108,10 @@ def _with_gradients(
 
 
 def _dense_lengths(region: Region, top: int, which: Tensor, unit: Tensor, q: float) -> Tensor:
-    weight, grid = region.layers[top].weight, Grid(which)
-    units, lines = grid.filled(unit), region.at(grid.inputs)
+    weight = region.layers[top].weight
+    grid = Grid(which)
+    units = grid.filled(unit)
+    lines = region.at(grid.inputs)
     with torch.no_grad():
         direction = steepest(pull(lines, weight[units], top), q)
     values = (_pushed(lines, direction, top) @ weight.T).gather(2, units.unsqueeze(2))

@@ -67,7 +67,8 @@ def planes_of(region: Region, y: Int[Tensor, " n"], threat: Threat) -> Planes:
 
 def normals(region: Region, y: Int[Tensor, " n"], plane: Int[Tensor, " n"]) -> Float[Tensor, "n d"]:
     """The normal of one hyperplane per region."""
-    rows, units = torch.empty_like(region.x), region.starts[-1]
+    rows = torch.empty_like(region.x)
+    units = region.starts[-1]
     inner = (plane < units).nonzero().squeeze(1)
     rows[inner] = unit_rows(region.at(inner), plane[inner])
     outer = (plane >= units).nonzero().squeeze(1)
@@ -108,7 +109,8 @@ def _nearest(x: Tensor, normal: Tensor, gap: Tensor, threat: Threat) -> tuple[Te
     """Of normals whose largest entry is 1, as squares of small ones would underflow."""
     largest = normal.abs().amax(1)
     scale = torch.where(largest > 0, largest, 1.0)
-    normal, gap = normal / scale.unsqueeze(1), gap / scale
+    normal = normal / scale.unsqueeze(1)
+    gap = gap / scale
     offset = gap - (normal * x).sum(1)
     distance, z = project(x, normal.unsqueeze(1), offset.unsqueeze(1), threat)
     return distance.squeeze(1), z.squeeze(1)

@@ -17,7 +17,8 @@ from relu.regions.region import Region
 def norms(region: Region, q: float) -> Float[Tensor, "n units"]:
     """||V^(l)_i||_q of every hidden unit, in the network's precision."""
     columns: list[Tensor] = []
-    n, convolutions = len(region.x), 0
+    n = len(region.x)
+    convolutions = 0
     while convolutions < len(region.hidden) and isinstance(region.layers[convolutions], Conv):
         columns.append(_conv_norms(region, convolutions, q))
         convolutions += 1
@@ -75,7 +76,8 @@ def _dense_norms(region: Region, start: int, q: float) -> Tensor:
     width = max(region.x.shape[1], *(layer.size for layer in layers[:start]))
     parts = []
     for part in region.parts(widest * width):
-        rows, lengths = rows_of_first, []
+        rows = rows_of_first
+        lengths = []
         for i in range(start, len(layers) - 1):
             weight = layers[i].weight.expand(len(part.x), -1, -1)
             if rows is None:
@@ -93,7 +95,8 @@ def pull(region: Region, r: Float[Tensor, "n k size"], layer: int) -> Float[Tens
     if layer == 0:
         return r
     widest = max(region.x.shape[1], *(below.size for below in region.layers[:layer]))
-    rows, start = [], 0
+    rows = []
+    start = 0
     for part in region.parts(r.shape[1] * widest):
         rows.append(pulled(part, r[start : start + len(part.x)], layer))
         start += len(part.x)
@@ -112,7 +115,8 @@ def pulled(region: Region, r: Float[Tensor, "n k size"], layer: int) -> Float[Te
 
 def unit_rows(region: Region, unit: Int[Tensor, " n"]) -> Float[Tensor, "n d"]:
     """V_i of one hidden unit per input, numbered through all layers."""
-    rows, starts = torch.empty_like(region.x), region.starts
+    rows = torch.empty_like(region.x)
+    starts = region.starts
     for i, layer in enumerate(region.hidden):
         which = ((unit >= starts[i]) & (unit < starts[i + 1])).nonzero().squeeze(1)
         if not len(which):

@@ -60,7 +60,8 @@ def nearest_in_cell(
     an inset, the point is that of the part of the cell that lies that far (in l2) from its sides.
     """
     numbers = violated(x)[:ADDED]
-    low, z = 0.0, x
+    low = 0.0
+    z = x
     for _ in range(ROUNDS):
         if not len(numbers):
             return low, z
@@ -87,7 +88,8 @@ def _bound(x: Tensor, chosen: Constraints, multipliers: np.ndarray, threat: Thre
     if not bool(weights.isfinite().all()):
         return 0.0
     gap = (weights * chosen.at_x).sum()
-    normal, error = weights @ chosen.normal, (weights * chosen.error).sum()
+    normal = weights @ chosen.normal
+    error = (weights * chosen.error).sum()
     # and the rounding of these three sums, of as many terms as there are constraints
     sums = weights @ (chosen.at_x.abs() + chosen.normal.abs().sum(1) * _reach(x, threat))
     error = error + 4 * len(weights) * 2.0**-53 * sums + UNDERFLOW * (1 + weights.sum())
@@ -120,13 +122,15 @@ def _program(
     """linf: |u_i| <= t, minimise t. l1: u = a - b with a, b >= 0, minimise sum a + b."""
     m, d = normal.shape
     if threat.norm == "linf":
-        eye, ones = sparse.eye(d), np.ones((d, 1))
+        eye = sparse.eye(d)
+        ones = np.ones((d, 1))
         rows = sparse.bmat([[-normal, None], [eye, -ones], [-eye, -ones]], format="csr")
         rhs = np.concatenate([-needed, np.zeros(2 * d)])
         cost = np.concatenate([np.zeros(d), [1.0]])
         bounds = np.vstack([np.stack([low, high], 1), [[0, np.inf]]])
     else:
-        rows, rhs = np.hstack([-normal, normal]), -needed
+        rows = np.hstack([-normal, normal])
+        rhs = -needed
         cost = np.ones(2 * d)
         zero = np.zeros(d)
         bounds = np.stack([np.concatenate([zero, zero]), np.concatenate([high, -low])], 1)
@@ -148,7 +152,8 @@ def _least_squares(
     """
     m, d = normal.shape
     eye = np.eye(d)
-    g, h = normal, needed
+    g = normal
+    h = needed
     for _ in range(2 * d + 1):
         try:
             y, length = nnls(np.vstack([g.T, h]), np.eye(d + 1)[d])
@@ -160,7 +165,8 @@ def _least_squares(
         if not np.isfinite(multipliers).all():
             return _infeasible(normal, needed, low, high)
         step = g.T @ multipliers
-        under, over = np.flatnonzero(step < low - 1e-12), np.flatnonzero(step > high + 1e-12)
+        under = np.flatnonzero(step < low - 1e-12)
+        over = np.flatnonzero(step > high + 1e-12)
         if not len(under) and not len(over):
             return Solution(step, multipliers[:m])
         g = np.vstack([g, eye[under], -eye[over]])

@@ -36,7 +36,9 @@ class Windows:
     @cached_property
     def _windows(self) -> list[Window]:
         windows = []
-        size, stride, padding = 1, 1, 0
+        size = 1
+        stride = 1
+        padding = 0
         for layer in reversed(self.layers):
             size = (size - 1) * layer.stride + layer.weight.shape[2]
             padding = padding * layer.stride + layer.padding
@@ -62,7 +64,8 @@ class Windows:
     def cut(self, g: Float[Tensor, "n size"], layer: int) -> Float[Tensor, "n p s"]:
         """What each position sees of the inputs g of a layer; zero outside the image."""
         channels, height, width = self.layers[layer].shape
-        window, (rows, columns) = self._windows[layer], self.positions
+        window = self._windows[layer]
+        (rows, columns) = self.positions
         far = [
             max(0, (count - 1) * window.stride + window.size - window.padding - side)
             for count, side in ((rows, height), (columns, width))

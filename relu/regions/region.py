@@ -69,7 +69,9 @@ class Region:
 
 def region_of(layers: Sequence[Layer], x: Float[Tensor, "n d"]) -> Region:
     """The region that each x lies in; a unit at exactly 0 is inactive. Differentiable."""
-    active, z, g = [], [], x
+    active = []
+    z = []
+    g = x
     for layer in layers[:-1]:
         z.append(layer.forward(g))
         active.append((z[-1].detach() > 0).to(x.dtype))
@@ -81,7 +83,8 @@ def frozen(
     layers: Sequence[Layer], x: Float[Tensor, "n d"], active: Sequence[Float[Tensor, "n _"]]
 ) -> Region:
     """The region with this activity, its affine map evaluated at x."""
-    z, g = [], x
+    z = []
+    g = x
     for layer, on in zip(layers[:-1], active, strict=True):
         z.append(layer.forward(g))
         g = z[-1] * on

@@ -95,7 +95,10 @@ class _State:
     def __init__(
         self, layers: Sequence[Layer], x: Tensor, y: Tensor, threat: Threat, neighbours: int
     ) -> None:
-        self.layers, self.x, self.y, self.threat = layers, x, y, threat
+        self.layers = layers
+        self.x = x
+        self.y = y
+        self.threat = threat
         region = region_of(layers, x)
         planes = planes_of(region, y, threat)
         n, p = planes.gap.shape
@@ -105,13 +108,16 @@ class _State:
         self.pattern = x.new_zeros((n, neighbours + 1, self.units), dtype=torch.bool)
         self.low = x.new_full(shape, torch.inf)  # of hyperplanes that are left
         self.boxed = torch.zeros(shape, dtype=torch.bool, device=x.device)
-        self.gap, self.error = x.new_zeros(shape), x.new_zeros(shape)
+        self.gap = x.new_zeros(shape)
+        self.error = x.new_zeros(shape)
         self.limit = x.new_full((n,), torch.inf)  # nearest decision hyperplane taken up
         self.high = x.new_full((n,), torch.inf)
         self.point = torch.full_like(x, torch.nan)
         self._explore(torch.arange(n, device=x.device), region, planes, self.limit.new_zeros(n))
         wrong = margins(region.logits, y) <= 0
-        self.low[wrong], self.limit[wrong], self.high[wrong] = torch.inf, 0.0, 0.0
+        self.low[wrong] = torch.inf
+        self.limit[wrong] = 0.0
+        self.high[wrong] = 0.0
         self.point[wrong] = x[wrong]
 
     def _explore(self, which: Tensor, region: Region, planes: Planes, reached: Tensor) -> None:
@@ -120,21 +126,24 @@ class _State:
         self.count[which] += 1
         self.pattern[which, r] = region.pattern
         self.low[which, r] = planes.low.maximum(reached.unsqueeze(1))
-        self.gap[which, r], self.error[which, r] = planes.gap, planes.error
+        self.gap[which, r] = planes.gap
+        self.error[which, r] = planes.error
 
     def advance(self, active: Tensor, stop: Tensor) -> Tensor:
         """Takes up the nearest hyperplane of each input; those that are not done yet."""
         planes = self.low.shape[2]
         left = self.low[active].flatten(1)
         value, index = left.topk(min(AT_ONCE, left.shape[1]), dim=1, largest=False)
-        r, p = index // planes, index % planes
+        r = index // planes
+        p = index % planes
         boxed = self.boxed[active.unsqueeze(1), r, p]
         done = value[:, 0] >= torch.minimum(self.high, stop)[active]
         done |= value[:, 0].isinf()
         near = ~done & ~boxed[:, 0]
         ahead = near.unsqueeze(1) & ~boxed & value.isfinite()
         self._box(torch.stack([active.unsqueeze(1).expand_as(r)[ahead], r[ahead], p[ahead]]))
-        at, hidden = torch.stack([active, r[:, 0], p[:, 0]]), p[:, 0] < self.units
+        at = torch.stack([active, r[:, 0], p[:, 0]])
+        hidden = p[:, 0] < self.units
         self._try(at[:, ~done & ~near & ~hidden])
         cross = ~done & ~near & hidden
         full = cross & (self.count[active] == self.low.shape[1])
@@ -150,7 +159,8 @@ class _State:
         """Replaces distances by those inside the box, which are larger."""
         for at in planes.split(max(1, at_once(self.x.device) // self.x.shape[1]), dim=1):
             n, r, p = at
-            gap, error = self.gap[n, r, p], self.error[n, r, p]
+            gap = self.gap[n, r, p]
+            error = self.error[n, r, p]
             distance = distance_to(self.x[n], self._normals(at), gap, error, self.threat)
             self.low[n, r, p] = distance.maximum(self.low[n, r, p])
             self.boxed[n, r, p] = True
@@ -167,7 +177,8 @@ class _State:
     def _keep(self, at: Tensor) -> None:
         """Keeps the nearest points behind these hyperplanes where they are adversarial."""
         n, r, p = at
-        gap, error = self.gap[n, r, p], self.error[n, r, p]
+        gap = self.gap[n, r, p]
+        error = self.error[n, r, p]
         z = point_beyond(self.x[n], self._normals(at), gap, error, self.threat)
         fooled = margins(region_of(self.layers, z).logits, self.y[n]) <= 0  # NaN is not
         distance = self.threat.distance(self.x[n], z)
@@ -188,7 +199,10 @@ class _State:
         known = (self.pattern[n] == pattern.unsqueeze(1)).all(2)
         known &= torch.arange(known.shape[1], device=n.device) < self.count[n].unsqueeze(1)
         new = ~known.any(1)
-        n, p, pattern, reached = n[new], p[new], pattern[new], reached[new]
+        n = n[new]
+        p = p[new]
+        pattern = pattern[new]
+        reached = reached[new]
         if not len(n):
             return
         region = with_pattern(self.layers, self.x[n], pattern)

@@ -68,7 +68,8 @@ def test_everything_is_crossed_and_shared_jobs_appear_once(
 def test_a_changed_setting_changes_only_what_depends_on_it(
     plan: Any, changes: dict[str, Any], plain_anew: bool | None, at_anew: bool | None
 ) -> None:
-    old, new = plan(), plan(**changes)
+    old = plan()
+    new = plan(**changes)
     if plain_anew is None:
         assert set(new) == {"plain1", "at1"}
         return
@@ -80,7 +81,8 @@ def test_a_changed_setting_changes_only_what_depends_on_it(
 def test_more_points_keep_the_finished_shards(plan: Any, catalogue: Catalogue) -> None:
     catalogue.evaluators["pgd"].cls.shard = 40
     try:
-        fewer, more = keys(plan(points=80)["plain0"])[1], keys(plan(points=200)["plain0"])[1]
+        fewer = keys(plan(points=80)["plain0"])[1]
+        more = keys(plan(points=200)["plain0"])[1]
     finally:
         del catalogue.evaluators["pgd"].cls.shard
     assert len(fewer) == 2
@@ -136,7 +138,8 @@ def test_keys_stay_what_they_are_from_version_to_version(settled: Any) -> None:
 def test_jobs_about_held_out_data_say_so_and_have_keys_of_their_own(
     settled: Any, digits: DataSet
 ) -> None:
-    ordinary, held = settled(), settled(hold_out(digits, 0.1))
+    ordinary = settled()
+    held = settled(hold_out(digits, 0.1))
     assert all("held_out" not in job.settings for job in ordinary)
     assert all(job.settings["held_out"] == 0.1 for job in held)
     assert not {job.key for job in ordinary} & {job.key for job in held}

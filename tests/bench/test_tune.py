@@ -80,14 +80,19 @@ def names(*trials: Trial) -> str:
 
 
 def test_the_smallest_upper_bound_wins_whatever_the_rest_says() -> None:
-    a, b, c = trial("a", (0.5, 0.1, 0.0)), trial("b", (0.3, 0.3, 0.2)), trial("c", (0.4, 0.0, 0.0))
+    a = trial("a", (0.5, 0.1, 0.0))
+    b = trial("b", (0.3, 0.3, 0.2))
+    c = trial("c", (0.4, 0.0, 0.0))
     assert names(a, b, c) == "bca"
     assert decided_by(ranked([a, b, c])) == "robust_error_high"
 
 
 def test_ties_fall_to_the_lower_bound_then_to_the_error_then_to_the_grid() -> None:
-    a, b = trial("a", (0.5, 0.2, 0.0)), trial("b", (0.5, 0.1, 0.3))
-    c, d, e = trial("c", (0.5, 0.1, 0.1)), trial("d", (0.5, 0.1, 0.1)), trial("e", (0.5, 0.1, 0.1))
+    a = trial("a", (0.5, 0.2, 0.0))
+    b = trial("b", (0.5, 0.1, 0.3))
+    c = trial("c", (0.5, 0.1, 0.1))
+    d = trial("d", (0.5, 0.1, 0.1))
+    e = trial("e", (0.5, 0.1, 0.1))
     assert names(a, b) == "ba"
     assert decided_by(ranked([a, b])) == "robust_error_low"
     assert names(b, c) == "cb"
@@ -98,9 +103,11 @@ def test_ties_fall_to_the_lower_bound_then_to_the_error_then_to_the_grid() -> No
 
 
 def test_the_mean_over_seeds_decides_and_rounding_breaks_no_tie() -> None:
-    a, b = trial("a", (0.2, 0, 0), (0.6, 0, 0)), trial("b", (0.3, 0, 0), (0.4, 0, 0))
+    a = trial("a", (0.2, 0, 0), (0.6, 0, 0))
+    b = trial("b", (0.3, 0, 0), (0.4, 0, 0))
     assert names(a, b) == "ba"
-    c, d = trial("c", (0.1, 0, 0), (0.2, 0, 0)), trial("d", (0.3, 0, 0), (0.0, 0, 0))
+    c = trial("c", (0.1, 0, 0), (0.2, 0, 0))
+    d = trial("d", (0.3, 0, 0), (0.0, 0, 0))
     assert 0.1 + 0.2 != 0.3
     assert names(c, d) == "cd"
 
@@ -108,7 +115,8 @@ def test_the_mean_over_seeds_decides_and_rounding_breaks_no_tie() -> None:
 def test_trials_that_failed_contradict_themselves_or_have_no_bound_are_last() -> None:
     a = trial("a", (0.0, 0, 0), failures={"pgd": "timeout"})
     b = trial("b", (0.0, 0, 0), contradictions=["input 3"])
-    c, d = trial("c", (0.1, 0, 0), (None, 0, 0)), trial("d", (0.9, 0, 0))
+    c = trial("c", (0.1, 0, 0), (None, 0, 0))
+    d = trial("d", (0.9, 0, 0))
     assert names(a, b, c, d) == "dabc"
     assert [t.whole for t in ranked([a, b, c, d])] == [True, False, False, False]
 
@@ -217,12 +225,15 @@ def test_no_test_image_reaches_a_search(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The same data with noise for a test set: the same keys, the same evidence, the same table."""
-    rng, found = np.random.default_rng(1), []
+    rng = np.random.default_rng(1)
+    found = []
     parts = {"x_train": digits.x_train[:, 0].numpy(), "y_train": digits.y_train.numpy()}
     for name in ("real", "noise"):
-        x, y = digits.x_test[:, 0].numpy(), digits.y_test.numpy()
+        x = digits.x_test[:, 0].numpy()
+        y = digits.y_test.numpy()
         if name == "noise":
-            x, y = rng.random(x.shape, dtype=np.float32), rng.integers(0, 10, y.shape)
+            x = rng.random(x.shape, dtype=np.float32)
+            y = rng.integers(0, 10, y.shape)
         whole = functools.partial(lambda arrays, *_: arrays, parts | {"x_test": x, "y_test": y})
         source = dataclasses.replace(SOURCES["digits"], read=whole)
         monkeypatch.setattr("bench.data.datasets.SOURCES", {**SOURCES, "digits": source})

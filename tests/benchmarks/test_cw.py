@@ -33,7 +33,10 @@ with warnings.catch_warnings():
 
 SHARED = Path(os.environ.get("BENCH_SHARED", ""))
 L2 = Threat(norm="l2", eps=0.3)
-SEARCHES, STEPS, LR, CONSTANT = 9, 200, 0.01, 1e-3
+SEARCHES = 9
+STEPS = 200
+LR = 0.01
+CONSTANT = 1e-3
 HALVINGS = 20  # of the evaluator, after its search
 ROUNDS = 2
 Problem = tuple[nn.Sequential, Tensor, Tensor]
@@ -63,7 +66,8 @@ def trained(data: DataSet, arch: str, *, epochs: int, points: int) -> Problem:
     net = build(arch, data.shape, data.classes)
     train(net, Plain(), data, threat=L2, training=Training(epochs=epochs), seed=0, augmented=False)
     net.requires_grad_(False).eval()
-    x, y = data.x_test[:points], data.y_test[:points]
+    x = data.x_test[:points]
+    y = data.y_test[:points]
     right = ~adversarial(in_float64(net), x, y)
     return net, x[right], y[right]
 
@@ -83,7 +87,8 @@ def one_thread() -> Iterator[None]:
 
 def ours(net: nn.Sequential, x: Tensor, y: Tensor) -> Tensor:
     """The radii of the witnesses, inf where there is none; as evaluators/cw.py makes them."""
-    exact_net, exact = in_float64(net), x.double()
+    exact_net = in_float64(net)
+    exact = x.double()
     z, found = nearest_adversarial(
         net, x, y, box=L2.box, steps=STEPS, searches=SEARCHES, lr=LR, constant=CONSTANT
     )

@@ -32,7 +32,9 @@ from relu.threat import Threat
 SHARED = Path(os.environ.get("BENCH_SHARED", ""))
 SHAPE = (1, 28, 28)
 LINF = Threat(norm="linf", eps=0.1)
-OURS, THEIRS = 100, 20  # inputs of a batch
+# inputs of a batch
+OURS = 100
+THEIRS = 20
 ROUNDS = 5
 # Our lines, the other library, and how many times faster we must be at least, per network: where
 # nearly all units may switch, all bounds must be computed in full, as theirs always are.
@@ -49,7 +51,8 @@ def published() -> Problem:
     checkpoint = SHARED / "models" / "kw_mnist_linf_0.1.safetensors"
     if not checkpoint.is_file():
         pytest.skip("BENCH_SHARED does not name a folder with real data")
-    net, mnist = build("cnn", SHAPE, 10), load("mnist", SHARED / "data")
+    net = build("cnn", SHAPE, 10)
+    mnist = load("mnist", SHARED / "data")
     net.load_state_dict(load_file(checkpoint))
     return net, mnist.x_test[:OURS], mnist.y_test[:OURS]
 
@@ -112,11 +115,13 @@ def test_margins_are_theirs_and_many_times_faster(
 ) -> None:
     net, x, y = problem(name)
     few = (x[:THEIRS], y[:THEIRS])
-    found, expected = ours(net, *few, relaxation), PEERS[other](net, *few)
+    found = ours(net, *few, relaxation)
+    expected = PEERS[other](net, *few)
     if (relaxation == "kw") == (other == "convex_adversarial"):
         assert torch.allclose(found, expected, rtol=1e-4, atol=1e-4)
         assert torch.equal(found.amin(1) > 0, expected.amin(1) > 0)
-    fast, slow = [], []
+    fast = []
+    slow = []
     for _ in range(ROUNDS):
         fast.append(milliseconds(lambda x, y: ours(net, x, y, relaxation), x, y))
         slow.append(milliseconds(lambda x, y: PEERS[other](net, x, y), *few))
@@ -147,11 +152,13 @@ def test_a_training_step_beside_convex_adversarial(name: str) -> None:
         peer.robust_loss(net, LINF.eps, x, y)[0].backward()
 
     step(x, y)
-    fast, slow = [], []
+    fast = []
+    slow = []
     for _ in range(3):
         fast.append(milliseconds(step, x, y))
         slow.append(milliseconds(their_step, x[:THEIRS], y[:THEIRS]))
-    mine, theirs = statistics.median(fast), statistics.median(slow)
+    mine = statistics.median(fast)
+    theirs = statistics.median(slow)
     print(f"\nkw step on the {name} cnn: {mine:.1f} ms per input, convex_adversarial {theirs:.0f}")
     ratio = theirs / mine
     assert ratio >= 3

@@ -50,7 +50,8 @@ class Judged:
 @pytest.fixture(scope="module")
 def networks() -> dict[str, tuple[nn.Sequential, Tensor, Tensor]]:
     """Networks on digits, and the first inputs that each classifies correctly."""
-    data, found = load("digits"), {}
+    data = load("digits")
+    found = {}
     for name, method in METHODS.items():
         net = build("fc_small", data.shape, data.classes)
         training = Training(epochs=50)

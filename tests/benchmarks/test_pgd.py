@@ -17,7 +17,8 @@ from relu.classes import margins
 from relu.network.architectures import build
 from relu.threat import Norm, Threat
 
-STEPS, BATCH = 10, 512
+STEPS = 10
+BATCH = 512
 LIMIT = 1.3  # times the bare passes
 
 

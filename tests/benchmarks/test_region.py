@@ -40,8 +40,10 @@ def problem(arch: str, batch: int = 128) -> tuple[nn.Sequential, Tensor, Tensor]
     """
     keep_freed_memory()  # as the bench's workers do
     torch.manual_seed(0)
-    net, digits = build(arch, (1, 28, 28), 10), load("digits")
-    x, y = F.interpolate(digits.x_train[:128], size=28, mode="bilinear"), digits.y_train[:128]
+    net = build(arch, (1, 28, 28), 10)
+    digits = load("digits")
+    x = F.interpolate(digits.x_train[:128], size=28, mode="bilinear")
+    y = digits.y_train[:128]
     adam = torch.optim.Adam(net.parameters())
     for _ in range(10):
         step(net, x, y)
@@ -67,7 +69,8 @@ def dense_step(net: nn.Sequential, x: Tensor, y: Tensor) -> None:
 
 def yardstick() -> float:
     """Milliseconds of matrix products and passes over them that no change to the bench changes."""
-    weight, rows = torch.ones(12, 104, 104), torch.ones(12, 104, 784)
+    weight = torch.ones(12, 104, 104)
+    rows = torch.ones(12, 104, 784)
     started = time.perf_counter()
     for _ in range(20):
         (weight @ rows).abs().sum(-1)
@@ -90,7 +93,9 @@ def test_mmr_is_fast_and_many_times_faster_than_the_dense_way(arch: str) -> None
     net, x, y = problem(arch)
     small = (x[: DENSE_BATCH[arch]], y[: DENSE_BATCH[arch]])
     dense_step(net, *small)
-    ours, dense, pace = [], [], [yardstick()]
+    ours = []
+    dense = []
+    pace = [yardstick()]
     for _ in range(7):
         ours += [milliseconds(step, net, x, y) for _ in range(2)]
         dense.append(milliseconds(dense_step, net, *small))
@@ -134,7 +139,8 @@ def test_region_certificates_on_fc1(benchmark: BenchmarkFixture, neighbours: int
     keep_freed_memory()
     torch.manual_seed(0)
     net = build("fc1", (1, 28, 28), 10).double().requires_grad_(False)
-    layers, threat = read_layers(net, (1, 28, 28)), Threat(norm="l2", eps=0.3)
+    layers = read_layers(net, (1, 28, 28))
+    threat = Threat(norm="l2", eps=0.3)
     x = torch.rand(256, 1, 28, 28).double()
     y = net(x).argmax(1)
 

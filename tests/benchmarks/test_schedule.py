@@ -27,8 +27,12 @@ from bench.store.outcome import Outcome
 from bench.store.results import Store
 from bench.store.run_files import RunFiles
 
-JOBS, PER_JOB = 10_000, 0.002  # seconds
-PLANNED, PER_PLAN = 100_000, 5.0  # seconds
+# seconds
+JOBS = 10_000
+PER_JOB = 0.002
+# seconds
+PLANNED = 100_000
+PER_PLAN = 5.0
 GROWTH = 20e6  # bytes by which this process may grow from the 2000th to the last job
 SPEEDUP = 1.8
 ABOUT = {
@@ -130,7 +134,8 @@ def test_overhead_of_a_job(benchmark: BenchmarkFixture, two_workers: Local, tmp_
 
 
 def test_planning(benchmark: BenchmarkFixture) -> None:
-    data, catalogue = {"digits": load("digits")}, discover()
+    data = {"digits": load("digits")}
+    catalogue = discover()
     request = Request(
         datasets=("digits",),
         methods=("plain", "at"),

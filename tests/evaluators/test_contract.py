@@ -91,14 +91,16 @@ def test_a_false_low_of_others_is_no_part_of_the_evidence(
     name: str, settings: dict[str, object], lie: float
 ) -> None:
     # f = (1/4, x_1): the radius of x is 1/4 - x_1, where x_1 < 1/4
-    first, last = nn.Linear(2, 2), nn.Linear(2, 2)
+    first = nn.Linear(2, 2)
+    last = nn.Linear(2, 2)
     first.load_state_dict({"weight": torch.eye(2), "bias": torch.zeros(2)})
     last.load_state_dict(
         {"weight": torch.tensor([[0.0, 0.0], [1.0, 0.0]]), "bias": torch.tensor([0.25, 0.0])}
     )
     net = nn.Sequential(nn.Flatten(), first, nn.ReLU(), last).requires_grad_(False)
     x = torch.tensor([[0.0, 0.5], [0.125, 0.25], [0.1875, 1.0]])
-    y, exact = torch.zeros(3, dtype=torch.long), torch.tensor([0.25, 0.125, 0.0625]).double()
+    y = torch.zeros(3, dtype=torch.long)
+    exact = torch.tensor([0.25, 0.125, 0.0625]).double()
     threat = Threat(norm="linf", eps=0.1)
     nothing = torch.full((3,), torch.inf).double()
     known = Interval(low=torch.full((3,), lie).double(), high=nothing)
@@ -155,7 +157,8 @@ def scaled(scale: float, hidden: int) -> nn.Sequential:
 def test_rows_whose_squares_underflow_certify_no_more_than_the_radius(
     name: str, settings: dict[str, object], norm: Norm, scale: float, hidden: int
 ) -> None:
-    net, x = scaled(scale, hidden), torch.tensor([[0.5, 0.5]])
+    net = scaled(scale, hidden)
+    x = torch.tensor([[0.5, 0.5]])
     threat = Threat(norm=norm, eps=0.5)
     evaluator = EVALUATORS[name].cls(**settings)
     if evaluator.refusal(net, threat) is not None:
@@ -183,7 +186,8 @@ def test_a_lower_row_of_crown_is_never_below_kws() -> None:
         net.requires_grad_(False)
         x = torch.rand(10, 3, generator=generator)
         y = in_float64(net)(x.double()).argmax(1)
-        threat, known = Threat(norm="l2", eps=0.01), unknown(net, x, y)
+        threat = Threat(norm="l2", eps=0.01)
+        known = unknown(net, x, y)
         kw, crown = (
             EVALUATORS[name].cls().judge(net, x, y, threat=threat, known=known).low
             for name in ("kw", "crown")

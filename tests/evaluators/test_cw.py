@@ -30,7 +30,8 @@ def test_the_default_is_the_papers_and_fast_is_a_hundred_times_cheaper() -> None
         steps=10_000, searches=20, lr=0.01, first_step=math.inf, constant=0.001
     )
     assert Cw(preset="fast").effort == Preset(200, 6, 0.1, 0.2, 0.1)
-    paper, fast = PRESETS["paper"], PRESETS["fast"]
+    paper = PRESETS["paper"]
+    fast = PRESETS["fast"]
     assert paper.steps * paper.searches >= 100 * fast.steps * fast.searches
 
 
@@ -76,8 +77,10 @@ def test_other_norms_than_l2_are_refused(digits_net: nn.Sequential) -> None:
 def test_every_input_has_a_witness_that_is_not_refused(
     box: tuple[float, float], digits: DataSet, digits_net: nn.Sequential
 ) -> None:
-    x, y = digits.x_test[:40], digits.y_test[:40]
-    threat, known = Threat(norm="l2", eps=0.3, box=box), unknown(digits_net, x, y)
+    x = digits.x_test[:40]
+    y = digits.y_test[:40]
+    threat = Threat(norm="l2", eps=0.3, box=box)
+    known = unknown(digits_net, x, y)
     found = Cw(preset="fast", searches=4, steps=100).judge(
         digits_net, x, y, threat=threat, known=known
     )
@@ -93,7 +96,8 @@ def test_every_input_has_a_witness_that_is_not_refused(
 def test_halvings_bring_witnesses_closer_and_never_away(
     digits: DataSet, digits_net: nn.Sequential
 ) -> None:
-    x, y = digits.x_test[:30], digits.y_test[:30]
+    x = digits.x_test[:30]
+    y = digits.y_test[:30]
     known = unknown(digits_net, x, y)
     high = []
     for halvings in (0, 20):
@@ -142,7 +146,8 @@ def test_no_witness_is_nearer_than_the_exact_radius(
 def test_a_constant_network_has_no_witness() -> None:
     net = nn.Sequential(nn.Flatten(), nn.Linear(4, 2)).requires_grad_(False)
     net.load_state_dict({"1.weight": torch.zeros(2, 4), "1.bias": torch.tensor([1.0, 0.0])})
-    x, y = torch.rand(3, 4), torch.zeros(3, dtype=torch.long)
+    x = torch.rand(3, 4)
+    y = torch.zeros(3, dtype=torch.long)
     assert (margins(net(x), y) > 0).all()
     found = Cw(preset="fast").judge(net, x, y, threat=L2, known=unknown(net, x, y))
     assert found.witness.isnan().all()

@@ -38,7 +38,8 @@ def test_of_a_linear_classifier_they_find_the_radius(
     net = linear_net(weight, torch.tensor([0.4, 0.0])).requires_grad_(False)
     x = torch.tensor([[0.9, 0.1, 0.2], [0.5, 0.4, 0.5], [0.0, 1.0, 1.0]])
     y = torch.tensor([0, 1, 0])
-    gap, row = margins(net(x), y), weight[0] - weight[1]
+    gap = margins(net(x), y)
+    row = weight[0] - weight[1]
     length = {"linf": row.abs().sum(), "l2": row.norm(), "l1": row.abs().max()}[norm]
     radius = (gap / length).clamp_min(0).double()
     found = lows(evaluator, net, x, y, Threat(norm=norm, eps=0.05))
@@ -53,7 +54,8 @@ def test_radii_hold_at_eps_grow_with_halvings_and_shrink_without_the_box(
     norm: Norm, kind: type[Judge], digits: DataSet, digits_net: nn.Sequential
 ) -> None:
     net = digits_net
-    x, y = digits.x_test[:40], digits.y_test[:40]
+    x = digits.x_test[:40]
+    y = digits.y_test[:40]
     threat = Threat(norm=norm, eps={"linf": 0.02, "l2": 0.1, "l1": 0.3}[norm])
     at_eps = lows(kind(halvings=0), net, x, y, threat)
     assert set(at_eps.tolist()) == {0.0, threat.eps}
@@ -65,8 +67,10 @@ def test_radii_hold_at_eps_grow_with_halvings_and_shrink_without_the_box(
 
 
 def test_crown_certifies_what_kw_does_and_more(digits: DataSet, digits_net: nn.Sequential) -> None:
-    net, threat = digits_net, Threat(norm="linf", eps=0.05)
-    x, y = digits.x_test[:200], digits.y_test[:200]
+    net = digits_net
+    threat = Threat(norm="linf", eps=0.05)
+    x = digits.x_test[:200]
+    y = digits.y_test[:200]
     kw = lows(Kw(halvings=0), net, x, y, threat) > 0
     crown = lows(Crown(halvings=0, iterations=0), net, x, y, threat) > 0
     alpha = lows(Crown(halvings=0, iterations=20), net, x, y, threat) > 0
@@ -77,8 +81,10 @@ def test_crown_certifies_what_kw_does_and_more(digits: DataSet, digits_net: nn.S
 
 
 def test_what_is_known_spares_the_work(digits: DataSet, digits_net: nn.Sequential) -> None:
-    net, threat = digits_net, Threat(norm="linf", eps=0.02)
-    x, y = digits.x_test[:4], digits.y_test[:4]
+    net = digits_net
+    threat = Threat(norm="linf", eps=0.02)
+    x = digits.x_test[:4]
+    y = digits.y_test[:4]
     known = Interval(
         low=torch.tensor([0.0, 0.02, 0.015, 0.0], dtype=torch.float64),
         high=torch.tensor([0.01, 0.05, 0.015, 0.0], dtype=torch.float64),

@@ -48,7 +48,8 @@ def test_it_certifies_what_crown_certifies(
 ) -> None:
     net = digits_net
     threat = Threat(norm=norm, eps={"linf": 0.02, "l2": 0.1, "l1": 0.3}[norm])
-    x, y = digits.x_test[:120], digits.y_test[:120]
+    x = digits.x_test[:120]
+    y = digits.y_test[:120]
     evidence = judged(Lirpa(), net, x, y, threat)
     layers = read_layers(in_float64(net), digits.shape)
     ball = ball_of(to_vectors(layers, x.double()), threat, box=norm == "linf")
@@ -145,7 +146,8 @@ def test_old_names_are_given_back_to_old_releases_only(monkeypatch: pytest.Monke
 def test_large_numbers_that_cancel_certify_nothing(bound: str) -> None:
     # One affine map whose logits are differences of numbers a million times larger.
     torch.manual_seed(0)
-    first, last = nn.Linear(4, 30), nn.Linear(30, 3)
+    first = nn.Linear(4, 30)
+    last = nn.Linear(30, 3)
     first.bias.data += 1e6
     last.weight.data[1:] = last.weight.data[0] + torch.randn(2, 30) * 1e-9
     net = nn.Sequential(nn.Flatten(), first, nn.ReLU(), last).requires_grad_(False)
@@ -187,7 +189,8 @@ def products() -> tuple[nn.Sequential, float]:
 @pytest.mark.parametrize("bound", ["IBP", "CROWN-IBP", "CROWN", "CROWN-Optimized"])
 def test_rounding_is_bounded_over_the_whole_ball(bound: str) -> None:
     net, radius = products()
-    x, y = torch.zeros(1, 1), torch.tensor([0])
+    x = torch.zeros(1, 1)
+    y = torch.tensor([0])
     found = judged(Lirpa(bound=bound), net, x, y, Threat(norm="linf", eps=0.5))  # type: ignore[arg-type]
     assert found.low[0] <= radius
 

@@ -82,7 +82,8 @@ def check_against_the_oracle(norm: Norm, solver: Any, nets: range) -> None:
             exact_radius(layers, point, int(y), norm, lead=lead) for lead in (0.0, 1e-6)
         )
         found = judged(Mip(mode="radius", solver=solver), net, x, y, Threat(norm=norm, eps=0.1))
-        low, high = float(found.low), float(found.high)
+        low = float(found.low)
+        high = float(found.high)
         assert low <= exact + 1e-9, (seed, found)
         assert exact <= high + 1e-9 or math.isinf(exact), (seed, found)
         if not (exact == beyond or beyond - exact < 1e-4):
@@ -120,7 +121,8 @@ def test_a_linear_network_has_its_closed_form(norm: Norm, radius: float) -> None
     net = nn.Sequential(nn.Flatten(), nn.Linear(2, 2)).requires_grad_(False)
     net.get_parameter("1.weight").copy_(torch.tensor([[2.0, 4.0], [0.0, 0.0]]))
     net.get_parameter("1.bias").copy_(torch.tensor([-1.0, 1.2]))
-    x, y = torch.full((1, 2), 0.5), torch.tensor([0])
+    x = torch.full((1, 2), 0.5)
+    y = torch.tensor([0])
     found = judged(Mip(mode="radius"), net, x, y, Threat(norm=norm, eps=0.05))
     assert found.outcome == ["done: exact"]
     assert radius - EXACT <= float(found.low) <= radius + 1e-7
@@ -169,7 +171,8 @@ def test_digits_are_decided_and_both_modes_agree(
 
 def near(trained: tuple[nn.Sequential, Tensor, Tensor], eps: float) -> _milp_problem.Around:
     net, x, y = trained
-    exact, threat = in_float64(net), Threat(norm="linf", eps=eps)
+    exact = in_float64(net)
+    threat = Threat(norm="linf", eps=eps)
     layers = read_layers(exact, (1, 8, 8))
     about = _milp_problem.Input(
         exact, layers, x[0].double().flatten(), int(y[0]), (1, 8, 8), threat
@@ -184,7 +187,9 @@ def test_tightened_bounds_hold_are_tighter_and_change_no_answer(
     threat = Threat(norm="linf", eps=0.1)
     here = near(trained, 0.1)
     tight = _milp_problem.tightened(here, seconds=5.0, end=math.inf)
-    layers, bounds, better = here.about.layers, here.bounds, tight.bounds
+    layers = here.about.layers
+    bounds = here.bounds
+    better = tight.bounds
     widths = [float((high - low).sum()) for low, high in bounds]
     narrower = [float((high - low).sum()) for low, high in better]
     assert narrower[0] == widths[0]
@@ -209,7 +214,8 @@ class Spy:
     name: ClassVar[str] = "spy"
 
     def __init__(self, answer: Answer | Exception | None = None) -> None:
-        self.answer, self.asked = answer, 0
+        self.answer = answer
+        self.asked = 0
 
     def solve(self, program: Program, **limits: float) -> Answer:
         self.asked += 1
@@ -221,7 +227,8 @@ class Spy:
 def test_only_classes_in_doubt_are_asked_about_the_likeliest_first(
     trained: tuple[nn.Sequential, Tensor, Tensor],
 ) -> None:
-    here, spy = near(trained, 0.06), Spy()
+    here = near(trained, 0.06)
+    spy = Spy()
     doubtful = here.in_doubt()
     assert 0 < len(doubtful) < 9
     smallest = here.rivals[int(here.margins.argmin())]
@@ -283,7 +290,8 @@ class Stub:
 
 
 def test_infeasible_or_unbounded_is_never_robust() -> None:
-    status, model = highspy.HighsModelStatus, wide(3)
+    status = highspy.HighsModelStatus
+    model = wide(3)
     for odd in (
         status.kUnboundedOrInfeasible,
         status.kUnbounded,
@@ -302,7 +310,8 @@ def test_a_solver_that_fails_on_one_input_leaves_the_others_alone(
     trained: tuple[nn.Sequential, Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     net, x, y = trained
-    threat, calls = Threat(norm="linf", eps=0.06), iter([None, RuntimeError("out of luck")])
+    threat = Threat(norm="linf", eps=0.06)
+    calls = iter([None, RuntimeError("out of luck")])
     solve = Highs.solve
 
     def failing(self: Highs, program: Program, **limits: Any) -> Answer:
@@ -378,7 +387,8 @@ def test_without_a_licence_each_input_says_so(
 def test_gurobi_is_needed_for_l2_and_where_it_is_asked_for(
     monkeypatch: pytest.MonkeyPatch, digits_net: nn.Sequential
 ) -> None:
-    linf, l2 = Threat(norm="linf", eps=0.1), Threat(norm="l2", eps=0.1)
+    linf = Threat(norm="linf", eps=0.1)
+    l2 = Threat(norm="l2", eps=0.1)
     assert Mip().refusal(digits_net, l2) is None
     assert "mip.solver=gurobi" in str(Mip(solver="highs").refusal(digits_net, l2))
     monkeypatch.setitem(__import__("sys").modules, "gurobipy", None)
@@ -390,7 +400,8 @@ def test_gurobi_is_needed_for_l2_and_where_it_is_asked_for(
 def test_misclassified_inputs_have_radius_zero_by_their_own_witness(
     digits: DataSet, digits_net: nn.Sequential
 ) -> None:
-    x, y = digits.x_test[:4], (digits_net(digits.x_test[:4]).argmax(1) + 1) % 10
+    x = digits.x_test[:4]
+    y = (digits_net(digits.x_test[:4]).argmax(1) + 1) % 10
     assert (margins(digits_net(x), y) < 0).all()
     modes: tuple[Literal["decide", "radius"], ...] = ("decide", "radius")
     for mode in modes:
@@ -407,7 +418,8 @@ def test_a_region_where_classes_only_tie_has_an_exact_radius(solver: Any) -> Non
     for name, value in (("0.weight", [[1.0]]), ("0.bias", [-0.25]), ("2.weight", [[1.0], [0.0]])):
         net.get_parameter(name).copy_(torch.tensor(value))
     net.get_parameter("2.bias").zero_()
-    x, y = torch.tensor([[0.75]]), torch.tensor([0])
+    x = torch.tensor([[0.75]])
+    y = torch.tensor([0])
     for eps in (0.01, 5.0, 1e12):
         evaluator = Mip(mode="radius", solver=solver)
         found = judged(evaluator, net, x, y, Threat(norm="linf", eps=eps))
@@ -433,7 +445,8 @@ def test_many_tiny_weights_add_up(solver: Any) -> None:
             "2.weight": torch.tensor([[-1.0, 1.0], [0.0, 0.0]]),
         }
     )
-    x, y = torch.full((1, 784), 0.5), torch.tensor([0])
+    x = torch.full((1, 784), 0.5)
+    y = torch.tensor([0])
     assert float(margins(net(x.double() + 0.1), y)) < 0 < float(margins(net(x.double()), y))
     found = judged(Mip(solver=solver), net, x, y, Threat(norm="linf", eps=0.1))
     assert float(found.low) == 0
@@ -456,7 +469,8 @@ def test_a_layer_that_is_dead_all_over_the_ball_is_a_constant(mode: Any) -> None
         net.get_submodule(str(i)).load_state_dict(
             {"weight": torch.tensor(weight), "bias": torch.tensor(bias)}
         )
-    x, y = torch.tensor([[0.5]]), torch.tensor([0])
+    x = torch.tensor([[0.5]])
+    y = torch.tensor([0])
     known = Interval(low=torch.zeros(1).double(), high=torch.full((1,), torch.inf).double())
     threat = Threat(norm="linf", eps=0.1)
     found = Mip(mode=mode).judge(net, x, y, threat=threat, known=known)

@@ -103,7 +103,8 @@ def test_a_higher_effort_never_finds_fewer(digits_net: nn.Sequential) -> None:
 def test_a_constant_network_has_no_witness_and_no_endless_search() -> None:
     net = nn.Sequential(nn.Flatten(), nn.Linear(4, 2)).requires_grad_(False)
     net.load_state_dict({"1.weight": torch.zeros(2, 4), "1.bias": torch.tensor([1.0, 0.0])})
-    x, y = torch.rand(3, 4), torch.zeros(3, dtype=torch.long)
+    x = torch.rand(3, 4)
+    y = torch.zeros(3, dtype=torch.long)
     assert (margins(net(x), y) > 0).all()
     evidence = Pgd().judge(net, x, y, threat=Threat(norm="l2", eps=0.1), known=unknown(net, x, y))
     assert evidence.witness.isnan().all()
@@ -116,7 +117,8 @@ def test_witnesses_lie_in_a_box_whose_edges_are_no_float32(norm: Norm) -> None:
         {"weight": torch.tensor([[0.0], [-1.0]]), "bias": torch.tensor([0.05, 0.0])}
     )
     net = nn.Sequential(nn.Flatten(), layer).requires_grad_(False)
-    x, y = torch.zeros(3, 1), torch.zeros(3, dtype=torch.long)
+    x = torch.zeros(3, 1)
+    y = torch.zeros(3, dtype=torch.long)
     threat = Threat(norm=norm, eps=0.5, box=(-0.1, 1.1))
     known = Interval(low=torch.zeros(3).double(), high=torch.full((3,), torch.inf).double())
     witness = Pgd(halvings=0).judge(net, x, y, threat=threat, known=known).witness

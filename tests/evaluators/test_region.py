@@ -59,7 +59,8 @@ def test_a_linear_network_is_exact(norm: Norm, radius: float) -> None:
     net = nn.Sequential(nn.Flatten(), nn.Linear(2, 2)).requires_grad_(False)
     net.get_parameter("1.weight").copy_(torch.tensor([[2.0, 4.0], [0.0, 0.0]]))
     net.get_parameter("1.bias").copy_(torch.tensor([-1.0, 1.2]))
-    x, y = torch.full((1, 2), 0.5), torch.tensor([0])
+    x = torch.full((1, 2), 0.5)
+    y = torch.tensor([0])
     found = judge(Region(neighbours=0), net, x, y, norm)
     assert found.outcome == ["done: exact"]
     assert found.low.item() == pytest.approx(radius, rel=1e-6)
@@ -70,7 +71,8 @@ def test_a_linear_network_is_exact(norm: Norm, radius: float) -> None:
 def test_more_neighbours_and_the_box_help_and_nothing_contradicts(
     norm: Norm, digits: DataSet, digits_net: nn.Sequential
 ) -> None:
-    x, y = digits.x_test[:60], digits.y_test[:60]
+    x = digits.x_test[:60]
+    y = digits.y_test[:60]
     before = torch.zeros(60, dtype=torch.float64)
     for region in (Region(neighbours=0, box=False), Region(neighbours=0), Region(neighbours=5)):
         found = judge(region, digits_net, x, y, norm)
@@ -86,7 +88,8 @@ def test_more_neighbours_and_the_box_help_and_nothing_contradicts(
 def test_an_mmr_network_is_mostly_exact_and_the_rest_is_decided(
     digits: DataSet, mmr_net: nn.Sequential
 ) -> None:
-    x, y = digits.x_test[:100], digits.y_test[:100]
+    x = digits.x_test[:100]
+    y = digits.y_test[:100]
     found = judge(Region(), mmr_net, x, y, "linf")
     counts = {o: found.outcome.count(o) for o in set(found.outcome)}
     assert counts["done: exact"] > 50
@@ -98,14 +101,16 @@ def test_an_mmr_network_is_mostly_exact_and_the_rest_is_decided(
 def test_a_search_without_time_is_a_timeout_with_its_bound(
     digits: DataSet, digits_net: nn.Sequential
 ) -> None:
-    x, y = digits.x_test[:5], digits.y_test[:5]
+    x = digits.x_test[:5]
+    y = digits.y_test[:5]
     found = judge(Region(neighbours="unlimited", seconds=1e-6), digits_net, x, y, "linf")
     assert "timeout" in found.outcome
     assert (found.low >= judge(Region(), digits_net, x, y, "linf").low).all()
 
 
 def test_what_is_exact_already_is_skipped(digits: DataSet, digits_net: nn.Sequential) -> None:
-    x, y = digits.x_test[:4], digits.y_test[:4]
+    x = digits.x_test[:4]
+    y = digits.y_test[:4]
     known = Interval(
         low=torch.tensor([0.0, 0.1, 0.0, 0.0]).double(),
         high=torch.tensor([0.0, 0.1, 0.2, torch.inf]).double(),

@@ -34,7 +34,8 @@ def highs(
     known: Interval | None = None,
 ) -> Tensor:
     """The distances of its witnesses, replayed; inf where it has none; none is refused."""
-    threat, known = Threat(norm=norm, eps=EPS[norm]), known or unknown(net, x, y)
+    threat = Threat(norm=norm, eps=EPS[norm])
+    known = known or unknown(net, x, y)
     found = evaluator.judge(net, x, y, threat=threat, known=known)
     checked = replay(in_float64(net), x, y, found, threat=threat)
     assert not [outcome for outcome in checked.outcome if "refused" in outcome]
@@ -45,8 +46,11 @@ def highs(
 def test_it_is_never_farther_than_a_start_that_float32_would_not_accept(
     norm: Norm, digits: DataSet, digits_net: nn.Sequential
 ) -> None:
-    x, y, exact = digits.x_test[:40], digits.y_test[:40], in_float64(digits_net)
-    known, threat = unknown(digits_net, x, y), Threat(norm=norm, eps=EPS[norm])
+    x = digits.x_test[:40]
+    y = digits.y_test[:40]
+    exact = in_float64(digits_net)
+    known = unknown(digits_net, x, y)
+    threat = Threat(norm=norm, eps=EPS[norm])
     far = torch.rand_like(x).double().round()
     given = adversarial(exact, far, y) & (known.high > 0)
     start = torch.full_like(far, torch.nan)
@@ -66,7 +70,8 @@ def test_it_is_never_farther_than_a_start_that_float32_would_not_accept(
 def test_it_finds_near_witnesses_of_its_own(
     norm: Norm, digits: DataSet, digits_net: nn.Sequential
 ) -> None:
-    x, y = digits.x_test[:40], digits.y_test[:40]
+    x = digits.x_test[:40]
+    y = digits.y_test[:40]
     correct = unknown(digits_net, x, y).high > 0
     found = highs(RegionAttack(), digits_net, x, y, norm)[correct]
     assert len(found) > 30
@@ -147,8 +152,10 @@ def mmr_net(digits: DataSet) -> nn.Sequential:
 def test_its_excess_over_exact_radii_is_less_than_half_of_cws(
     digits: DataSet, mmr_net: nn.Sequential
 ) -> None:
-    x, y = digits.x_test[:150], digits.y_test[:150]
-    known, l2 = unknown(mmr_net, x, y), Threat(norm="l2", eps=EPS["l2"])
+    x = digits.x_test[:150]
+    y = digits.y_test[:150]
+    known = unknown(mmr_net, x, y)
+    l2 = Threat(norm="l2", eps=EPS["l2"])
     region = Region().judge(mmr_net, x, y, threat=l2, known=known)
     exact = torch.tensor([outcome == "done: exact" for outcome in region.outcome])
     assert exact.sum() > 50

@@ -60,7 +60,10 @@ def variants(plugins: Mapping[str, Plugin] | None = None) -> dict[str, Any]:
 
 def complaints(case: Case, evaluators: Mapping[str, Any]) -> list[Complaint]:
     """Everything that is wrong with what these evaluators say of a case; none, as it should be."""
-    net, x, y, threat = case.net, case.x, case.y, case.threat
+    net = case.net
+    x = case.x
+    y = case.y
+    threat = case.threat
     exact_net = in_float64(net)
     found = list(_of_clean_inputs(case))
     tables: dict[str, pd.DataFrame] = {}
@@ -109,7 +112,8 @@ def _of_clean_inputs(case: Case) -> Iterator[Complaint]:
 
 def _of_lows(case: Case, name: str, checked: Replay) -> Iterator[Complaint]:
     """No adversarial point in the closed ball; inf, or short of the box's farthest point."""
-    norm, box = case.threat.norm, case.threat.box
+    norm = case.threat.norm
+    box = case.threat.box
     for i, low in enumerate(checked.low.tolist()):
         if not low > 0:
             continue
@@ -135,11 +139,13 @@ def _said(radius: Fraction | None, norm: str) -> str:
 
 def _of_witnesses(case: Case, name: str, checked: Replay) -> Iterator[Complaint]:
     """What counts is adversarial, in the box, and no farther than `high` says."""
-    norm, box = case.threat.norm, case.threat.box
+    norm = case.threat.norm
+    box = case.threat.box
     for i, high in enumerate(checked.high.tolist()):
         if high == math.inf:
             continue
-        z, x = rational.floats(checked.witness[i]), case.points[i]
+        z = rational.floats(checked.witness[i])
+        x = case.points[i]
         margin = rational.margin(case.layers, z, int(case.y[i]))
         if margin > 0:
             yield Complaint("witness not adversarial", name, f"input {i}: {float(margin):.3g}")

@@ -139,9 +139,12 @@ def _convolutions(draw: random.Random, tiny: bool) -> tuple[list[nn.Module], Sha
     large = [(1, 3, 3), (2, 2, 3), (1, 1, 7), (1, 5, 2), (3, 2, 2)]
     start: Shape = draw.choice(small if tiny else large)
     shape = start
-    units, modules = 0, list[nn.Module]()
+    units = 0
+    modules = list[nn.Module]()
     for _ in range(draw.choice([1, 1, 2])):
-        kernel, stride, padding = draw.randint(1, 4), draw.randint(1, 4), draw.randint(0, 3)
+        kernel = draw.randint(1, 4)
+        stride = draw.randint(1, 4)
+        padding = draw.randint(0, 3)
         sides = [(side + 2 * padding - kernel) // stride + 1 for side in shape[1:]]
         if min(sides) < 1:
             continue
@@ -163,7 +166,8 @@ def _convolutions(draw: random.Random, tiny: bool) -> tuple[list[nn.Module], Sha
 def _fill(draw: random.Random, net: nn.Sequential) -> None:
     """Weights and biases of a style and of scales that are drawn layer by layer."""
     number = draw.choice(STYLES)
-    wild, balanced = draw.random() < 0.5, draw.random() < 0.6
+    wild = draw.random() < 0.5
+    balanced = draw.random() < 0.6
     reach = 1.0
     affine = [module for module in net if isinstance(module, nn.Linear | nn.Conv2d)]
     for module in affine:
@@ -204,7 +208,9 @@ def _scale(draw: random.Random) -> float:
 
 def _spoil(draw: random.Random, module: nn.Linear | nn.Conv2d) -> None:
     """Duplicated rows, zero rows, zero columns, dead layers."""
-    weight, bias, units = module.weight, module.bias, len(module.weight)
+    weight = module.weight
+    bias = module.bias
+    units = len(module.weight)
     if units > 1 and draw.random() < 0.2:
         one, other = draw.sample(range(units), 2)
         sign = draw.choice([1.0, 1.0, -1.0])

@@ -67,7 +67,8 @@ def _cells(
 
     given: what the first layer's inputs are, times 2^shift. bit: the first free one.
     """
-    layer, width = layers[0], len(given[0])
+    layer = layers[0]
+    width = len(given[0])
     forms = [
         _combined(row, given, bias << shift, width)
         for row, bias in zip(layer.rows, layer.bias, strict=True)
@@ -168,7 +169,8 @@ def _distance(cell: Cell, x: Sequence[float], norm: str) -> Fraction:
 def _kinks(x: Sequence[float], norm: str) -> Iterator[Form]:
     """Forms between whose zeros the norm of z - x is linear, so least at a vertex."""
     start, shift = whole(x)
-    d, one = len(x), 1 << shift
+    d = len(x)
+    one = 1 << shift
     if norm == "l1":
         for i in range(d):
             yield (*(one * (j == i) for j in range(d)), -start[i])

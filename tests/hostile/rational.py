@@ -66,7 +66,8 @@ Places = list[tuple[int, list[tuple[int, int]]]]
 
 
 def _affine(module: nn.Linear | nn.Conv2d, places: Places) -> Affine:
-    units, each = len(module.weight), module.weight[0].numel()
+    units = len(module.weight)
+    each = module.weight[0].numel()
     bias = [0.0] * units if module.bias is None else floats(module.bias)
     numbers, shift = whole(floats(module.weight) + bias)
     rows = tuple(
@@ -79,7 +80,8 @@ def _affine(module: nn.Linear | nn.Conv2d, places: Places) -> Affine:
 def _conv_places(module: nn.Conv2d, shape: Shape) -> tuple[Places, Shape]:
     """A convolution's units, channel by channel and row by row."""
     channels, *sides = shape
-    (high, wide), (down, right) = module.kernel_size, module.stride
+    (high, wide) = module.kernel_size
+    (down, right) = module.stride
     assert not isinstance(module.padding, str)
     top, left = module.padding
     rows = (sides[0] + 2 * top - high) // down + 1
@@ -152,7 +154,8 @@ def in_box(z: Sequence[float], box: Box) -> bool:
 
 def farthest(x: Sequence[float], box: Box, norm: str) -> Fraction:
     """The power of the distance of the point of the box that is farthest from x."""
-    low, high = Fraction(box[0]), Fraction(box[1])
+    low = Fraction(box[0])
+    high = Fraction(box[1])
     return size([max(Fraction(v) - low, high - Fraction(v)) for v in x], norm)
 
 

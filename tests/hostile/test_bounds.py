@@ -29,7 +29,8 @@ from tests.hostile.nets import Case, case_of
 from tests.hostile.radius import exact_radius
 from tests.hostile.rational import Affine, Box
 
-FEW, ALL = 10, 60
+FEW = 10
+ALL = 60
 SEEDS = [*range(FEW), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(FEW, ALL))]
 
 
@@ -143,7 +144,8 @@ def planes(case: Case, i: int, region: Region) -> list[Plane]:
     """Every plane of a region, seen from the input i, in the order of the exact units."""
     x = [Fraction(v) for v in case.points[i]]
     rows = [[Fraction(j == k) for k in range(len(x))] for j in range(len(x))]
-    values, found = x, list[Plane]()
+    values = x
+    found = list[Plane]()
     for top, layer in enumerate(case.layers):
         scale = Fraction(1, 1 << layer.shift)
         sums = [sum((w * values[j] for j, w in row), Fraction(0)) for row in layer.rows]
@@ -202,7 +204,8 @@ def exact_distance(plane: Plane, x: list[float], norm: str, box: Box) -> Fractio
 def test_distances_to_planes(seed: int) -> None:
     case = tiny(seed)
     layers = read_layers(in_float64(case.net), case.shape)
-    threat, x = case.threat, to_vectors(layers, case.x.double())
+    threat = case.threat
+    x = to_vectors(layers, case.x.double())
     region = region_of(layers, x)
     found = planes_of(region, case.y, threat)
     for i, point in enumerate(case.points):
@@ -211,7 +214,8 @@ def test_distances_to_planes(seed: int) -> None:
         which = torch.tensor(numbers)
         same = torch.full_like(which, i)
         rows = normals(region.at(same), case.y[same], which)
-        gap, error = found.gap[i, which], found.error[i, which]
+        gap = found.gap[i, which]
+        error = found.error[i, which]
         lows = distance_to(x[same], rows, gap, error, threat).tolist()
         for number, plane, low in zip(numbers, exact, lows, strict=True):
             if number >= region.starts[-1] and plane[0] <= 0:
@@ -270,7 +274,8 @@ def exact_sum(row: Tensor, x: Tensor) -> Fraction:
 @pytest.mark.parametrize("seed", range(20))
 def test_projections_on_planes(seed: int, norm: Norm) -> None:
     draw = torch.Generator().manual_seed(seed)
-    d, threat = 1 + seed % 3, Threat(norm=norm, eps=1.0)
+    d = 1 + seed % 3
+    threat = Threat(norm=norm, eps=1.0)
     x = torch.rand(1, d, generator=draw).double()
     x[0, 0] = float(seed % 2)
     w = torch.randn(1, 8, d, generator=draw).double()

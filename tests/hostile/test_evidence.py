@@ -27,7 +27,8 @@ QUICK = variants(EVALUATORS)
 def cancelling(seed: int) -> tuple[nn.Sequential, Tensor]:
     """A network in float64 and points at which its logits are nearly the same large number."""
     torch.manual_seed(seed)
-    first, last = nn.Linear(4, 12), nn.Linear(12, 2)
+    first = nn.Linear(4, 12)
+    last = nn.Linear(12, 2)
     net = nn.Sequential(nn.Flatten(), first, nn.ReLU(), last).double().requires_grad_(False)
     first.bias.add_(1)
     last.weight.mul_(1e9)
@@ -87,7 +88,8 @@ def halves(d: int) -> nn.Module:
 
 def replayed(witness: Tensor, threat: Threat, low: float = 0.0) -> Replay:
     """About inputs at 0.1 (float32), of class 0."""
-    x, y = torch.full(witness.shape, 0.1), torch.zeros(len(witness)).long()
+    x = torch.full(witness.shape, 0.1)
+    y = torch.zeros(len(witness)).long()
     return replay(halves(witness.shape[1]), x, y, evidence(witness, low), threat=threat)
 
 
@@ -119,7 +121,8 @@ def test_a_witness_at_an_edge_that_is_no_float32_lies_inside_to_the_last_bit(edg
 def test_a_low_at_the_farthest_point_of_the_box_is_malformed_but_inf_is_not(
     norm: Norm, farthest: float
 ) -> None:
-    nothing, threat = torch.full((1, 2), math.nan), Threat(norm=norm, eps=0.1)
+    nothing = torch.full((1, 2), math.nan)
+    threat = Threat(norm=norm, eps=0.1)
     assert float(replayed(nothing, threat, math.inf).low) == math.inf
     assert float(replayed(nothing, threat, farthest * (1 - 1e-6)).low) < farthest
     for low in (farthest * (1 + 1e-6), 25.0):
@@ -147,10 +150,12 @@ def test_what_nothing_in_the_box_changes_has_an_infinite_radius(name: str, norm:
     layer = nn.Linear(2, 2)
     layer.load_state_dict({"weight": torch.zeros(2, 2), "bias": torch.tensor([1.0, 0.0])})
     net = nn.Sequential(nn.Flatten(), layer).requires_grad_(False)
-    evaluator, threat = QUICK[name], Threat(norm=norm, eps=5.0)
+    evaluator = QUICK[name]
+    threat = Threat(norm=norm, eps=5.0)
     if evaluator.refusal(net, threat) is not None:
         pytest.skip("refuses this threat")
-    x, y = torch.tensor([[0.0, 0.5], [1.0, 1.0]]), torch.zeros(2).long()
+    x = torch.tensor([[0.0, 0.5], [1.0, 1.0]])
+    y = torch.zeros(2).long()
     known = Interval(low=torch.zeros(2).double(), high=torch.full((2,), math.inf).double())
     found = evaluator.judge(net, x, y, threat=threat, known=known)
     checked = replay(in_float64(net), x, y, found, threat=threat)
@@ -166,7 +171,8 @@ def test_what_nothing_in_the_box_changes_has_an_infinite_radius(name: str, norm:
 def test_attacks_look_again_at_what_others_certify(
     name: str, settings: dict[str, object], claim: float
 ) -> None:
-    net, y = halves(2).float(), torch.zeros(3).long()
+    net = halves(2).float()
+    y = torch.zeros(3).long()
     x = torch.tensor([[0.1, 0.7], [0.4, 0.4], [0.0, 0.3]])
     known = Interval(low=torch.full((3,), claim).double(), high=torch.full((3,), math.inf).double())
     threat = Threat(norm="l2", eps=0.75)
@@ -184,7 +190,9 @@ def test_claims_beyond_the_box_are_infinite(norm: Norm) -> None:
         {"weight": torch.tensor([[0.0], [0.2]]), "bias": torch.tensor([1.0, 0.0])}
     )
     net = nn.Sequential(nn.Flatten(), layer).requires_grad_(False)
-    x, y, threat = torch.tensor([[0.5]]), torch.zeros(1).long(), Threat(norm=norm, eps=2.0)
+    x = torch.tensor([[0.5]])
+    y = torch.zeros(1).long()
+    threat = Threat(norm=norm, eps=2.0)
     known = Interval(low=torch.zeros(1).double(), high=torch.full((1,), math.inf).double())
     for name, evaluator in QUICK.items():
         if evaluator.refusal(net, threat) is None:
@@ -195,11 +203,13 @@ def test_claims_beyond_the_box_are_infinite(norm: Norm) -> None:
 @pytest.mark.parametrize("norm", NORMS)
 def test_a_constant_loss_has_radius_zero(norm: Norm) -> None:
     # A unit that is dead at x and on all of the region: there the other class always wins
-    first, last = nn.Linear(1, 1), nn.Linear(1, 2)
+    first = nn.Linear(1, 1)
+    last = nn.Linear(1, 2)
     first.load_state_dict({"weight": torch.ones(1, 1), "bias": torch.tensor([-0.75])})
     last.load_state_dict({"weight": torch.tensor([[9.0], [0.0]]), "bias": torch.tensor([0.0, 1.0])})
     net = in_float64(nn.Sequential(first, nn.ReLU(), last))
-    layers, y = read_layers(net, (1,)), torch.zeros(1).long()
+    layers = read_layers(net, (1,))
+    y = torch.zeros(1).long()
     region = region_of(layers, torch.full((1, 1), 0.25).double())
     assert planes_of(region, y, Threat(norm=norm, eps=1.0)).low[0, -1] == 0
     assert planes_of(region, 1 - y, Threat(norm=norm, eps=1.0)).low[0, -1] == math.inf
@@ -231,7 +241,8 @@ def test_lirpa_takes_off_what_sums_over_the_ball_may_be_off_by(bound: str, seed:
     if evaluator.refusal(net, threat) is not None:
         pytest.skip("auto_LiRPA is not installed")
     known = Interval(low=torch.zeros(1).double(), high=torch.full((1,), math.inf).double())
-    x, y = torch.zeros(1, 1), torch.zeros(1).long()
+    x = torch.zeros(1, 1)
+    y = torch.zeros(1).long()
     found = evaluator.judge(net, x, y, threat=threat, known=known)
     assert slope > 2
     assert Fraction(float(found.low)) < 1 / Fraction(slope)

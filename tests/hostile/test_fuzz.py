@@ -13,7 +13,8 @@ from tests.hostile.nets import case_of
 
 ALL = 5000
 EACH = 50  # networks per test, so that processes can share them out
-SAMPLE, FEW = range(0, ALL, 16), range(0, ALL, 250)
+SAMPLE = range(0, ALL, 16)
+FEW = range(0, ALL, 250)
 
 
 @pytest.fixture(scope="module")
@@ -33,14 +34,16 @@ def require_no_complaints(seeds: range, evaluators: dict[str, Any]) -> None:
 
 
 def test_a_case_is_its_seeds() -> None:
-    one, other = case_of(7), case_of(7)
+    one = case_of(7)
+    other = case_of(7)
     assert one.script() == other.script()
     assert one.script() != case_of(8).script()
 
 
 def test_a_script_builds_the_very_case() -> None:
     for seed in (3, 4, 5):
-        case, names = case_of(seed), dict[str, Any]()
+        case = case_of(seed)
+        names = dict[str, Any]()
         exec(case.script(), names)
         for name, value in case.net.state_dict().items():
             assert torch.equal(names["net"].state_dict()[name], value)

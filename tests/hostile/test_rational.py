@@ -125,7 +125,8 @@ def test_no_nearer_point_is_adversarial_and_the_ball_of_the_radius_holds_one(nor
     draw = random.Random(0)
     for seed in range(6):
         net = random_net(seed)
-        layers, d = read(net, (1 + seed % 3,)), 1 + seed % 3
+        layers = read(net, (1 + seed % 3,))
+        d = 1 + seed % 3
         x = floats(torch.rand(d, generator=torch.Generator().manual_seed(seed)))
         label = int(in_float64(net)(torch.tensor([x]).double()).argmax())
         found = exact_radius(layers, x, label, norm, UNIT)
@@ -170,7 +171,8 @@ def test_ties_count(norm: Norm) -> None:
     assert radius(two_classes([0.0, 0.0], 0.0), [0.5, 0.5], norm) == 0
     assert radius(two_classes([1.0, 0.0], 0.0), [0.25, 0.5], norm) == power(0.25, norm)
     # relu(z0 - 1/2) - 0: tied wherever the unit is dead, from x at 3/4
-    first, last = nn.Linear(2, 1), nn.Linear(1, 2)
+    first = nn.Linear(2, 1)
+    last = nn.Linear(1, 2)
     first.load_state_dict({"weight": torch.tensor([[1.0, 0.0]]), "bias": torch.tensor([-0.5])})
     last.load_state_dict({"weight": torch.tensor([[1.0], [0.0]]), "bias": torch.zeros(2)})
     net = nn.Sequential(first, nn.ReLU(), last).requires_grad_(False)
@@ -184,16 +186,19 @@ def test_duplicates_and_zero_rows_change_nothing(norm: Norm) -> None:
         x: Tensor = torch.rand(3, generator=torch.Generator().manual_seed(seed))
         label = int(net(x.unsqueeze(0)).argmax())
         wider = list(net)
-        first, second = net[1], net[3]
+        first = net[1]
+        second = net[3]
         assert isinstance(first, nn.Linear)
         assert isinstance(second, nn.Linear)
         rows = torch.cat([first.weight, first.weight[:1], torch.zeros(1, 3)])
         bias = torch.cat([first.bias, first.bias[:1], torch.zeros(1)])
         columns = torch.cat([second.weight, torch.zeros(second.out_features, 2)], 1)
-        more, after = nn.Linear(3, len(rows)), nn.Linear(len(rows), second.out_features)
+        more = nn.Linear(3, len(rows))
+        after = nn.Linear(len(rows), second.out_features)
         more.load_state_dict({"weight": rows, "bias": bias})
         after.load_state_dict({"weight": columns, "bias": second.bias})
-        wider[1], wider[3] = more, after
+        wider[1] = more
+        wider[3] = after
         given = floats(x), label, norm, UNIT
         assert exact_radius(read(net, (3,)), *given) == exact_radius(
             read(nn.Sequential(*wider), (3,)), *given

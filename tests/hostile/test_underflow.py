@@ -46,7 +46,8 @@ def test_it_is_adversarial_and_float64_does_not_see_it() -> None:
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("kind", ["kw", "crown"])
 def test_margins_of_products_that_underflow_are_not_positive(kind: Relaxation, norm: Norm) -> None:
-    layers, y = read_layers(VANISHING, (1,)), torch.tensor([0])
+    layers = read_layers(VANISHING, (1,))
+    y = torch.tensor([0])
     for box in (True, False):
         threat = Threat(norm=norm, eps=0.25)
         ball = ball_of(torch.full((1, 1), 0.5).double(), threat, box=box)
@@ -60,7 +61,8 @@ def test_a_fall_that_underflows_on_the_way_down_is_not_nothing(
     kind: Relaxation, norm: Norm
 ) -> None:
     # 6e-101 - 1e-100 x, from 1/2 to 3/4, where 1e-200 1e-200 1e300 is 0
-    layers, y = read_layers(chain(1e300, 1e-200, 1e-200, 6e-101), (1,)), torch.tensor([0])
+    layers = read_layers(chain(1e300, 1e-200, 1e-200, 6e-101), (1,))
+    y = torch.tensor([0])
     for box in (True, False):
         threat = Threat(norm=norm, eps=0.25)
         ball = ball_of(torch.full((1, 1), 0.5).double(), threat, box=box)
@@ -69,8 +71,10 @@ def test_a_fall_that_underflows_on_the_way_down_is_not_nothing(
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_planes_of_products_that_underflow_are_not_far(norm: Norm) -> None:
-    layers, threat = read_layers(VANISHING, (1,)), Threat(norm=norm, eps=0.25)
-    x, y = torch.full((1, 1), 0.5).double(), torch.tensor([0])
+    layers = read_layers(VANISHING, (1,))
+    threat = Threat(norm=norm, eps=0.25)
+    x = torch.full((1, 1), 0.5).double()
+    y = torch.tensor([0])
     planes = planes_of(region_of(layers, x), y, threat)
     assert planes.low.amin() == 0  # of a unit that float64 takes for inactive
     assert search(layers, x, y, threat=threat, neighbours=3).low == 0
@@ -98,8 +102,10 @@ def small_rows(tiny: float, hidden: int) -> nn.Sequential:
 def test_rows_whose_squares_underflow_have_their_lengths(
     tiny: float, hidden: int, norm: Norm
 ) -> None:
-    net, threat = small_rows(tiny, hidden), Threat(norm=norm, eps=0.3)
-    layers, y = read_layers(net, (2,)), torch.tensor([0])
+    net = small_rows(tiny, hidden)
+    threat = Threat(norm=norm, eps=0.3)
+    layers = read_layers(net, (2,))
+    y = torch.tensor([0])
     x = torch.full((1, 2), 0.5).double()
     for box in (True, False):
         assert not (margins(relax(layers, ball_of(x, threat, box=box), "kw"), y) > 0).any()

@@ -93,7 +93,8 @@ def test_exact_radii_over_kw_are_a_ratio_in_percent() -> None:
 
 
 def test_own_radii_of_evaluators_belong_to_the_row_with_their_setting() -> None:
-    kw, region = {"kw": {"radius_low": 0.7}}, {"region": {"radius_low": 0.25}}
+    kw = {"kw": {"radius_low": 0.7}}
+    region = {"region": {"radius_low": 0.25}}
     five = {"region.neighbours": 5}
     rows = [
         row("table4", settings={"region.neighbours": n}, group=str(n), contributions=kw | region)
@@ -169,7 +170,8 @@ def test_a_run_prints_and_keeps_what_leaderboard_redraws(
 ) -> None:
     first, second, both = (tmp_path / name for name in ("first", "second", "both"))
     assert run("Table 3", first) == 0
-    printed, beside = capsys.readouterr().out, (first / "published.md").read_text()
+    printed = capsys.readouterr().out
+    beside = (first / "published.md").read_text()
     parts = [(first / name).read_text() for name in ("leaderboard.md", "seconds.md")]
     assert printed == "\n".join([parts[0], beside, parts[1]])
     assert "beside published, table3" in beside

@@ -18,7 +18,8 @@ from leaderboard.contribution import (
 
 inf = np.inf
 EPS = 0.1
-DONE, SKIPPED = "done", "skipped: already decided"
+DONE = "done"
+SKIPPED = "skipped: already decided"
 Table = pd.DataFrame
 
 

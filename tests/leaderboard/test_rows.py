@@ -47,7 +47,9 @@ def test_bounds_never_cross_and_the_gap_is_what_is_undecided(seed: int) -> None:
     high = low + rng.choice([0.0, 0.1, inf], 50)
     for eps in (0.05, 0.1, 0.2, 0.25):
         row = summary(verdict(list(low), list(high)), eps=eps)
-        lower, upper, gap = row["robust_error_low"], row["robust_error_high"], row["undecided"]
+        lower = row["robust_error_low"]
+        upper = row["robust_error_high"]
+        gap = row["undecided"]
         assert lower is not None
         assert upper is not None
         assert lower <= upper

@@ -30,7 +30,8 @@ def test_the_second_half_of_the_batch_stays_clean() -> None:
             out: torch.Tensor = self.layer(x)
             return out
 
-    x, y = torch.rand(8, 4), torch.zeros(8, dtype=torch.long)
+    x = torch.rand(8, 4)
+    y = torch.zeros(8, dtype=torch.long)
     loss = At(steps=3).loss(Spy(), x, y, threat=THREAT, progress=0.0)
     batch = seen[-1]
     assert torch.equal(batch[4:], x[4:])

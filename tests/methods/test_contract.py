@@ -77,7 +77,8 @@ def test_two_epochs_lower_the_loss(name: str, norm: Norm, digits: DataSet) -> No
 @pytest.mark.parametrize("name", METHODS)
 def test_the_loss_of_an_untrained_network_is_a_scalar_with_gradients(name: str) -> None:
     net = build("cnn_small", (1, 8, 8), 10)
-    x, y = torch.rand(7, 1, 8, 8), torch.arange(7)
+    x = torch.rand(7, 1, 8, 8)
+    y = torch.arange(7)
     loss = METHODS[name].cls().loss(net, x, y, threat=Threat(norm="linf", eps=0.05), progress=0.0)
     assert loss.shape == ()
     loss.backward()

@@ -72,13 +72,17 @@ def test_equal_rows_cost_nothing_and_two_rows_half_their_squared_distance() -> N
 
 
 def test_without_a_weight_it_is_plain_cross_entropy() -> None:
-    net, x, y = build("cnn_small", (1, 8, 8), 10), torch.rand(6, 1, 8, 8), torch.arange(6)
+    net = build("cnn_small", (1, 8, 8), 10)
+    x = torch.rand(6, 1, 8, 8)
+    y = torch.arange(6)
     found = CrossLipschitz(weight=0.0).loss(net, x, y, threat=L2, progress=0.3)
     assert found.item() == pytest.approx(F.cross_entropy(net(x), y).item(), rel=1e-6)
 
 
 def test_the_threat_and_the_progress_play_no_part() -> None:
-    net, x, y = build("fc_small", (1, 8, 8), 10), torch.rand(6, 1, 8, 8), torch.arange(6)
+    net = build("fc_small", (1, 8, 8), 10)
+    x = torch.rand(6, 1, 8, 8)
+    y = torch.arange(6)
     losses = [
         CrossLipschitz().loss(net, x, y, threat=threat, progress=progress)
         for threat, progress in ((L2, 0.0), (Threat(norm="linf", eps=0.1), 0.9))

@@ -25,8 +25,10 @@ LINF = Threat(norm="linf", eps=0.1)
 def test_on_a_linear_network_it_is_the_cross_entropy_of_the_worst_logits(
     linear_net: Callable[[Tensor, Tensor], nn.Sequential],
 ) -> None:
-    weight, bias = torch.tensor([[1.0, -2.0], [0.5, 1.0], [0.0, 0.0]]), torch.zeros(3)
-    x, y = torch.tensor([[0.5, 0.5]]), torch.tensor([1])
+    weight = torch.tensor([[1.0, -2.0], [0.5, 1.0], [0.0, 0.0]])
+    bias = torch.zeros(3)
+    x = torch.tensor([[0.5, 0.5]])
+    y = torch.tensor([1])
     net = linear_net(weight, bias)
     for progress, share in ((0.0, 0.2), (0.25, 0.6), (0.5, 1.0), (0.9, 1.0)):
         eps = share * LINF.eps
@@ -38,14 +40,18 @@ def test_on_a_linear_network_it_is_the_cross_entropy_of_the_worst_logits(
 
 
 def test_without_a_ramp_the_radius_is_the_full_one_at_once() -> None:
-    net, x, y = build("fc_small", (1, 8, 8), 10), torch.rand(4, 1, 8, 8), torch.arange(4)
+    net = build("fc_small", (1, 8, 8), 10)
+    x = torch.rand(4, 1, 8, 8)
+    y = torch.arange(4)
     at_once = Kw(ramp=0.0).loss(net, x, y, threat=LINF, progress=0.0)
     at_last = Kw().loss(net, x, y, threat=LINF, progress=0.99)
     assert at_once.item() == pytest.approx(at_last.item())
 
 
 def test_inside_the_box_the_loss_is_smaller() -> None:
-    net, x, y = build("fc_small", (1, 8, 8), 10), torch.rand(8, 1, 8, 8).round(), torch.arange(8)
+    net = build("fc_small", (1, 8, 8), 10)
+    x = torch.rand(8, 1, 8, 8).round()
+    y = torch.arange(8)
     inside, outside = (Kw(box=b).loss(net, x, y, threat=LINF, progress=0.9) for b in (True, False))
     assert inside < outside
 
@@ -59,7 +65,8 @@ def test_few_epochs_teach_a_network_what_can_be_certified(digits: DataSet) -> No
         )
         net = net.double().requires_grad_(False)
         layers = read_layers(net, digits.shape)
-        x, y = digits.x_test.double(), digits.y_test
+        x = digits.x_test.double()
+        y = digits.y_test
         bound = margins(relax(layers, ball_of(to_vectors(layers, x), LINF), "kw"), y).amin(1)
         shares.append(float((bound > 0).double().mean()))
     exact, projected = shares

@@ -49,7 +49,8 @@ def test_one_moved_pixel_has_an_exact_distance(norm: Norm) -> None:
 
 
 def test_a_difference_that_is_no_float64_is_rounded_up() -> None:
-    x, z = torch.tensor([[2.0**-60]]).double(), torch.tensor([[1.0]]).double()
+    x = torch.tensor([[2.0**-60]]).double()
+    z = torch.tensor([[1.0]]).double()
     threat = Threat(norm="linf", eps=1.0)
     assert threat.distance(-x, z).item() == 1 + 2.0**-52  # of 1 + 2^-60
     assert threat.distance(x, z).item() == 1.0  # of 1 - 2^-60

@@ -116,7 +116,8 @@ def test_a_float32_rounding_outside_the_ball_is_seen_and_repaired() -> None:
 
 def test_nan_is_never_inside() -> None:
     threat = Threat(norm="l2", eps=1.0)
-    x, z = torch.zeros(1, 2), torch.tensor([[0.0, math.nan]])
+    x = torch.zeros(1, 2)
+    z = torch.tensor([[0.0, math.nan]])
     assert not threat.in_box(z)
     assert not threat.contains(x, z)
 

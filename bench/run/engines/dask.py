@@ -64,9 +64,13 @@ class Dask:
         at_work: Callable[[], Collection[str]],
         timeout: float | None,
     ) -> None:
-        self._attempt, self._client, self._cluster = attempt, client, cluster
-        self._threads, self._timeout = threads, timeout
-        self._attempts, self._at_work = attempts, at_work
+        self._attempt = attempt
+        self._client = client
+        self._cluster = cluster
+        self._threads = threads
+        self._timeout = timeout
+        self._attempts = attempts
+        self._at_work = at_work
         self._jobs: dict[str, _Task] = {}  # by their names in dask
         self._since: dict[str, float] = {}
         self._ended: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -78,7 +82,8 @@ class Dask:
         """What the scheduler says of its workers, which come and go."""
         if time.monotonic() - self._asked > ASKED_EVERY:
             info = self._client.scheduler_info(n_workers=-1)
-            self._workers, self._asked = list(info["workers"].values()), time.monotonic()
+            self._workers = list(info["workers"].values())
+            self._asked = time.monotonic()
         return self._workers
 
     @property
@@ -126,7 +131,8 @@ class Dask:
 
     def _take(self, name: str) -> tuple[Job, Outcome | None]:
         """A job's outcome, None where dask tries it again."""
-        task, future = self._jobs[name], self._jobs[name].future
+        task = self._jobs[name]
+        future = self._jobs[name].future
         job = task.job
         if future.status == "pending":  # its worker died with the result: dask computes it again
             future.add_done_callback(lambda done: self._ended.put(done.key))
@@ -181,7 +187,8 @@ class Dask:
 
     def running(self) -> Sequence[Running]:
         """Jobs that a worker has claimed; others that dask has handed out wait there."""
-        at_work, found = set(self._at_work()), []
+        at_work = set(self._at_work())
+        found = []
         with suppress(OSError, TimeoutError):
             for worker, names in self._client.processing().items():
                 for name in names:

@@ -18,7 +18,8 @@ class Inline:
     capacity = 1
 
     def __init__(self, attempt: Attempt, *, threads: int) -> None:
-        self._attempt, self._threads = attempt, threads
+        self._attempt = attempt
+        self._threads = threads
         self._done: deque[tuple[Job, Outcome]] = deque()
         self._at: tuple[Running, ...] = ()
 

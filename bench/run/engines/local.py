@@ -62,7 +62,9 @@ class Local:
     ) -> None:
         # loky replaces a worker that has grown much, and warns as if a job had been lost.
         warnings.filterwarnings("ignore", message="A worker stopped while", category=UserWarning)
-        self._attempt, self._machine, self._timeout = attempt, machine, timeout
+        self._attempt = attempt
+        self._machine = machine
+        self._timeout = timeout
         self._attempts = attempts
         self._seats = [_Seat(slot) for slot in machine.slots]
         self._ended: queue.SimpleQueue[tuple[_Seat, Future[Outcome]]] = queue.SimpleQueue()
@@ -84,7 +86,9 @@ class Local:
         assert seat is not None
         if fresh:
             self._dismiss(seat)
-        seat.job, seat.since, seat.threads = job, time.monotonic(), self._machine.threads(job)
+        seat.job = job
+        seat.since = time.monotonic()
+        seat.threads = self._machine.threads(job)
         try:
             future = self._hand(seat, job)
         except BrokenProcessPool:  # its worker died while it had nothing to do
@@ -134,7 +138,8 @@ class Local:
         return min(free, key=lambda seat: seat.pool is None, default=None)
 
     def _take(self, seat: _Seat, future: "Future[Outcome]") -> tuple[Job, Outcome]:
-        job, seconds = seat.job, time.monotonic() - seat.since
+        job = seat.job
+        seconds = time.monotonic() - seat.since
         assert job is not None
         try:
             outcome = future.result()
@@ -143,7 +148,8 @@ class Local:
             self._dismiss(seat)
         except Exception as error:  # what a job or an outcome cannot be pickled for
             outcome = failure(error)
-        seat.job, seat.late = None, False
+        seat.job = None
+        seat.late = False
         return job, replace(outcome, seconds=outcome.seconds or seconds)
 
     def _death(self, seat: _Seat, job: Job) -> Outcome:

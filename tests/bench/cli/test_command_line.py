@@ -126,7 +126,8 @@ def test_leaderboards_are_redrawn_and_merged(
     assert (out / "leaderboard.md").read_text() == table
     assert capsys.readouterr().out.startswith(table)
     assert "plain (2 seeds)" in table
-    other, both = tmp_path / "other", tmp_path / "both"
+    other = tmp_path / "other"
+    both = tmp_path / "both"
     main(["run", "--methods", "plain", "--epochs", "3", "--points", "60", "--out", str(other)])
     assert main(["leaderboard", str(out), str(other), str(out), "--out", str(both)]) == 0
     assert [row["settings"]["train.epochs"] for row in rows(both)] == [2, 2, 3]
@@ -408,7 +409,8 @@ def test_a_wrong_suite_is_named(
 
 
 def test_data_with_foreign_labels_is_refused(run: Any, out: Path, tmp_path: Path) -> None:
-    x, y = np.zeros((3, 28, 28), dtype=np.uint8), np.array([0, 1, 12])
+    x = np.zeros((3, 28, 28), dtype=np.uint8)
+    y = np.array([0, 1, 12])
     np.savez(tmp_path / "mnist.npz", x_train=x, y_train=y, x_test=x, y_test=y)
     status, _, err = run("run", "--methods", "plain", "--dataset", "mnist", "--data", str(tmp_path))
     assert status == 2

@@ -249,7 +249,8 @@ def test_a_suite_has_the_cells_of_its_table(
 
 
 def test_the_suites_follow_the_papers_protocol() -> None:
-    points, evaluators = {}, {}
+    points = {}
+    evaluators = {}
     for part in read_suite("table1"):
         points[part["norm"]] = part.get("points")
         evaluators[part["norm"]] = part["eval"]

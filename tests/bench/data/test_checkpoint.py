@@ -71,7 +71,8 @@ def test_dense_networks_published_as_mat_are_transposed_and_reordered(tmp_path: 
 def test_convolutional_networks_published_as_mat_are_reordered(tmp_path: Path) -> None:
     net = build("cnn", SHAPE, 5, seed=2)
     state = net.state_dict()
-    height, width = 2, 3
+    height = 2
+    width = 3
     by_pixel = state["5.weight"].view(100, 32, height, width).permute(0, 2, 3, 1).reshape(100, -1)
 
     kernels = [state[f"{i}.weight"].permute(2, 3, 1, 0).numpy() for i in (0, 2)]

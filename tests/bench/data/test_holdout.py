@@ -27,7 +27,8 @@ def places(data: HeldOut) -> tuple[list[int], list[int]]:
 def test_the_parts_are_disjoint_complete_and_stratified(digits: DataSet) -> None:
     parts = hold_out(digits, 0.1)
     assert len(parts.y_train) + len(parts.y_test) == len(digits.y_train)
-    counts, held = digits.y_train.bincount(), parts.y_test.bincount(minlength=10)
+    counts = digits.y_train.bincount()
+    held = parts.y_test.bincount(minlength=10)
     assert held.tolist() == [round(0.1 * int(n)) for n in counts]
     images = torch.cat([parts.x_train, parts.x_test]).flatten(1).sum(1).sort().values
     assert torch.equal(images, digits.x_train.flatten(1).sum(1).sort().values)
@@ -53,7 +54,8 @@ def test_the_test_set_plays_no_part(digits: DataSet) -> None:
     other = dataclasses.replace(
         digits, x_test=torch.zeros_like(digits.x_test), y_test=torch.zeros_like(digits.y_test)
     )
-    one, two = hold_out(digits, 0.1), hold_out(other, 0.1)
+    one = hold_out(digits, 0.1)
+    two = hold_out(other, 0.1)
     assert torch.equal(one.x_test, two.x_test)
     assert torch.equal(one.x_train, two.x_train)
 

@@ -72,7 +72,8 @@ def told(tmp_path: Path) -> list[dict[str, Tensor]]:
 
 def witnesses(out: Path, name: str) -> Tensor:
     """What an evaluator of a run found, NaN where it found nothing."""
-    store, found = Store(out), torch.full((POINTS, 1, 8, 8), torch.nan).double()
+    store = Store(out)
+    found = torch.full((POINTS, 1, 8, 8), torch.nan).double()
     for key in store.keys("evidence"):
         if store.settings("evidence", key)["settings"]["evaluator"] == name:
             index, witness = store.load_witnesses(key)

@@ -65,13 +65,15 @@ def outcomes(out: Path) -> Counter[str]:
 
 
 def test_a_killed_job_goes_on_with_the_input_it_was_at(tmp_path: Path, plugin_file: Write) -> None:
-    whole, log = tmp_path / "whole", tmp_path / "log"
+    whole = tmp_path / "whole"
+    log = tmp_path / "log"
     log.touch()
     assert bench(whole, write(plugin_file, log, "none", 0), "inline").returncode == 0
     asked = inputs(log)
     assert len(asked) == 30
     log.write_text("")
-    plugin, out = write(plugin_file, log, asked[17], 1), tmp_path / "out"
+    plugin = write(plugin_file, log, asked[17], 1)
+    out = tmp_path / "out"
     assert bench(out, plugin, "inline").returncode == -signal.SIGKILL
     assert len(inputs(log)) == 18
     resumed = bench(out, plugin, "inline")
@@ -118,7 +120,9 @@ def pieces(store: Store, run: str = "a", weights: str = "w") -> Pieces:
 
 
 def test_pieces_rest_on_their_inputs_and_only_deaths_of_one_run_count(tmp_path: Path) -> None:
-    store, x, asked = Store(tmp_path), torch.rand(5, 3), list[int]()
+    store = Store(tmp_path)
+    x = torch.rand(5, 3)
+    asked = list[int]()
     store.prepare()
 
     def judge(start: int, stop: int) -> Evidence:

@@ -62,7 +62,8 @@ def test_a_run_killed_inside_an_evaluation_goes_on_where_it_was(
 ) -> None:
     log = tmp_path / "calls"
     plugin = str(plugin_file("deadly", evaluator(DEADLY.format(log=str(log)))))
-    out, undisturbed = tmp_path / "killed", tmp_path / "undisturbed"
+    out = tmp_path / "killed"
+    undisturbed = tmp_path / "undisturbed"
     asked = ("--plugin", plugin, "--eval", "pgd,region,deadly")
     killed = bench(out, *asked)
     assert killed.returncode == -signal.SIGKILL

@@ -73,7 +73,8 @@ class _Kept(Watcher):
     """Keeps every epoch's state; stops after some."""
 
     def __init__(self, state: dict[str, Any] | None = None, stop: int = 99) -> None:
-        self.state, self.stop = state, stop
+        self.state = state
+        self.stop = stop
 
     def resume(self) -> dict[str, Any] | None:
         return self.state

@@ -37,7 +37,8 @@ def evidence(witness: list[list[float]], low: list[float] | None = None) -> Evid
     ("norm", "high"), [("linf", 0.5), ("l2", 0.625**0.5 / 2**0.5), ("l1", 0.75)]
 )
 def test_high_is_the_benchs_own_distance(halves: nn.Module, norm: Norm, high: float) -> None:
-    x, y = torch.tensor([[0.25, 0.5]]), torch.tensor([0])
+    x = torch.tensor([[0.25, 0.5]])
+    y = torch.tensor([0])
     checked = replay(halves, x, y, evidence([[0.75, 0.75]]), threat=Threat(norm=norm, eps=0.1))
     assert checked.high.item() == pytest.approx(high, abs=1e-12)
 
@@ -46,7 +47,8 @@ def test_high_is_the_benchs_own_distance(halves: nn.Module, norm: Norm, high: fl
 def test_witnesses_are_refused_outside_the_box_or_with_the_right_class(
     halves: nn.Module, norm: Norm
 ) -> None:
-    x, y = torch.full((5, 2), 0.25), torch.zeros(5, dtype=torch.long)
+    x = torch.full((5, 2), 0.25)
+    y = torch.zeros(5, dtype=torch.long)
     beyond = float(torch.nextafter(torch.tensor(1.0), torch.tensor(2.0)))
     given = [[beyond, 0.5], [0.25, 0.25], [torch.nan, torch.nan], [0.9, torch.nan], [0.5, 0.25]]
     checked = replay(halves, x, y, evidence(given), threat=Threat(norm=norm, eps=0.1))
@@ -109,7 +111,8 @@ def test_malformed_evidence_is_no_evidence(halves: nn.Module, bad: Evidence) -> 
 def test_a_claim_from_the_farthest_point_of_the_box_on_is_infinite_or_malformed(
     halves: nn.Module, norm: Norm
 ) -> None:
-    x, threat = torch.tensor([[0.25, 0.5]]), Threat(norm=norm, eps=0.1)
+    x = torch.tensor([[0.25, 0.5]])
+    threat = Threat(norm=norm, eps=0.1)
     farthest = threat.farthest(x).item()
     for low in (math.inf, float(np.nextafter(farthest, 0.0)), 0.0):
         given = evidence([[torch.nan] * 2], low=[low])
@@ -123,7 +126,8 @@ def test_a_claim_from_the_farthest_point_of_the_box_on_is_infinite_or_malformed(
 def test_a_witness_is_compared_with_the_box_in_float64(linear_net: Linear) -> None:
     # class 1 wins below -0.1 alone, which float32's -0.1 is
     net = in_float64(linear_net(torch.tensor([[0.0], [-1.0]]), torch.tensor([0.1, 0.0])))
-    x, y = torch.zeros(2, 1), torch.zeros(2, dtype=torch.long)
+    x = torch.zeros(2, 1)
+    y = torch.zeros(2, dtype=torch.long)
     given = evidence([[-0.1], [-0.0999]])
     assert float(given.witness[0].double()) < -0.1
     checked = replay(net, x, y, given, threat=Threat(norm="linf", eps=0.5, box=(-0.1, 1.1)))
@@ -134,13 +138,15 @@ def test_a_witness_is_compared_with_the_box_in_float64(linear_net: Linear) -> No
 
 def test_a_margin_within_the_rounding_of_float64_is_decided_exactly() -> None:
     # f = (1 + 2^-60 x, relu(x)): at 1 - 2^-53 both are 1 in float64, and class 0 is ahead
-    first, last = nn.Linear(1, 2), nn.Linear(2, 2)
+    first = nn.Linear(1, 2)
+    last = nn.Linear(2, 2)
     first.load_state_dict({"weight": torch.tensor([[1.0], [1.0]]), "bias": torch.zeros(2)})
     last.load_state_dict(
         {"weight": torch.tensor([[2.0**-60, 0.0], [0.0, 1.0]]), "bias": torch.tensor([1.0, 0.0])}
     )
     net = in_float64(nn.Sequential(nn.Flatten(), first, nn.ReLU(), last))
-    x, y = torch.zeros(2, 1), torch.zeros(2, dtype=torch.long)
+    x = torch.zeros(2, 1)
+    y = torch.zeros(2, dtype=torch.long)
     z = torch.tensor([[1.0], [1 + 2.0**-52]], dtype=torch.float64)
     assert (net(z)[0, 0] == net(z)[0, 1]).item()  # a tie, as float64 sees it
     given = Evidence(low=torch.zeros(2).double(), witness=z, outcome=["done"] * 2)
@@ -178,7 +184,8 @@ def test_who_is_contradicted_elsewhere_certifies_nothing() -> None:
 def test_a_status_that_is_none_is_malformed_and_old_evidence_has_its_outcomes_words(
     halves: nn.Module,
 ) -> None:
-    x, y = torch.full((3, 2), 0.25), torch.zeros(3, dtype=torch.long)
+    x = torch.full((3, 2), 0.25)
+    y = torch.zeros(3, dtype=torch.long)
     nothing = torch.full((3, 2), torch.nan)
     threat = Threat(norm="linf", eps=0.1)
     words = ["done: exact", "skipped: already decided", "gurobi fell over"]

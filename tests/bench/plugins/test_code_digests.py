@@ -225,7 +225,8 @@ def modules_used(start: tuple[str, ...]) -> set[str]:
     tree = ast.parse(Path(kinds.__file__).read_bytes())
     functions = {n.name: n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}
     others = {f"_{kind}" for kind in MODULES} - set(start)  # `execute` names them all
-    used, waiting = set[str](), list(start)
+    used = set[str]()
+    waiting = list(start)
     while waiting:
         name = waiting.pop()
         if name not in used | others:

@@ -16,8 +16,11 @@ from bench.store.run_files import RunFiles
 from bench.store.results import Kind, Store
 from tests.bench.example_plugins import noting
 
-PARENTS, WORKERS = 5, 20  # kills
-SEEDS, SHARDS = 4, 10
+# kills
+PARENTS = 5
+WORKERS = 20
+SEEDS = 4
+SHARDS = 10
 JOBS = SEEDS * (1 + 1 + 2 + SHARDS)  # train, predict, pgd and region, the plugin's shards
 FILES = ("leaderboard.md", "leaderboard.csv", "leaderboard.json")
 WORKER = ("popen_loky_posix", "multiprocessing.spawn")  # in a worker's command line
@@ -38,7 +41,8 @@ def workers(parent: psutil.Process) -> list[psutil.Process]:
 
 def kill_some(run: "subprocess.Popen[str]", out: Path, rng: random.Random, count: int) -> int:
     """Kills so many random workers of a run at random moments of its work; how many it got to."""
-    killed, parent = 0, psutil.Process(run.pid)
+    killed = 0
+    parent = psutil.Process(run.pid)
     while killed < count and run.poll() is None:
         patience = time.monotonic() + 10
         while not RunFiles(out).at_work() and time.monotonic() < patience:
@@ -93,7 +97,8 @@ def test_chaos_ends_with_the_undisturbed_leaderboard(
         ]
         return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-    chaos, calm = tmp_path / "chaos", tmp_path / "calm"
+    chaos = tmp_path / "chaos"
+    calm = tmp_path / "calm"
     killed = 0
     progress: list[int] = []
     for life in range(PARENTS):

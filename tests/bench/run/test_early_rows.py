@@ -13,7 +13,8 @@ from bench.jobs.job import Job
 from bench.store.outcome import Outcome
 from bench.plan import Cell
 
-DONE, STORED = Outcome(status="done"), Outcome(status="stored")
+DONE = Outcome(status="done")
+STORED = Outcome(status="stored")
 
 
 def job(key: str) -> Job:

@@ -125,7 +125,8 @@ def test_what_raises_hangs_or_kills_ends_by_name_and_the_rest_stands(
 
 
 def test_two_runs_on_one_store_share_the_work(tmp_path: Path, plugin_file: Write) -> None:
-    calls, out = tmp_path / "calls", tmp_path / "out"
+    calls = tmp_path / "calls"
+    out = tmp_path / "out"
     plugin = str(plugin_file("slow", noting(str(calls), seconds=0.5)))
     arguments = command(out, "--plugin", plugin, "--workers", "1", "--seeds", "0,1")
     runs = [
@@ -143,7 +144,8 @@ def test_a_store_goes_on_where_it_is_moved_to(tmp_path: Path, plugin_file: Write
     calls = tmp_path / "calls"
     die = f"if len(Path({str(calls)!r}).read_text().split()) == 3: os.kill(os.getppid(), 9)"
     plugin = str(plugin_file("mortal", noting(str(calls), die)))
-    here, there = tmp_path / "here", tmp_path / "far" / "there"
+    here = tmp_path / "here"
+    there = tmp_path / "far" / "there"
     assert bench(here, "--plugin", plugin, "--workers", "1").returncode == -signal.SIGKILL
     there.parent.mkdir()
     time.sleep(1.5)  # the orphaned worker ends by itself
@@ -176,7 +178,8 @@ def interrupt(process: "subprocess.Popen[str]", out: Path, calls: Path, times: i
 def test_ctrl_c_once_finishes_what_runs_and_twice_does_not(
     tmp_path: Path, plugin_file: Write, times: int, finished: bool
 ) -> None:
-    calls, out = tmp_path / "calls", tmp_path / "out"
+    calls = tmp_path / "calls"
+    out = tmp_path / "out"
     plugin = str(plugin_file("slow", noting(str(calls), seconds=8.0)))
     process = subprocess.Popen(
         command(out, "--plugin", plugin, "--workers", "1", "--eval", "pgd,region,slow"),
@@ -257,7 +260,8 @@ class Counting(Watcher):
 
 
 def test_a_training_out_of_memory_adds_up_the_gradients_of_parts(digits: DataSet) -> None:
-    nets, watcher = [], Counting()
+    nets = []
+    watcher = Counting()
     for method in (Plain(), Hungry()):
         nets.append(build("fc_small", digits.shape, digits.classes).double())
         data = DataSet(

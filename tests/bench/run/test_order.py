@@ -12,7 +12,8 @@ from bench.jobs.job import Job
 from bench.run.order import Order
 
 Plan = list[tuple[Job, float]]  # jobs, and the seconds that they take
-SEEDS, NETWORKS = range(6), (2, 3, 5, 10, 30)
+SEEDS = range(6)
+NETWORKS = (2, 3, 5, 10, 30)
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,9 @@ def finished(
         left[root] = left.get(root, 0) + 1
     for first in [key for key, count in missing.items() if count == 0]:
         order.add(first, "cpu")
-    now, rows, running = 0.0, [], list[tuple[float, str]]()
+    now = 0.0
+    rows = []
+    running = list[tuple[float, str]]()
     while len(ended) < len(took):
         while len(running) < workers and (key := order.next("cpu", workers)) is not None:
             order.begin(key, "cpu")
@@ -103,11 +106,14 @@ def finished(
 @pytest.mark.parametrize("name", CASES)
 def test_rows_come_early_and_the_last_no_later(name: str, workers: int) -> None:
     """Beside the order by ranks alone, with expectations that are half off."""
-    later, first, middle = [], [], []
+    later = []
+    first = []
+    middle = []
     for seed in SEEDS:
         rng = random.Random(seed)
         plan = make_plan(CASES[name], rng)
-        jobs, took = [job for job, _ in plan], {job.key: seconds for job, seconds in plan}
+        jobs = [job for job, _ in plan]
+        took = {job.key: seconds for job, seconds in plan}
         for error in (0.0, 0.5):
             expected = {key: s * rng.lognormvariate(0.0, error) for key, s in took.items()}
             ends = [
@@ -124,7 +130,8 @@ def test_rows_come_early_and_the_last_no_later(name: str, workers: int) -> None:
 
 
 def made(plan: Plan) -> Order:
-    jobs, took = [job for job, _ in plan], {job.key: seconds for job, seconds in plan}
+    jobs = [job for job, _ in plan]
+    took = {job.key: seconds for job, seconds in plan}
     order = Order(jobs, followers(jobs))
     order.rank(lambda job: took[job.key], set())
     return order

@@ -197,7 +197,9 @@ class Slow(Inline):
 
     def __init__(self, presses: tuple[int, ...]) -> None:
         super().__init__(attempt, threads=1)
-        self.presses, self.looks, self.finished = presses, 0, 0
+        self.presses = presses
+        self.looks = 0
+        self.finished = 0
 
     def ended(self, timeout: float) -> Sequence[tuple[Job, Outcome]]:
         self.looks += 1

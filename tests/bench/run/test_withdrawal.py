@@ -60,7 +60,8 @@ def test_what_a_liar_had_spared_others_is_judged_again(
     assert run(tmp_path / "honest", "pgd,kw,region,mip") == 0
     assert run(tmp_path / "lied", "liar,pgd,kw,region,mip", "--plugin", str(liar)) == 1
     assert "plugin is contradicted; judging again what it had decided" in capsys.readouterr().err
-    honest, lied = row_of(tmp_path / "honest"), row_of(tmp_path / "lied")
+    honest = row_of(tmp_path / "honest")
+    lied = row_of(tmp_path / "lied")
     assert lied["undecided"] == 0 == honest["undecided"]
     for name in NUMBERS:
         assert lied[name] == pytest.approx(honest[name], abs=1e-6), name

@@ -23,7 +23,8 @@ def begun(traced: int = 0) -> Beginning:
 
 
 def test_a_beginning_without_an_end_is_a_death() -> None:
-    first, second = begun(), begun()
+    first = begun()
+    second = begun()
     lines = [to_line(first), to_line(second), to_line(make_ending(second, DONE))]
     one, two = read_attempts(lines, 0)
     assert (one.died, one.late, one.beginning) == (True, False, first)

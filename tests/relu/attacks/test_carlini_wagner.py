@@ -34,7 +34,8 @@ class Counting(nn.Module):
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
-        self.net, self.calls = net, 0
+        self.net = net
+        self.calls = 0
 
     def forward(self, x: Tensor) -> Tensor:
         self.calls += 1
@@ -61,7 +62,8 @@ def test_on_a_linear_network_it_comes_near_the_closed_form(
 
 def test_a_short_first_step_reaches_near_boundaries_of_grey_images(linear_net: LinearNet) -> None:
     weight = torch.randn(2, 3072, generator=torch.Generator().manual_seed(0))
-    x, radius = torch.full((3, 3072), 0.5), torch.tensor([0.03, 0.1, 0.4])
+    x = torch.full((3, 3072), 0.5)
+    radius = torch.tensor([0.03, 0.1, 0.4])
     normal = weight[0] - weight[1]
     x = x + radius.unsqueeze(1) * normal / normal.norm()
     net = linear_net(weight, torch.stack([-0.5 * normal.sum(), torch.tensor(0.0)]))
@@ -94,7 +96,8 @@ def test_what_it_finds_lies_in_the_box_and_fools(
 def test_a_point_at_the_edge_does_not_round_out_of_the_box(linear_net: LinearNet) -> None:
     # f = (0, x1 - x2 - 1/2); the first step is so long that tanh is 1
     net = linear_net(torch.tensor([[0.0, 0.0], [1.0, -1.0]]), torch.tensor([0.0, -0.5]))
-    x, y = torch.tensor([[0.5, 0.5]]), torch.zeros(1, dtype=torch.long)
+    x = torch.tensor([[0.5, 0.5]])
+    y = torch.zeros(1, dtype=torch.long)
     for box in ((-i / 10, 1 + j / 10) for i in range(6) for j in range(6)):
         z, hit = found(net, x, y, box=box, lr=20.0, steps=2, searches=1)
         assert hit.all()
@@ -115,7 +118,8 @@ def test_an_inputs_result_is_its_own_whatever_its_batch(digits_net: nn.Sequentia
 
 def test_a_constant_network_finds_nothing_and_ends(linear_net: LinearNet) -> None:
     net = Counting(linear_net(torch.zeros(2, 4), torch.tensor([1.0, 0.0])))
-    x, y = torch.rand(3, 4), torch.zeros(3, dtype=torch.long)
+    x = torch.rand(3, 4)
+    y = torch.zeros(3, dtype=torch.long)
     z, hit = found(net, x, y, steps=200, searches=20)
     assert not hit.any()
     assert torch.equal(z, x)
@@ -129,14 +133,16 @@ def test_steps_need_not_be_divisible_by_ten(
     monkeypatch.setattr(carlini_wagner, "COARSE", 1.0)
     # the distance grows from check to check less than the margin falls: no search ends early
     net = Counting(linear_net(torch.tensor([[0.0, 0.0], [10.0, 10.0]]), torch.tensor([19.9, 0.0])))
-    x, y = torch.full((1, 2), 0.1), torch.zeros(1, dtype=torch.long)
+    x = torch.full((1, 2), 0.1)
+    y = torch.zeros(1, dtype=torch.long)
     found(net, x, y, steps=steps, searches=1, constant=100.0)
     assert net.calls == taken
 
 
 def test_one_step_of_one_search_finds_what_is_misclassified(linear_net: LinearNet) -> None:
     net = linear_net(torch.tensor([[0.0], [1.0]]), torch.tensor([0.5, 0.0]))
-    x, y = torch.tensor([[0.4], [0.6]]), torch.zeros(2, dtype=torch.long)
+    x = torch.tensor([[0.4], [0.6]])
+    y = torch.zeros(2, dtype=torch.long)
     z, hit = found(net, x, y, steps=1, searches=1)
     assert hit.tolist() == [False, True]
     assert torch.allclose(z, x, atol=1e-5)

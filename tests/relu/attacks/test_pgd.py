@@ -56,7 +56,8 @@ def test_a_linear_network_is_fooled_just_beyond_its_known_radius(
 ) -> None:
     # Margin (w1 - w2).x + b over ||w1 - w2||_q: 0.24 / ||(2, -1)||_q here, at x = (0.5, 0.5).
     net = linear_net(torch.tensor([[2.0, -1.0], [0.0, 0.0]]), torch.tensor([-0.26, 0.0]))
-    x, y = torch.full((1, 2), 0.5), torch.tensor([0])
+    x = torch.full((1, 2), 0.5)
+    y = torch.tensor([0])
     radius = (
         0.24
         / torch.linalg.vector_norm(
@@ -97,7 +98,8 @@ def test_inputs_keep_their_place_when_others_leave(digits_net: nn.Sequential) ->
 
 
 def test_an_empty_batch_is_no_trouble(digits_net: nn.Sequential) -> None:
-    x, y = torch.zeros(0, 1, 8, 8), torch.zeros(0, dtype=torch.long)
+    x = torch.zeros(0, 1, 8, 8)
+    y = torch.zeros(0, dtype=torch.long)
     for leave in (False, True):
         z, found = ascend(
             digits_net, x, y, threat=Threat(norm="l1", eps=1.0), steps=2, leave_when_fooled=leave

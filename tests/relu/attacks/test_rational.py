@@ -37,7 +37,8 @@ def test_dense_margins_are_exact(seed: int, scales: Sequence[float]) -> None:
         layer.bias.data[0] = 0.0
     net = nn.Sequential(nn.Flatten(), linear[0], nn.ReLU(), linear[1], nn.ReLU(), linear[2])
     exact_net = in_float64(net)
-    z, y = torch.rand(4, 3).double(), torch.tensor([0, 1, 2, 0])
+    z = torch.rand(4, 3).double()
+    y = torch.tensor([0, 1, 2, 0])
     z[0, 1] = 0.0
     found = exact_margins(read_layers(exact_net, (3,)), z, y)
     assert found == [by_hand(exact_net, z[i], int(y[i])) for i in range(4)]
@@ -57,8 +58,10 @@ def test_convolutions_are_exact_too(
     for weight in net.parameters():  # whole numbers, of which float64 is exact
         weight.data = (weight.data * 50).round()
     exact_net = in_float64(net)
-    z, y = torch.randint(0, 9, (3, *shape)).double(), torch.tensor([0, 1, 2])
-    layers, logits = read_layers(exact_net, shape), exact_net(z)
+    z = torch.randint(0, 9, (3, *shape)).double()
+    y = torch.tensor([0, 1, 2])
+    layers = read_layers(exact_net, shape)
+    logits = exact_net(z)
     margins = [logits[i, i] - logits[i][torch.arange(3) != i].max() for i in range(3)]
     assert [float(m) for m in exact_margins(layers, to_vectors(layers, z), y)] == [
         float(m) for m in margins

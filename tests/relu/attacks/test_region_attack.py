@@ -24,12 +24,16 @@ def near(z: Tensor, x: Tensor, threat: Threat) -> Tensor:
 def test_on_a_linear_network_they_reach_the_nearest_hyperplane_in_the_box(
     norm: Norm, box: tuple[float, float]
 ) -> None:
-    n, d, classes = 40, 6, 4
+    n = 40
+    d = 6
+    classes = 4
     threat = Threat(norm=norm, eps=0.1, box=box)
-    weight, bias = torch.randn(classes, d).double(), torch.randn(classes).double() / 2
+    weight = torch.randn(classes, d).double()
+    bias = torch.randn(classes).double() / 2
     layer = nn.Linear(d, classes, dtype=torch.float64)
     layer.load_state_dict({"weight": weight, "bias": bias})
-    net, x = nn.Sequential(layer).requires_grad_(False), torch.rand(n, d).double()
+    net = nn.Sequential(layer).requires_grad_(False)
+    x = torch.rand(n, d).double()
     y = net(x).argmax(1)
     rivals = torch.tensor([[s for s in range(classes) if s != label] for label in y.tolist()])
     planes = weight[y].unsqueeze(1) - weight[rivals]
@@ -64,11 +68,14 @@ def test_a_walk_stays_adversarial_in_the_box_and_never_leads_away(
 ) -> None:
     net, d = drawn
     torch.manual_seed(seed)
-    threat, exact = Threat(norm=norm, eps=0.1), in_float64(net)
+    threat = Threat(norm=norm, eps=0.1)
+    exact = in_float64(net)
     x, start = torch.rand(2, 12, d).round(decimals=1).double()
     y = exact(x).argmax(1)
     fooled = margins(exact(start), y) <= 0
-    x, y, start = x[fooled], y[fooled], start[fooled]
+    x = x[fooled]
+    y = y[fooled]
+    start = start[fooled]
     if not len(x):
         return
     z = walk(exact, x, y, start, shape=(d,), threat=threat, rounds=4, neighbours=3)
@@ -84,8 +91,11 @@ def test_a_walk_stays_clear_of_what_another_batch_may_round(norm: Norm) -> None:
     x, start = torch.rand(2, 200, 784).double()
     y = net(x).argmax(1)
     fooled = margins(net(start), y) <= 0
-    x, y, start = x[fooled], y[fooled], start[fooled]
-    clear, threat = 2.0**-40, Threat(norm=norm, eps=0.1)
+    x = x[fooled]
+    y = y[fooled]
+    start = start[fooled]
+    clear = 2.0**-40
+    threat = Threat(norm=norm, eps=0.1)
     z = walk(net, x, y, start, shape=(784,), threat=threat, rounds=3, neighbours=0, clear=clear)
     moved = (z != start).any(1)
     assert moved.sum() > 50
@@ -98,12 +108,14 @@ def test_a_walk_stays_clear_of_what_another_batch_may_round(norm: Norm) -> None:
 def test_what_an_approach_meets_is_adversarial_and_in_the_box(
     norm: Norm, digits_net: nn.Sequential
 ) -> None:
-    net, threat = in_float64(digits_net), Threat(norm=norm, eps=0.1)
+    net = in_float64(digits_net)
+    threat = Threat(norm=norm, eps=0.1)
     x = torch.rand(20, 64).double()
     y = net(x.view(-1, 1, 8, 8)).argmax(1)
     met = approach(net, x, y, shape=(1, 8, 8), threat=threat, rivals=2, steps=10)
     assert met.shape == (20, 2, 64)
-    z, which = met.flatten(0, 1), torch.arange(20).repeat_interleave(2)
+    z = met.flatten(0, 1)
+    which = torch.arange(20).repeat_interleave(2)
     hit = ~z[:, 0].isnan()
     assert hit.sum() > 20
     assert (margins(net(z[hit].view(-1, 1, 8, 8)), y[which][hit]) <= 0).all()
@@ -112,7 +124,8 @@ def test_what_an_approach_meets_is_adversarial_and_in_the_box(
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_nan_stays_nan_and_disturbs_no_other(norm: Norm, digits_net: nn.Sequential) -> None:
-    net, threat = in_float64(digits_net), Threat(norm=norm, eps=0.1)
+    net = in_float64(digits_net)
+    threat = Threat(norm=norm, eps=0.1)
     x, start = torch.rand(2, 30, 64).double()
     y = net(x.view(-1, 1, 8, 8)).argmax(1)
     fooled = margins(net(start.view(-1, 1, 8, 8)), y) <= 0
@@ -126,7 +139,8 @@ def test_nan_stays_nan_and_disturbs_no_other(norm: Norm, digits_net: nn.Sequenti
 def test_a_constant_network_gives_an_approach_nothing_to_go_to() -> None:
     layer = nn.Linear(3, 2)
     layer.load_state_dict({"weight": torch.zeros(2, 3), "bias": torch.tensor([1.0, 0.0])})
-    x, y = torch.rand(4, 3), torch.zeros(4, dtype=torch.long)
+    x = torch.rand(4, 3)
+    y = torch.zeros(4, dtype=torch.long)
     for norm in NORMS:
         threat = Threat(norm=norm, eps=0.1)
         met = approach(layer, x, y, shape=(3,), threat=threat, rivals=5, steps=5)
@@ -136,6 +150,7 @@ def test_a_constant_network_gives_an_approach_nothing_to_go_to() -> None:
 
 def test_without_rounds_a_walk_stays_where_it_is(digits_net: nn.Sequential) -> None:
     x, z = torch.rand(2, 5, 64)
-    y, threat = torch.zeros(5, dtype=torch.long), Threat(norm="l2", eps=0.1)
+    y = torch.zeros(5, dtype=torch.long)
+    threat = Threat(norm="l2", eps=0.1)
     found = walk(digits_net, x, y, z, shape=(1, 8, 8), threat=threat, rounds=0, neighbours=3)
     assert torch.equal(found, z)

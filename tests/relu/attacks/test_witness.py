@@ -55,14 +55,17 @@ def test_a_point_that_only_float32_takes_for_adversarial_is_moved(
     linear_net: Callable[[Tensor, Tensor], nn.Sequential],
 ) -> None:
     # f = (64.5, relu(x + 64)): the boundary is at 1/2, and float32 has steps of 2^-17 beyond 64
-    first, last = nn.Linear(1, 1), nn.Linear(1, 2)
+    first = nn.Linear(1, 1)
+    last = nn.Linear(1, 2)
     first.load_state_dict({"weight": torch.tensor([[1.0]]), "bias": torch.tensor([64.0])})
     last.load_state_dict(
         {"weight": torch.tensor([[0.0], [1.0]]), "bias": torch.tensor([64.5, 0.0])}
     )
     net = nn.Sequential(nn.Flatten(), first, nn.ReLU(), last).requires_grad_(False)
-    exact, y = in_float64(net), torch.zeros(2, dtype=torch.long)
-    x, z = torch.tensor([[0.0], [1.0]]).double(), torch.tensor([[0.5 - 1e-6], [0.75]]).double()
+    exact = in_float64(net)
+    y = torch.zeros(2, dtype=torch.long)
+    x = torch.tensor([[0.0], [1.0]]).double()
+    z = torch.tensor([[0.5 - 1e-6], [0.75]]).double()
     assert (margins(net(z.float()), y) <= 0).all()
     assert adversarial(exact, z, y).tolist() == [False, True]
     moved = outward(exact, x, y, z, (0.0, 1.0))
@@ -79,7 +82,8 @@ def test_what_cannot_be_mended_is_nan_and_the_rest_stays_bit_for_bit(
     y = exact(x).argmax(1)
     good = adversarial(exact, z, y)
     given = torch.where(good.view(-1, 1, 1, 1), z, x)  # x itself leads nowhere
-    kept, before = outward(exact, x, y, given, (0.0, 1.0)), given.clone()
+    kept = outward(exact, x, y, given, (0.0, 1.0))
+    before = given.clone()
     assert 0 < good.sum() < 50
     assert torch.equal(kept[good], z[good])
     assert kept[~good].isnan().all()
@@ -89,7 +93,8 @@ def test_what_cannot_be_mended_is_nan_and_the_rest_stays_bit_for_bit(
 def test_moves_end_at_the_box_and_at_a_small_part_of_the_way(
     linear_net: Callable[[Tensor, Tensor], nn.Sequential],
 ) -> None:
-    exact, y = in_float64(sloping(linear_net)), torch.zeros(3, dtype=torch.long)
+    exact = in_float64(sloping(linear_net))
+    y = torch.zeros(3, dtype=torch.long)
     edge = float(torch.tensor(0.3).double())  # more than 0.3
     z = torch.tensor([[edge - 1e-7], [edge * (1 - LAST / 2)], [edge * (1 - 2 * LAST)]]).double()
     near, far, beyond = outward(exact, torch.zeros_like(z), y, z, (0.0, 1.0)).flatten().tolist()
@@ -102,7 +107,8 @@ def test_moves_end_at_the_box_and_at_a_small_part_of_the_way(
 def test_a_point_that_float32_rounded_out_of_the_box_is_put_back(
     linear_net: Callable[[Tensor, Tensor], nn.Sequential],
 ) -> None:
-    exact, y = in_float64(sloping(linear_net)), torch.zeros(1, dtype=torch.long)
+    exact = in_float64(sloping(linear_net))
+    y = torch.zeros(1, dtype=torch.long)
     z = torch.tensor([[1.1]]).double()  # as float32 has it: more than 1.1
     threat = Threat(norm="l2", eps=1.0, box=(0.0, 1.1))
     assert not threat.in_box(z).any()
@@ -110,7 +116,9 @@ def test_a_point_that_float32_rounded_out_of_the_box_is_put_back(
 
 
 def test_nan_and_no_points_at_all_are_left_alone(digits_net: nn.Sequential) -> None:
-    exact, y = in_float64(digits_net), torch.zeros(2, dtype=torch.long)
-    x, nothing = torch.rand(2, 1, 8, 8).double(), torch.full((2, 1, 8, 8), torch.nan).double()
+    exact = in_float64(digits_net)
+    y = torch.zeros(2, dtype=torch.long)
+    x = torch.rand(2, 1, 8, 8).double()
+    nothing = torch.full((2, 1, 8, 8), torch.nan).double()
     assert outward(exact, x, y, nothing, (0.0, 1.0)).isnan().all()
     assert outward(exact, x[:0], y[:0], nothing[:0], (0.0, 1.0)).shape == (0, 1, 8, 8)

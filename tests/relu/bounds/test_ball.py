@@ -18,7 +18,8 @@ from tests.strategies import seeds
 def exact_fall(row: np.ndarray, x: np.ndarray, threat: Threat) -> float:
     """Max of row . (x - z) over ball and box."""
     low, high = threat.box
-    size, room = np.abs(row), np.where(row > 0, x - low, high - x)
+    size = np.abs(row)
+    room = np.where(row > 0, x - low, high - x)
     if threat.norm == "linf":
         return float(size @ np.minimum(room, threat.eps))
     if threat.norm == "l1":
@@ -66,7 +67,8 @@ def within_rooms(size: Tensor, room: Tensor, threat: Threat) -> Tensor:
             return torch.where(size * t >= 1, room, 0.0)
         return (size * t).minimum(room)
 
-    low, high = 0.0, 1e9
+    low = 0.0
+    high = 1e9
     for _ in range(200):
         middle = (low + high) / 2
         if float(threat.length(moved(middle)[None])) <= threat.eps:
@@ -94,7 +96,8 @@ def test_in_rooms_of_many_sizes_a_form_loses_what_a_point_of_the_ball_says(
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_without_a_box_it_is_the_radius_times_the_dual_norm(norm: Norm) -> None:
-    x, rows = torch.rand(2, 5).double(), torch.randn(2, 4, 5).double()
+    x = torch.rand(2, 5).double()
+    rows = torch.randn(2, 4, 5).double()
     eps = torch.tensor([0.1, 3.0]).double()
     ball = ball_of(x, Threat(norm=norm, eps=1.0), eps=eps, box=False)
     order = {"linf": 1.0, "l2": 2.0, "l1": math.inf}[norm]
@@ -115,10 +118,12 @@ def test_its_gradient_is_the_one_of_finite_differences(norm: Norm, box: bool) ->
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_parts_of_a_room_are_those_of_its_inputs_and_pixels(norm: Norm) -> None:
-    x, rows = torch.rand(4, 6).double(), torch.randn(4, 2, 6).double()
+    x = torch.rand(4, 6).double()
+    rows = torch.randn(4, 2, 6).double()
     rows[:, :, 3:] = 0
     room = ball_of(x, Threat(norm=norm, eps=0.3)).room
-    which, pixels = torch.tensor([2, 0]), torch.tensor([0, 1, 2])
+    which = torch.tensor([2, 0])
+    pixels = torch.tensor([0, 1, 2])
     found = room.at(which).seen(pixels).fall(rows[which][:, :, :3])
     assert torch.allclose(found, room.fall(rows)[which])
 

@@ -34,7 +34,8 @@ def by_number(shift32: float = 0.0) -> Prover:
 
 
 def found(prove: Prover, high: Tensor, halvings: int, low: Tensor | None = None) -> Tensor:
-    x, y = torch.arange(4.0).unsqueeze(1), torch.zeros(4, dtype=torch.long)
+    x = torch.arange(4.0).unsqueeze(1)
+    y = torch.zeros(4, dtype=torch.long)
     low = torch.zeros_like(high) if low is None else low
     return certified(network(), x, y, prove, threat=LINF, low=low, high=high, halvings=halvings)
 
@@ -96,8 +97,10 @@ def test_the_search_ends_at_the_size_of_the_box(
         return torch.ones_like(eps)
 
     net = linear_net(torch.zeros(2, 4), torch.tensor([1.0, 0.0])).requires_grad_(False)
-    x, y = torch.rand(2, 4), torch.zeros(2, dtype=torch.long)
-    zero, inf = torch.zeros(2).double(), torch.full((2,), torch.inf).double()
+    x = torch.rand(2, 4)
+    y = torch.zeros(2, dtype=torch.long)
+    zero = torch.zeros(2).double()
+    inf = torch.full((2,), torch.inf).double()
     threat = Threat(norm=norm, eps=0.1)
     low = certified(net, x, y, always, threat=threat, low=zero, high=inf, halvings=20)
     assert max(asked) <= {"linf": 1.0, "l2": 2.0, "l1": 4.0}[norm]

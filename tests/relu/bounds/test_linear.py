@@ -64,7 +64,8 @@ def images(net: nn.Sequential, shape: tuple[int, ...], n: int) -> Tensor:
 def problem(
     net: nn.Sequential, shape: tuple[int, ...], norm: Norm, *, n: int = 4, box: bool = True
 ) -> tuple[tuple[Layer, ...], Ball, Tensor]:
-    x, layers = images(net, shape, n), read_layers(net, shape)
+    x = images(net, shape, n)
+    layers = read_layers(net, shape)
     y = net(x).argmax(1)
     y[0] = (y[0] + 1) % 3
     ball = ball_of(to_vectors(layers, x), Threat(norm=norm, eps=EPS[norm]), box=box)
@@ -87,7 +88,8 @@ def as_modules(layers: tuple[Layer, ...]) -> nn.Sequential:
     modules: list[nn.Module] = []
     for layer in layers:
         dense = nn.Linear(layer.weight.shape[1], layer.size).double()
-        dense.weight.data, dense.bias.data = layer.weight, layer.bias
+        dense.weight.data = layer.weight
+        dense.bias.data = layer.bias
         modules += [dense, nn.ReLU()]
     return nn.Sequential(*modules[:-1]).requires_grad_(False)
 
@@ -129,7 +131,8 @@ def test_crown_margins_are_those_of_auto_lirpa(
     x = images(net, shape, len(y))
     if norm != "linf" and isinstance(layers[0], Conv):
         # Its bounds of the first convolution are looser there; it is asked about the matrices.
-        net, x = as_modules(as_dense(layers)), ball.center
+        net = as_modules(as_dense(layers))
+        x = ball.center
     p = {"linf": float("inf"), "l2": 2.0, "l1": 1.0}[norm]
     rows = torch.eye(10).double()[y].unsqueeze(1) - torch.eye(10).double()[others(y, 10)]
     with warnings.catch_warnings():
@@ -139,7 +142,8 @@ def test_crown_margins_are_those_of_auto_lirpa(
             x, library.perturbations.PerturbationLpNorm(norm=p, eps=EPS[norm])
         )
         expected, _ = bounded.compute_bounds(x=(inputs,), C=rows, method="CROWN", bound_upper=False)
-    expected, found = expected.detach(), margins(relax(layers, ball, "crown"), y)
+    expected = expected.detach()
+    found = margins(relax(layers, ball, "crown"), y)
     scale = max(1.0, float(expected.abs().max()))
     assert torch.allclose(found, expected, atol=1e-6 * scale)
 
@@ -150,7 +154,8 @@ def test_crown_margins_are_those_of_auto_lirpa(
 def test_convolutions_have_the_bounds_of_their_matrices(
     relaxation: Relaxation, norm: Norm, box: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    net, shape = three_convolutions(), (1, 7, 8)
+    net = three_convolutions()
+    shape = (1, 7, 8)
     net[7] = nn.Linear(4 * 4 * 4, 3).double().requires_grad_(False)
     layers, ball, y = problem(net, shape, norm, box=box)
     plain = relax(as_dense(layers), ball, relaxation, every=True)
@@ -201,7 +206,8 @@ def test_crown_is_at_least_its_parts_and_alpha_at_least_crown(
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_the_box_only_helps(norm: Norm) -> None:
-    net, shape = network("cnn_small", (1, 8, 8)), (1, 8, 8)
+    net = network("cnn_small", (1, 8, 8))
+    shape = (1, 8, 8)
     layers, ball, y = problem(net, shape, norm)
     _, free, _ = problem(net, shape, norm, box=False)
     inside, outside = (tightest_margins(layers, b, y, iterations=0) for b in (ball, free))
@@ -217,7 +223,8 @@ def test_no_bound_exceeds_the_exact_minimum(drawn: tuple[nn.Sequential, int], se
     net = net.double()
     draw = torch.Generator().manual_seed(seed)
     x = torch.rand(1, d, generator=draw).double()
-    y, layers = net(x).argmax(1), read_layers(net, (d,))
+    y = net(x).argmax(1)
+    layers = read_layers(net, (d,))
     plain = [(m.weight.numpy(), m.bias.numpy()) for m in net if isinstance(m, nn.Linear)]
     eps = 0.05 + 0.5 * float(torch.rand((), generator=draw))
     for norm in NORMS:
@@ -234,7 +241,8 @@ def test_no_bound_exceeds_the_exact_minimum(drawn: tuple[nn.Sequential, int], se
 
 def corners_and_points(ball: Ball, threat: Threat, i: int, count: int) -> Tensor:
     """Random points of a ball, half of them on its surface, the linf ones at its corners."""
-    x, d = ball.center[i], ball.center.shape[1]
+    x = ball.center[i]
+    d = ball.center.shape[1]
     step = torch.randn(count, d).double()
     step[: count // 2] = step[: count // 2].sign() * (torch.rand(count // 2, d) < 0.3)
     length = {"linf": step.abs().amax(1), "l2": step.norm(dim=1), "l1": step.abs().sum(1)}
@@ -249,7 +257,8 @@ def test_points_of_certified_balls_keep_their_class(norm: Norm, digits_net: nn.S
     torch.manual_seed(0)
     net = in_float64(digits_net)
     x = torch.rand(40, 1, 8, 8).double()
-    y, layers = net(x).argmax(1), read_layers(net, (1, 8, 8))
+    y = net(x).argmax(1)
+    layers = read_layers(net, (1, 8, 8))
     threat = Threat(norm=norm, eps={"linf": 0.02, "l2": 0.08, "l1": 0.3}[norm])
     ball = ball_of(to_vectors(layers, x), threat)
     relaxed = relax(layers, ball, "crown", every=True)
@@ -298,11 +307,13 @@ def test_gradients_are_those_of_finite_differences(
 def test_rounding_never_makes_a_bound_too_large(seed: int) -> None:
     # Weights that cancel: float64 alone is off by far more than the true margin.
     torch.manual_seed(seed)
-    first, last = nn.Linear(6, 40).double(), nn.Linear(40, 3).double()
+    first = nn.Linear(6, 40).double()
+    last = nn.Linear(40, 3).double()
     first.bias.data += 60  # every unit stays active: the network is one affine map
     last.weight.data *= 1e9
     last.weight.data[1] = last.weight.data[0] + torch.randn(40).double() / 1e3
-    x, eps = torch.rand(1, 6).double(), 0.125
+    x = torch.rand(1, 6).double()
+    eps = 0.125
     layers = read_layers(nn.Sequential(first, nn.ReLU(), last).requires_grad_(False), (6,))
     ball = ball_of(x, Threat(norm="linf", eps=eps), box=False)
     for relaxation in ("kw", "crown"):
@@ -336,12 +347,14 @@ def test_no_rounding_term_is_left_out(
     net[-1] = nn.Linear(9, 3).double()
     layers = read_layers(net.requires_grad_(False), (5,))
     plain = [(layer.weight.numpy(), layer.bias.numpy()) for layer in layers]
-    x, y = torch.rand(3, 5).double(), torch.tensor([0, 1, 2])
+    x = torch.rand(3, 5).double()
+    y = torch.tensor([0, 1, 2])
     ball = ball_of(x, Threat(norm="linf", eps=0.02), box=bool(seed % 2))
     relaxed = relax(layers, ball, relaxation, every=every)
     found = margins(relaxed, y)
     for i in range(3):
-        center, room = ball.center[i].numpy(), ball.room.up[i].numpy()
+        center = ball.center[i].numpy()
+        room = ball.room.up[i].numpy()
         bounds, least = oracles.stated_bounds(plain, center, room, relaxation, COARSE, every=every)
         for (low, high), (stated_low, stated_high) in zip(relaxed.bounds, bounds, strict=True):
             assert (low[i].numpy() <= stated_low + 1e-9).all()
@@ -400,7 +413,8 @@ def test_lines_with_other_slopes_are_moved_apart_once_more(
 @pytest.mark.parametrize(("factor", "least"), [(-2.0, -1.0), (2.0, -2.0)])
 def test_slopes_that_would_prove_too_much_are_not_gone_to(factor: float, least: float) -> None:
     # relu(z) + factor z on [-1, 1]: a line of slope -factor through 0 would say 0
-    first, last = nn.Linear(1, 2), nn.Linear(2, 2)
+    first = nn.Linear(1, 2)
+    last = nn.Linear(2, 2)
     first.load_state_dict(
         {"weight": torch.tensor([[2.0], [2.0]]), "bias": torch.tensor([-1.0, 1.0])}
     )
@@ -411,7 +425,8 @@ def test_slopes_that_would_prove_too_much_are_not_gone_to(factor: float, least: 
         }
     )
     net = nn.Sequential(first, nn.ReLU(), last).double().requires_grad_(False)
-    layers, y = read_layers(net, (1,)), torch.tensor([0])
+    layers = read_layers(net, (1,))
+    y = torch.tensor([0])
     ball = ball_of(torch.full((1, 1), 0.5).double(), Threat(norm="linf", eps=0.5))
     found = improved_margins(relax(layers, ball, "crown"), y, iterations=60)
     assert least - 0.1 <= found.item() <= least
@@ -440,9 +455,11 @@ def exact_margin(
 def test_a_network_without_hidden_layers_has_exact_margins(
     linear_net: Callable[[Tensor, Tensor], nn.Sequential],
 ) -> None:
-    weight, bias = torch.tensor([[1.0, -2.0], [0.5, 1.0]]), torch.tensor([3.0, 0.0])
+    weight = torch.tensor([[1.0, -2.0], [0.5, 1.0]])
+    bias = torch.tensor([3.0, 0.0])
     layers = read_layers(linear_net(weight, bias).double(), (2,))
-    x, y = torch.tensor([[0.5, 0.5]]).double(), torch.tensor([0])
+    x = torch.tensor([[0.5, 0.5]]).double()
+    y = torch.tensor([0])
     ball = ball_of(x, Threat(norm="linf", eps=0.1), box=False)
     expected = torch.tensor([[3 + 0.5 * 0.5 - 3 * 0.5 - 0.1 * 3.5]]).double()
     for relaxation in ("kw", "crown"):
@@ -484,7 +501,8 @@ def test_odd_convolutions_train_and_are_bounded(
     )
     net(torch.rand(1, 1, 4, 4))
     layers = read_layers(net, (1, 4, 4))
-    x, y = torch.rand(3, 1, 4, 4), torch.tensor([0, 1, 2])
+    x = torch.rand(3, 1, 4, 4)
+    y = torch.tensor([0, 1, 2])
     for box in (True, False):
         ball = ball_of(to_vectors(layers, x), Threat(norm=norm, eps=0.2), box=box)
         for relaxation in ("kw", "crown"):

@@ -138,7 +138,8 @@ def test_a_float32_that_says_nothing_costs_questions_and_no_soundness(nonsense: 
 @pytest.mark.parametrize("radius", [1.0, 0.1, 1e-300, 3e7, 2.0 - 2**-52])
 def test_ranks_count_the_radii_of_few_bits(radius: float) -> None:
     rank = ranks_of(torch.tensor([radius], dtype=torch.float64))
-    low, next_ = radii_of(rank).item(), radii_of(rank + 1).item()
+    low = radii_of(rank).item()
+    next_ = radii_of(rank + 1).item()
     assert low <= radius < next_
     assert next_ <= low * (1 + 2.0 ** (1 - BITS))
     assert ranks_of(radii_of(rank)) == rank

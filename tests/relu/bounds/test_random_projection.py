@@ -19,7 +19,8 @@ def falls(norm: Norm, count: int, *, box: bool = False) -> tuple[Tensor, Tensor]
     """How far the second layer's units fall: estimated, and exact."""
     torch.manual_seed(0)
     net = build("cnn_small", SHAPE, 10).requires_grad_(False)
-    layers, x = read_layers(net, SHAPE), torch.rand(6, *SHAPE)
+    layers = read_layers(net, SHAPE)
+    x = torch.rand(6, *SHAPE)
     ball = ball_of(to_vectors(layers, x), Threat(norm=norm, eps=0.2), box=box)
     exact = relax(layers, ball, "kw", every=True)
     found = relax(layers, ball, "kw", projection=Projection(count=count, wider_than=0))
@@ -49,7 +50,8 @@ def test_what_they_do_not_cover_is_computed_in_full(norm: Norm, box: bool) -> No
 def test_gradients_flow_through_estimates() -> None:
     torch.manual_seed(0)
     net = build("cnn_small", SHAPE, 10)
-    layers, x = read_layers(net, SHAPE), torch.rand(4, *SHAPE)
+    layers = read_layers(net, SHAPE)
+    x = torch.rand(4, *SHAPE)
     ball = ball_of(to_vectors(layers, x), Threat(norm="l2", eps=0.2), box=False)
     relaxed = relax(layers, ball, "kw", projection=Projection(count=10, wider_than=0))
     margins(relaxed, torch.arange(4)).sum().backward()
@@ -58,7 +60,8 @@ def test_gradients_flow_through_estimates() -> None:
 
 def test_estimates_must_not_certify() -> None:
     net = build("fc_small", SHAPE, 10).double().requires_grad_(False)
-    layers, x = read_layers(net, SHAPE), torch.rand(2, 64).double()
+    layers = read_layers(net, SHAPE)
+    x = torch.rand(2, 64).double()
     ball = ball_of(x, Threat(norm="linf", eps=0.1))
     with pytest.raises(AssertionError, match="certify"):
         relax(layers, ball, "kw", projection=Projection(count=10, wider_than=0))

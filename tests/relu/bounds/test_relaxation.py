@@ -16,7 +16,8 @@ from tests.strategies import seeds
 def test_the_relu_lies_between_its_lines_everywhere(relaxation: Relaxation, seed: int) -> None:
     draw = torch.Generator().manual_seed(seed)
     ends = torch.randn(2, 1, 40, generator=draw).double().sort(0).values
-    ends[0, :, :5], ends[1, :, 5:10] = 0.0, 0.0
+    ends[0, :, :5] = 0.0
+    ends[1, :, 5:10] = 0.0
     low, high = ends.sort(0).values
     z = low + (high - low) * torch.rand(1, 40, generator=draw).double()
     lines, given_ = lines_of(z, low, high, relaxation)
@@ -30,14 +31,16 @@ def test_the_relu_lies_between_its_lines_everywhere(relaxation: Relaxation, seed
 
 
 def test_crown_takes_the_lower_line_that_leaves_less_area() -> None:
-    low, high = torch.tensor([[-2.0, -1.0]]), torch.tensor([[1.0, 2.0]])
+    low = torch.tensor([[-2.0, -1.0]])
+    high = torch.tensor([[1.0, 2.0]])
     lines, _ = lines_of(torch.zeros(1, 2), low, high, "crown")
     assert lines.lower.tolist() == [[0.0, 1.0]]
     assert torch.allclose(lines.upper, torch.tensor([[1 / 3, 2 / 3]]))
 
 
 def test_units_that_cannot_switch_have_one_line() -> None:
-    low, high = torch.tensor([[0.0, -3.0, 1.0]]), torch.tensor([[2.0, 0.0, 2.0]])
+    low = torch.tensor([[0.0, -3.0, 1.0]])
+    high = torch.tensor([[2.0, 0.0, 2.0]])
     assert not crossing(low, high).any()
     lines, given_ = lines_of(torch.tensor([[1.0, -1.0, 1.5]]), low, high, "kw")
     assert lines.upper.tolist() == [[1.0, 0.0, 1.0]]
@@ -46,7 +49,8 @@ def test_units_that_cannot_switch_have_one_line() -> None:
 
 
 def test_a_bound_that_is_nan_settles_nothing() -> None:
-    nan, one = torch.tensor([[torch.nan]]), torch.ones(1, 1)
+    nan = torch.tensor([[torch.nan]])
+    one = torch.ones(1, 1)
     assert crossing(nan, one).all()
     assert crossing(-one, nan).all()
 
@@ -57,7 +61,8 @@ def test_rounding_never_puts_a_chord_below_the_relu(seed: int) -> None:
     low, high = (torch.rand(1, 60, generator=draw).double() for _ in range(2))
     low = -low * 10.0 ** torch.randint(-6, 7, (1, 60), generator=draw)
     lines, _ = lines_of(torch.zeros_like(low), low, high, "kw")
-    slopes, offsets = lines.upper[0].tolist(), (2 * lines.above)[0].tolist()
+    slopes = lines.upper[0].tolist()
+    offsets = (2 * lines.above)[0].tolist()
     for a, b, slope, offset in zip(low[0].tolist(), high[0].tolist(), slopes, offsets, strict=True):
         chord = [Fraction(slope) * Fraction(end) + Fraction(offset) for end in (a, b)]
         assert chord[0] >= 0

@@ -72,7 +72,8 @@ def test_only_units_that_may_switch_cost_variables(norm: Norm) -> None:
     bounds = relaxations(layers, ball_of(x, threat))[-1].bounds
     found = encoded(layers, x, threat, SLACK)
     open_ = sum(int(crossing(low, high).sum()) for low, high in bounds)
-    program, moves = found.program(), 64 * (2 if norm == "l1" else 1)
+    program = found.program()
+    moves = 64 * (2 if norm == "l1" else 1)
     assert 0 < open_ < sum(layer.size for layer in layers[:-1]) / 2
     assert program.whole.sum() == open_
     assert program.rows.shape == (3 * open_ + (norm == "l1"), moves + 3 * open_)
@@ -118,7 +119,8 @@ def test_networks_within_rounding_are_points_of_the_program(
     monkeypatch.setattr("relu.bounds.linear.gamma", lambda layers, d: ROUGH)
     torch.manual_seed(seed)
     net = in_float64(build("fc_small", (1, 3, 3), 4))
-    x, threat = torch.rand(1, 9).double(), Threat(norm=norm, eps=EPS[norm])
+    x = torch.rand(1, 9).double()
+    threat = Threat(norm=norm, eps=EPS[norm])
     found = encoded(read_layers(net, (1, 3, 3)), x, threat, SLACK)
     for parameter in net.parameters():
         parameter.mul_(1 + ROUGH / 20 * (2 * torch.rand_like(parameter) - 1))

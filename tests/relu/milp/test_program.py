@@ -12,8 +12,10 @@ from relu.milp.program import Program, stacked
 def program(seed: int, *, rows: int = 6, size: int = 5) -> Program:
     """Random constraints around a point that satisfies them."""
     rng = np.random.default_rng(seed)
-    matrix, inside = rng.normal(size=(rows, size)), rng.uniform(-1, 1, size)
-    values, room = matrix @ inside, rng.uniform(0.1, 1, rows)
+    matrix = rng.normal(size=(rows, size))
+    inside = rng.uniform(-1, 1, size)
+    values = matrix @ inside
+    room = rng.uniform(0.1, 1, rows)
     low = np.where(rng.random(rows) < 0.3, -np.inf, values - room)
     high = np.where(rng.random(rows) < 0.3, np.inf, values + room)
     return Program(
@@ -29,7 +31,8 @@ def program(seed: int, *, rows: int = 6, size: int = 5) -> Program:
 
 
 def minimum(p: Program) -> float:
-    some_low, some_high = np.isfinite(p.row_low), np.isfinite(p.row_high)
+    some_low = np.isfinite(p.row_low)
+    some_high = np.isfinite(p.row_high)
     rows = p.rows.toarray()
     found = scipy.optimize.linprog(
         p.cost,
@@ -42,7 +45,8 @@ def minimum(p: Program) -> float:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_no_multipliers_prove_more_than_the_minimum(seed: int) -> None:
-    p, rng = program(seed), np.random.default_rng(seed)
+    p = program(seed)
+    rng = np.random.default_rng(seed)
     least = minimum(p)
     for scale in (0.0, 1e-3, 1.0, 1e6):
         assert p.least(scale * rng.normal(size=6)) <= least + 1e-9
@@ -82,7 +86,8 @@ def test_whole_numbers_can_be_pinned() -> None:
 
 
 def test_blocks_are_filled_up_to_one_width() -> None:
-    one, two = sparse.eye_array(2), sparse.csr_array([[1.0, 0, 3.0]])
+    one = sparse.eye_array(2)
+    two = sparse.csr_array([[1.0, 0, 3.0]])
     assert stacked([one, two], 4).toarray().tolist() == [[1, 0, 0, 0], [0, 1, 0, 0], [1, 0, 3, 0]]
     assert stacked([], 3).shape == (0, 3)
 
@@ -102,7 +107,8 @@ def proven(p: Program, multipliers: np.ndarray) -> Fraction:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_what_multipliers_prove_is_rounded_down(seed: int) -> None:
-    p, rng = program(seed), np.random.default_rng(seed)
+    p = program(seed)
+    rng = np.random.default_rng(seed)
     p = replace(p, row_low=np.nan_to_num(p.row_low, neginf=-9.0), row_high=p.row_low + 1e3)
     p = replace(p, row_high=np.nan_to_num(p.row_high, neginf=9.0))
     for scale in (1e-3, 1.0, 1e6):

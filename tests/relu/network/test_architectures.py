@@ -11,7 +11,8 @@ from relu.network.architectures import ARCHITECTURES, build
 
 def hidden_units(net: nn.Sequential, shape: tuple[int, ...]) -> int:
     """Counts the ReLUs' inputs for one image."""
-    count, x = 0, torch.zeros(1, *shape)
+    count = 0
+    x = torch.zeros(1, *shape)
     for layer in net:
         count += x.numel() if isinstance(layer, nn.ReLU) else 0
         x = layer(x)

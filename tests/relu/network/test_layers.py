@@ -76,10 +76,12 @@ def test_parameters_are_shared_and_biases_may_be_missing() -> None:
 
 
 def test_a_module_that_is_used_twice_counts_twice() -> None:
-    block, relu = nn.Linear(3, 3), nn.ReLU()
+    block = nn.Linear(3, 3)
+    relu = nn.ReLU()
     net = relu_net(block, relu, block, relu, nn.Linear(3, 2)).double()
     x = torch.randn(4, 3, dtype=torch.float64)
-    g, layers = x, read_layers(net, (3,))
+    g = x
+    layers = read_layers(net, (3,))
     for layer in layers[:-1]:
         g = layer.forward(g).relu()
     assert torch.allclose(layers[-1].forward(g), net(x))

@@ -160,7 +160,8 @@ def test_a_hyperplane_through_a_corner_does_not_round_away_from_the_box(
     seed: int, norm: Norm
 ) -> None:
     rng = np.random.default_rng(seed)
-    x, w = rng.random(7), rng.normal(size=7)
+    x = rng.random(7)
+    w = rng.normal(size=7)
     away = w > 0
     z = np.where(away, 1.0, 0.0)  # the corner where the form is largest, up to rounding
     distance, point = one(norm, x.tolist(), w.tolist(), -float(w @ z))

@@ -51,8 +51,11 @@ def values(region: Region) -> Tensor:
 def test_values_and_gradients_equal_the_dense_ones_in_float32(
     arch: str, shape: tuple[int, ...], norm: Norm
 ) -> None:
-    net, threat, gamma = network(arch, shape), Threat(norm=norm, eps=0.1), GAMMA[norm]
-    x, y = torch.rand(5, *shape), torch.arange(5)
+    net = network(arch, shape)
+    threat = Threat(norm=norm, eps=0.1)
+    gamma = GAMMA[norm]
+    x = torch.rand(5, *shape)
+    y = torch.arange(5)
     region = shortened(region_at(net, x), threat.q)
     d_b = boundary_distances(region, threat, k=20, within=gamma)
     d_d = decision_distances(region, y, threat, within=gamma)
@@ -101,7 +104,8 @@ def test_the_dead_layer_of_a_deep_network_is_harmless_too() -> None:
     net = network("fc10", (1, 6, 6))
     with torch.no_grad():
         net.get_parameter("5.bias").fill_(-100.0)  # all units of the third hidden layer are off
-    x, threat = torch.rand(3, 1, 6, 6), Threat(norm="linf", eps=0.1)
+    x = torch.rand(3, 1, 6, 6)
+    threat = Threat(norm="linf", eps=0.1)
     region = region_at(net, x)
     y = torch.zeros(3, dtype=torch.long)
     d_b = boundary_distances(region, threat, k=300)

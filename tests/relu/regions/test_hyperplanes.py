@@ -58,7 +58,8 @@ def test_computed_forms_are_within_the_stated_error_and_lows_below_the_exact_dis
     net = nn.Sequential(*list(net)[:9], nn.Linear(104, 4).double().requires_grad_(False))
     net.get_parameter("1.weight").mul_(1000)  # large numbers cancel
     x = torch.rand(1, 6, dtype=torch.float64)
-    layers, threat = read_layers(net, (6,)), Threat(norm=norm, eps=1.0)
+    layers = read_layers(net, (6,))
+    threat = Threat(norm=norm, eps=1.0)
     y = net(x).argmax(1)
     region = region_of(layers, x)
     planes = planes_of(region, y, threat)
@@ -86,9 +87,11 @@ def test_computed_forms_are_within_the_stated_error_and_lows_below_the_exact_dis
 @pytest.mark.parametrize("norm", NORMS)
 def test_points_beyond_are_beyond_and_not_far(norm: Norm) -> None:
     torch.manual_seed(1)
-    threat, x = Threat(norm=norm, eps=1.0), torch.rand(50, 9, dtype=torch.float64)
+    threat = Threat(norm=norm, eps=1.0)
+    x = torch.rand(50, 9, dtype=torch.float64)
     normal = torch.randn(50, 9, dtype=torch.float64)
-    gap, error = torch.rand(50).double() / 4, torch.full((50,), 1e-9, dtype=torch.float64)
+    gap = torch.rand(50).double() / 4
+    error = torch.full((50,), 1e-9, dtype=torch.float64)
     low = distance_to(x, normal, gap, error, threat)
     z = point_beyond(x, normal, gap, error, threat)
     reached = ~z.isnan().any(1)
@@ -110,7 +113,8 @@ def exact_low(plane: tuple[Fraction, list[Fraction]], norm: Norm) -> Fraction:
 
 def require_lows(net: nn.Sequential, x: Tensor, norm: Norm) -> None:
     """No distance is above the exact one, and every form is within its error."""
-    layers, y = read_layers(net, (x.shape[1],)), net(x).argmax(1)
+    layers = read_layers(net, (x.shape[1],))
+    y = net(x).argmax(1)
     threat = Threat(norm=norm, eps=1.0)
     region = region_of(layers, x)
     found = planes_of(region, y, threat)
@@ -178,17 +182,27 @@ def test_no_rounding_term_of_planes_is_left_out(
     ).double()
     net.requires_grad_(False)
     threat = Threat(norm=norm, eps=1.0, box=(-1.0, 2.0))
-    x, layers = torch.rand(1, 4).double(), read_layers(net, (4,))
-    y, region = net(x).argmax(1), region_of(layers, x)
+    x = torch.rand(1, 4).double()
+    layers = read_layers(net, (4,))
+    y = net(x).argmax(1)
+    region = region_of(layers, x)
     found = planes_of(region, y, threat)
-    most, gaps, rows = torch.full((4,), 2.0).double(), list[Tensor](), list[Tensor]()
-    values, lengths = most, most  # with and without biases
+    most = torch.full((4,), 2.0).double()
+    gaps = list[Tensor]()
+    rows = list[Tensor]()
+    # with and without biases
+    values = most
+    lengths = most
     for layer, on in zip(layers, [*region.active, None], strict=True):
-        weight, bias = layer.weight.abs(), layer.bias.abs()
-        values, lengths = weight @ values + bias, weight @ lengths
+        weight = layer.weight.abs()
+        bias = layer.bias.abs()
+        values = weight @ values + bias
+        lengths = weight @ lengths
         if on is not None:
-            gaps, rows = [*gaps, values], [*rows, lengths]
-            values, lengths = values * on[0], lengths * on[0]
+            gaps = [*gaps, values]
+            rows = [*rows, lengths]
+            values = values * on[0]
+            lengths = lengths * on[0]
     rivals = [s for s in range(3) if s != int(y)]
     gap_error = COARSE * torch.cat([*gaps, values[y] + values[rivals]])
     row_error = COARSE * torch.cat([*rows, lengths[y] + lengths[rivals]])
@@ -205,12 +219,11 @@ def test_no_rounding_term_of_planes_is_left_out(
 def test_distances_are_rounded_down(norm: Norm, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(4, 7), nn.ReLU(), nn.Linear(7, 3)).double().requires_grad_(False)
-    x, layers, threat = (
-        torch.rand(1, 4).double(),
-        read_layers(net, (4,)),
-        Threat(norm=norm, eps=1.0),
-    )
-    y, region = net(x).argmax(1), region_of(layers, x)
+    x = torch.rand(1, 4).double()
+    layers = read_layers(net, (4,))
+    threat = Threat(norm=norm, eps=1.0)
+    y = net(x).argmax(1)
+    region = region_of(layers, x)
 
     def lows() -> tuple[Tensor, Tensor]:
         found = planes_of(region, y, threat)

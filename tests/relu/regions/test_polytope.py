@@ -32,7 +32,8 @@ def solve(x: Tensor, normal: Tensor, offset: Tensor, norm: Norm) -> tuple[float,
 @pytest.mark.parametrize("seed", range(40))
 def test_bound_and_point_are_the_oracles(norm: Norm, seed: int) -> None:
     torch.manual_seed(seed)
-    d, m = 2 + seed % 3, 1 + seed % 7
+    d = 2 + seed % 3
+    m = 1 + seed % 7
     x = torch.rand(d, dtype=torch.float64)
     normal = torch.randn(m, d, dtype=torch.float64)
     offset = -torch.rand(m, dtype=torch.float64) / 2
@@ -79,15 +80,18 @@ def total(values: np.ndarray) -> Fraction:
 def test_sums_of_constraints_that_cancel_prove_no_more_than_they_say(seed: int, norm: Norm) -> None:
     # Large constraints whose sum is a small one: what float64 makes of it is mostly rounding.
     rng = np.random.default_rng(seed)
-    m, d = 12, 3
-    at_x, normal = 1e9 * rng.normal(size=m), 1e9 * rng.normal(size=(m, d))
+    m = 12
+    d = 3
+    at_x = 1e9 * rng.normal(size=m)
+    normal = 1e9 * rng.normal(size=(m, d))
     at_x[-1] = -float(total(at_x[:-1])) - 1e-6
     for column in normal.T:
         column[-1] = -float(total(column[:-1])) + 1e-6
     x = torch.full((d,), 0.5, dtype=torch.float64)
     chosen = Constraints(torch.tensor(normal), torch.tensor(at_x), torch.zeros(m).double())
     found = _bound(x, chosen, np.ones(m), Threat(norm=norm, eps=1.0, box=(-99.0, 99.0)))
-    gap, sums = total(at_x), [abs(total(column)) for column in normal.T]
+    gap = total(at_x)
+    sums = [abs(total(column)) for column in normal.T]
     squares = sum((v * v for v in sums), Fraction(0))
     length = {"linf": sum(sums, Fraction(0)), "l2": squares, "l1": max(sums)}[norm]
     power = 1 + (norm == "l2")

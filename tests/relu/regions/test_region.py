@@ -69,7 +69,8 @@ def test_norms_and_rows_are_the_jacobians(
     x = torch.rand(3, *shape, dtype=torch.float64)
     layers = read_layers(net, shape)
     region = region_of(layers, to_vectors(layers, x))
-    found, starts = norms(region, q), region.starts
+    found = norms(region, q)
+    starts = region.starts
     for i in range(len(layers) - 1):
         for n in range(3):
             rows = to_vectors(layers, jacobian(net, i, x[n]))
@@ -117,7 +118,8 @@ def test_a_unit_that_sees_nothing_but_padding_has_no_norm(norm: Norm) -> None:
 
 def test_gaps_are_to_all_other_classes_in_order() -> None:
     net = network("fc_small", (1, 8, 8))
-    x, y = torch.rand(3, 1, 8, 8, dtype=torch.float64), torch.tensor([0, 2, 4])
+    x = torch.rand(3, 1, 8, 8, dtype=torch.float64)
+    y = torch.tensor([0, 2, 4])
     assert others(y, 5).tolist() == [[1, 2, 3, 4], [0, 1, 3, 4], [0, 1, 2, 3]]
     layers = read_layers(net, (1, 8, 8))
     found = gaps(region_of(layers, to_vectors(layers, x)).logits, y)

@@ -34,7 +34,9 @@ def draw(seed: int) -> tuple[nn.Sequential, Tensor]:
     def one_of(low: int, high: int) -> int:
         return int(torch.randint(low, high + 1, (1,), generator=random))
 
-    d, classes, depth = one_of(2, 4), one_of(2, 4), one_of(1, 3)
+    d = one_of(2, 4)
+    classes = one_of(2, 4)
+    depth = one_of(1, 3)
     most = 12 if one_of(0, 3) == 0 else 7  # the oracle's time grows fast with the units
     widths = [d, *(one_of(1, most // depth) for _ in range(depth)), classes]
     kind = ("plain", "ties", "twins", "dead", "no biases")[one_of(0, 4)]
@@ -47,7 +49,8 @@ def draw(seed: int) -> tuple[nn.Sequential, Tensor]:
             layer.weight.round_()
             layer.bias.round_()
         if kind == "twins" and n_out > 1:
-            layer.weight[1], layer.bias[1] = layer.weight[0].clone(), layer.bias[0].clone()
+            layer.weight[1] = layer.weight[0].clone()
+            layer.bias[1] = layer.bias[0].clone()
         if kind == "dead":
             layer.weight[torch.rand(n_out, generator=random) < 0.3] = 0
         if kind == "no biases":
@@ -60,15 +63,18 @@ def draw(seed: int) -> tuple[nn.Sequential, Tensor]:
 def check(seed: int) -> bool:
     """Whether the network could be checked: its input must have a class of its own."""
     net, x = draw(seed)
-    norm, box = sorted(NORMS)[seed % 3], BOXES[seed % 2]
+    norm = sorted(NORMS)[seed % 3]
+    box = BOXES[seed % 2]
     y = net(x).argmax(1)
     if not bool(margins(net(x), y) > 1e-9):
         return False
     weights = [(m.weight.numpy(), m.bias.numpy()) for m in net if isinstance(m, nn.Linear)]
     question = (weights, x[0].numpy(), int(y), norm, box)
     exact = exact_radius(*question)
-    threat, layers = Threat(norm=norm, eps=1.0, box=box), read_layers(net, (x.shape[1],))
-    low, found = 0.0, None
+    threat = Threat(norm=norm, eps=1.0, box=box)
+    layers = read_layers(net, (x.shape[1],))
+    low = 0.0
+    found = None
     for neighbours in BUDGETS:
         found = search(layers, x, y, threat=threat, neighbours=neighbours)
         assert low <= float(found.low) <= exact * (1 + 1e-9) + 1e-9  # more never lowers low
@@ -137,7 +143,8 @@ def problem(count: int, arch: str = "fc_small") -> tuple[Sequence[Layer], Tensor
 
 
 def test_a_misclassified_input_is_its_own_witness() -> None:
-    (layers, x, y), threat = problem(2), Threat(norm="l2", eps=1.0)
+    (layers, x, y) = problem(2)
+    threat = Threat(norm="l2", eps=1.0)
     y[0] = (y[0] + 1) % 6
     found = search(layers, x, y, threat=threat, neighbours=2)
     assert found.low[0] == found.high[0] == 0
@@ -146,14 +153,16 @@ def test_a_misclassified_input_is_its_own_witness() -> None:
 
 
 def test_parts_that_are_searched_apart_agree(monkeypatch: pytest.MonkeyPatch) -> None:
-    (layers, x, y), threat = problem(7), Threat(norm="l2", eps=1.0)
+    (layers, x, y) = problem(7)
+    threat = Threat(norm="l2", eps=1.0)
     whole = search(layers, x, y, threat=threat, neighbours=3)
     monkeypatch.setattr("relu.regions.search.HELD", 1)
     assert torch.allclose(search(layers, x, y, threat=threat, neighbours=3).low, whole.low)
 
 
 def test_inputs_are_judged_alike_alone_and_together() -> None:
-    (layers, x, y), threat = problem(9, "cnn_small"), Threat(norm="l2", eps=1.0)
+    (layers, x, y) = problem(9, "cnn_small")
+    threat = Threat(norm="l2", eps=1.0)
     together = search(layers, x, y, threat=threat, neighbours=4)
     for i in range(len(x)):
         alone = search(layers, x[i : i + 1], y[i : i + 1], threat=threat, neighbours=4)
@@ -162,7 +171,8 @@ def test_inputs_are_judged_alike_alone_and_together() -> None:
 
 
 def test_a_search_ends_where_enough_is_reached() -> None:
-    (layers, x, y), threat = problem(5), Threat(norm="linf", eps=1.0)
+    (layers, x, y) = problem(5)
+    threat = Threat(norm="linf", eps=1.0)
     far = search(layers, x, y, threat=threat, neighbours=9)
     near = search(layers, x, y, threat=threat, neighbours=9, enough=far.low / 2)
     assert (near.low >= far.low / 2).all()
@@ -170,7 +180,8 @@ def test_a_search_ends_where_enough_is_reached() -> None:
 
 
 def test_a_complete_search_that_runs_out_of_time_says_so_and_keeps_its_bound() -> None:
-    (layers, x, y), threat = problem(1), Threat(norm="linf", eps=1.0)
+    (layers, x, y) = problem(1)
+    threat = Threat(norm="linf", eps=1.0)
     start = search(layers, x, y, threat=threat, neighbours=0)
     found, finished = complete(layers, x, y, threat=threat, start=start, seconds=1e-9)
     assert not finished
