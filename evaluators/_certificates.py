@@ -10,7 +10,7 @@ from evaluators._outcomes import worked_on
 from evaluators.interface import Evidence, Interval
 from relu.bounds.ball import ball_of
 from relu.bounds.certified_radius import Prover, certified
-from relu.bounds.linear import margins, relax
+from relu.bounds.linear import margin_lower_bounds, relax
 from relu.network.layers import Layer
 from relu.threat import Threat
 
@@ -23,16 +23,17 @@ def certificates(
     *,
     threat: Threat,
     known: Interval,
-    halvings: int,
+    bisection_steps: int,
     search: Prover | None = None,
     weaker: Prover | None = None,
 ) -> Evidence:
     """Evidence from a bound of the smallest margin, for inputs that are not decided.
 
-    halvings: questions to float64 beyond the one at eps; search: what they ask, if not `prove`.
+    bisection_steps: questions to float64 beyond the one at eps; search: what they ask, if not
+    `prove`.
     weaker: a cheaper bound that is never better, whose radii are found first: none is below them.
     """
-    wanted = known.unsettled if halvings else known.straddles(threat.eps)
+    wanted = known.unsettled if bisection_steps else known.straddles(threat.eps)
     rows = wanted.nonzero().squeeze(1)
     low = torch.zeros(len(x), dtype=torch.float64, device=x.device)
     found = worked_on(wanted)
@@ -46,9 +47,9 @@ def certificates(
             threat=threat,
             low=known.low[rows],
             high=known.high[rows],
-            halvings=halvings,
+            bisection_steps=bisection_steps,
         )
-        start = ask(weaker) if weaker and halvings else None
+        start = ask(weaker) if weaker and bisection_steps else None
         low[rows] = ask(prove, search=search, start=start)
         for row in rows.tolist():
             outcome[row] = "done" if low[row] > 0 else "done: nothing new proven"
@@ -61,6 +62,6 @@ def kw_prover(threat: Threat, *, box: bool) -> Prover:
 
     def prove(layers: tuple[Layer, ...], x: Tensor, y: Tensor, eps: Tensor) -> Tensor:
         ball = ball_of(x, threat, eps=eps, box=box)
-        return margins(relax(layers, ball, "kw"), y).amin(1)
+        return margin_lower_bounds(relax(layers, ball, "kw"), y).amin(1)
 
     return prove

@@ -51,7 +51,7 @@ class Input:
     def label(self) -> Tensor:
         return torch.tensor([self.y])
 
-    def rivals(self, classes: int) -> list[int]:
+    def other_classes(self, classes: int) -> list[int]:
         """All classes but the label."""
         return [int(s) for s in others(self.label, classes)[0]]
 
@@ -64,18 +64,18 @@ class Input:
         """Of a point from the input, rounded up."""
         return float(self.threat.distance(self.x.unsqueeze(0), z.unsqueeze(0)))
 
-    def rival(self, z: Tensor) -> int:
+    def other_class(self, z: Tensor) -> int:
         """The likeliest class at a point but the label."""
         logits = self.logits(z)
         logits[self.y] = -torch.inf
         return int(logits.argmax())
 
-    def descent(self, z: Tensor, rival: int) -> Tensor:
+    def descent(self, z: Tensor, other_class: int) -> Tensor:
         """The step of length 1 (in the threat's norm) on which the margin falls fastest."""
         with torch.enable_grad():
             free = z.clone().requires_grad_()
             logits = self.net(self.images(free.unsqueeze(0)))[0]
-            slope: Tensor = torch.autograd.grad(logits[self.y] - logits[rival], free)[0]
+            slope: Tensor = torch.autograd.grad(logits[self.y] - logits[other_class], free)[0]
         if self.threat.norm == "linf":
             return slope.sign().neg()
         if self.threat.norm == "l2":
@@ -100,18 +100,18 @@ class Input:
 
 @dataclass(frozen=True, eq=False)
 class Around:
-    """The ball of one radius: bounds of all hidden units, and of the margins to the `rivals`."""
+    """The ball of one radius: bounds of all hidden units, and of the margins to `other_classes`."""
 
     about: Input
     radius: float
     bounds: Bounds
     margins: Tensor
-    rivals: list[int]
+    other_classes: list[int]
 
     def in_doubt(self) -> list[int]:
         """The classes that may win somewhere in the ball, the most likely one first."""
         order = self.margins.argsort().tolist()
-        return [self.rivals[i] for i in order if not self.margins[i] > 0]
+        return [self.other_classes[i] for i in order if not self.margins[i] > 0]
 
     def encoding(self, slack: float = SLACK) -> Encoding:
         """The network on the ball. Raises SolverError where it is wrong about the input itself."""
@@ -127,9 +127,11 @@ class Around:
 def around(about: Input, radius: float) -> Around:
     """The ball of this radius, with dual bounds."""
     found = relaxations(about.layers, about.ball(radius))
-    best = torch.stack([linear.margins(relaxed, about.label) for relaxed in found]).amax(0)[0]
+    best = torch.stack(
+        [linear.margin_lower_bounds(relaxed, about.label) for relaxed in found]
+    ).amax(0)[0]
     bounds = [(low[0], high[0]) for low, high in found[-1].bounds]
-    return Around(about, radius, bounds, best, about.rivals(len(best) + 1))
+    return Around(about, radius, bounds, best, about.other_classes(len(best) + 1))
 
 
 def tightened(here: Around, *, seconds: float, end: float) -> Around:
@@ -152,7 +154,7 @@ def tightened(here: Around, *, seconds: float, end: float) -> Around:
     best = here.margins
     for kind in KINDS:
         again = linear.relax(about.layers, about.ball(here.radius), kind, known=known)
-        best = best.maximum(linear.margins(again, about.label)[0])
+        best = best.maximum(linear.margin_lower_bounds(again, about.label)[0])
     return replace(here, bounds=bounds, margins=best)
 
 
@@ -181,7 +183,7 @@ def _require_agreement(found: Encoding, about: Input) -> None:
     v = found.variables(about.x)
     logits = about.logits(about.x)
     missed = found.program().violation(v)
-    for s in about.rivals(len(logits)):
+    for s in about.other_classes(len(logits)):
         cost, offset, scale = found.margin(about.y, s)
         said = cost @ v + offset
         true = float(logits[about.y] - logits[s]) / scale

@@ -102,34 +102,34 @@ def ask(here: Around, solver: Solver, end: float) -> Reply:
     is left while others wait, and is asked about again with what they leave. An error about one
     leaves the others alone.
     """
-    rivals = here.in_doubt()
+    other_classes = here.in_doubt()
     unclear = False
     error = ""
     note = ""
     network = here.encoding()
-    while rivals and (left := end - time.monotonic()) > 0:
-        rival = rivals.pop(0)
-        program, limits = question(network, here.about.y, rival)
+    while other_classes and (left := end - time.monotonic()) > 0:
+        other_class = other_classes.pop(0)
+        program, limits = question(network, here.about.y, other_class)
         try:
-            answer = solver.solve(program, seconds=left / 2 if rivals else left, **limits)
+            answer = solver.solve(program, seconds=left / 2 if other_classes else left, **limits)
         except SolverError as found:
             error = error or str(found)
             continue
         note = note or answer.note
         if answer.bound >= limits["above"]:
             continue
-        if (point := _witness(here, network, answer, rival, solver)) is not None:
+        if (point := _witness(here, network, answer, other_class, solver)) is not None:
             return Reply("witness", point, note)
         if answer.status == "timeout":
-            rivals.append(rival)
+            other_classes.append(other_class)
         else:
             unclear = True
     if error:
         return Reply("failed", None, error)
-    return Reply("timeout" if rivals else "open" if unclear else "certified", None, note)
+    return Reply("timeout" if other_classes else "open" if unclear else "certified", None, note)
 
 
-def question(network: Encoding, y: int, rival: int) -> tuple[Program, dict[str, float]]:
+def question(network: Encoding, y: int, other_class: int) -> tuple[Program, dict[str, float]]:
     """A program whose minimum tells whether the rival ties or wins, and where it is decided.
 
     The smallest margin; for l2, whose balls no linear program describes, the smallest norm. What
@@ -138,14 +138,14 @@ def question(network: Encoding, y: int, rival: int) -> tuple[Program, dict[str, 
     """
     beyond = 2 * SLACK + 2 * TOLERANCE * len(network.low)
     if network.threat.norm == "l2":
-        return network.nearest(y, rival), {"above": 1 + beyond, "below": 1.0}
-    cost, offset, _ = network.margin(y, rival)
+        return network.nearest(y, other_class), {"above": 1 + beyond, "below": 1.0}
+    cost, offset, _ = network.margin(y, other_class)
     program = network.program().asking(cost, offset=offset)
     return program, {"above": beyond, "below": min(NEGATIVE, -beyond)}
 
 
 def _witness(
-    here: Around, network: Encoding, answer: Answer, rival: int, solver: Solver
+    here: Around, network: Encoding, answer: Answer, other_class: int, solver: Solver
 ) -> Tensor | None:
     """The solver's point, or one near it, if it is an adversarial input in the very ball."""
     if answer.point is None:
@@ -153,9 +153,11 @@ def _witness(
     about = here.about
     threat = replace(here.about.threat, eps=here.radius)
     z = threat.inside(about.x.unsqueeze(0), network.point(answer.point).unsqueeze(0))[0]
-    found, length = _pushed(about, z, rival, z)
+    found, length = _pushed(about, z, other_class, z)
     if length > here.radius:  # it may lie on the class boundary, or on the ball's very edge
-        found, length = _pushed(about, z, rival, _deepest(network, answer, about.y, rival, solver))
+        found, length = _pushed(
+            about, z, other_class, _deepest(network, answer, about.y, other_class, solver)
+        )
         if here.radius < length < math.inf:
             found, length = nearer(here, found, solver)
     if length <= here.radius:
@@ -163,10 +165,10 @@ def _witness(
     return z if float(about.margin(z.unsqueeze(0))) <= 0 else None  # classes may only ever tie
 
 
-def _deepest(network: Encoding, answer: Answer, y: int, rival: int, solver: Solver) -> Tensor:
+def _deepest(network: Encoding, answer: Answer, y: int, other_class: int, solver: Solver) -> Tensor:
     """Where the margin is smallest in the linear region of a solver's point."""
     assert answer.point is not None
-    cost, offset, _ = network.margin(y, rival)
+    cost, offset, _ = network.margin(y, other_class)
     point = answer.point[: len(cost)]
     program = network.program().pinned(point).asking(cost, offset=offset)
     try:
@@ -243,8 +245,8 @@ def nearer(here: Around, z: Tensor, solver: Solver) -> tuple[Tensor, float]:
     best = z
     high = about.distance(z)
     for _ in range(ROUNDS):
-        rival = about.rival(best)
-        program = network.nearest(about.y, rival)
+        other_class = about.other_class(best)
+        program = network.nearest(about.y, other_class)
         v = network.variables(best)
         pinned = program.pinned(np.pad(v, (0, len(program.low) - len(v))))
         try:
@@ -253,7 +255,7 @@ def nearer(here: Around, z: Tensor, solver: Solver) -> tuple[Tensor, float]:
             break
         if answer.point is None:
             break
-        found, length = _pushed(about, network.point(answer.point), rival, best)
+        found, length = _pushed(about, network.point(answer.point), other_class, best)
         if not length < high:
             break
         gain = high - length
@@ -264,7 +266,7 @@ def nearer(here: Around, z: Tensor, solver: Solver) -> tuple[Tensor, float]:
     return best, high
 
 
-def _pushed(about: Input, z: Tensor, rival: int, inside: Tensor) -> tuple[Tensor, float]:
+def _pushed(about: Input, z: Tensor, other_class: int, inside: Tensor) -> tuple[Tensor, float]:
     """The nearest adversarial input a little beyond z, by more than rounding; inf: none.
 
     A solver's point lies on the class boundary, on the one side or on the other. Beyond it is away
@@ -273,7 +275,7 @@ def _pushed(about: Input, z: Tensor, rival: int, inside: Tensor) -> tuple[Tensor
     """
     steps = torch.tensor(PUSHES, dtype=z.dtype).unsqueeze(1)
     length = about.distance(z)
-    moves = (z - about.x, length * about.descent(z, rival), inside - z)
+    moves = (z - about.x, length * about.descent(z, other_class), inside - z)
     points = about.threat.clamped(torch.cat([z + steps * move for move in moves]))
     lengths = about.threat.distance(about.x.expand_as(points), points)
     margin = about.margin(points)

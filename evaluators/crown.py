@@ -1,5 +1,6 @@
 """Certificates from CROWN and alpha-CROWN, and whatever KW's lines add to them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -21,21 +22,23 @@ from relu.threat import Threat
 class Crown:
     """As KW, by the best of several bounds: KW's, CROWN's, and CROWN's with improved slopes.
 
-    iterations: steps of the ascent that improves lower slopes (alpha-CROWN), for each rival class
-    apart, of inputs that the other bounds leave open at eps; 0: none. box, halvings: as KW's.
+    iterations: steps of the ascent that improves lower slopes (alpha-CROWN), for each other
+    class apart, of inputs that the other bounds leave open at eps; 0: none. box, bisection_steps:
+    as KW's.
     """
 
     label: ClassVar[str] = "CROWN"
     aliases: ClassVar[tuple[str, ...]] = ("alpha-crown",)
     resource: ClassVar[Literal["gpu", "cpu"]] = "gpu"
     cost: ClassVar[int] = 17
+    renamed: ClassVar[Mapping[str, str]] = {"halvings": "bisection_steps"}
 
     iterations: int = 10
     box: bool = True
-    halvings: int = 8
+    bisection_steps: int = 8
 
     def __post_init__(self) -> None:
-        for name in ("iterations", "halvings"):
+        for name in ("iterations", "bisection_steps"):
             if getattr(self, name) < 0:
                 raise InputError(f"crown.{name} must be at least 0, got {getattr(self, name)}")
 
@@ -65,7 +68,7 @@ class Crown:
             prover(self.iterations),
             threat=threat,
             known=known,
-            halvings=self.halvings,
+            bisection_steps=self.bisection_steps,
             search=prover(0),
             weaker=kw_prover(threat, box=self.box),
         )

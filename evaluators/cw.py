@@ -22,15 +22,17 @@ class Preset(NamedTuple):
     """What a preset says of the settings that are left to it."""
 
     steps: int
-    searches: int
+    binary_search_steps: int
     lr: float
     first_step: float
     constant: float
 
 
 PRESETS: Mapping[str, Preset] = {
-    "paper": Preset(steps=10_000, searches=20, lr=0.01, first_step=math.inf, constant=0.001),
-    "fast": Preset(steps=200, searches=6, lr=0.1, first_step=0.2, constant=0.1),
+    "paper": Preset(
+        steps=10_000, binary_search_steps=20, lr=0.01, first_step=math.inf, constant=0.001
+    ),
+    "fast": Preset(steps=200, binary_search_steps=6, lr=0.1, first_step=0.2, constant=0.1),
 }
 
 
@@ -40,26 +42,31 @@ class Cw:
 
     preset: "paper", the settings of [CAH19, Appendix B] (10000 steps, 20 searches, lr 0.01,
     constant 0.001), or "fast", for daily use (200, 6, 0.1, 0.1), a hundred times cheaper. steps:
-    of Adam per value of the constant, fewer where the loss stands still; searches: values of the
-    constant, the first of which is `constant`; lr: Adam's, lowered per input until its first step
-    is no longer than first_step (l2; "paper": any length, "fast": 0.2), as grey images of many
-    pixels would otherwise overshoot. Each of them goes before the preset.
-    halvings: bisection steps on the segment from x to the witness that bring it closer.
+    of Adam per value of the constant, fewer where the loss stands still;
+    binary_search_steps: values of the constant, the first of which is `constant`; lr: Adam's,
+    lowered per input until its first step is no longer than first_step (l2; "paper": any length,
+    "fast": 0.2), as grey images of many pixels would otherwise overshoot. Each of them goes before
+    the preset.
+    bisection_steps: bisection steps on the segment from x to the witness that bring it closer.
     """
 
     label: ClassVar[str] = "CW"
     aliases: ClassVar[tuple[str, ...]] = ("carlini-wagner", "carlini", "c&w")
     resource: ClassVar[Literal["gpu", "cpu"]] = "gpu"
     cost: ClassVar[int] = 32
+    renamed: ClassVar[Mapping[str, str]] = {
+        "searches": "binary_search_steps",
+        "halvings": "bisection_steps",
+    }
     shard: ClassVar[int] = 250
 
     preset: Literal["paper", "fast"] = "paper"
     steps: int | None = None
-    searches: int | None = None
+    binary_search_steps: int | None = None
     lr: float | None = None
     first_step: float | None = None
     constant: float | None = None
-    halvings: int = 20
+    bisection_steps: int = 20
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
@@ -68,8 +75,8 @@ class Cw:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise InputError(f"cw.{name} must be a positive number, got {value}")
-        if self.halvings < 0:
-            raise InputError(f"cw.halvings must be at least 0, got {self.halvings}")
+        if self.bisection_steps < 0:
+            raise InputError(f"cw.bisection_steps must be at least 0, got {self.bisection_steps}")
 
     @property
     def effort(self) -> Preset:
@@ -100,7 +107,7 @@ class Cw:
             )
             z, rows, some, label = (t[found] for t in (z, rows, some, label))
             z = outward(exact_net, some.double(), label, z.double(), threat.box)
-            witness[rows] = closer(exact_net, some.double(), label, z, steps=self.halvings)
+            witness[rows] = closer(exact_net, some.double(), label, z, steps=self.bisection_steps)
         return Evidence(
             low=torch.zeros(len(x), dtype=torch.float64, device=x.device),
             witness=witness,

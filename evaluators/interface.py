@@ -129,6 +129,7 @@ class Evaluator(Protocol):
       input takes long.
     - `step: ClassVar[int]`: where an input takes long, how many `judge` is given at once; what is
       finished outlives a kill, and inputs that end the process are passed over. Default: a shard.
+    - `renamed: ClassVar[Mapping[str, str]]`: older spellings of settings -> today's.
     - `defaults(dataset, arch, threat) -> dict[str, object]` (classmethod): as for methods.
     """
 

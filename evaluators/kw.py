@@ -1,5 +1,6 @@
 """Certificates from linear relaxation with parallel lines: the KW bound [WK18; Fast-Lin]."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -18,20 +19,21 @@ class Kw:
     """The largest radius that bisection finds at which the dual bound of all margins is positive.
 
     box: whether the ball is cut by the box, which makes the bound better; without it, the bound
-    is the published one. halvings: bisection steps beyond the question at eps (0: that alone).
+    is the published one. bisection_steps: questions beyond the one at eps (0: that alone).
     """
 
     label: ClassVar[str] = "KW"
     aliases: ClassVar[tuple[str, ...]] = ("wong-kolter", "fast-lin", "dual")
     resource: ClassVar[Literal["gpu", "cpu"]] = "gpu"
     cost: ClassVar[int] = 15
+    renamed: ClassVar[Mapping[str, str]] = {"halvings": "bisection_steps"}
 
     box: bool = True
-    halvings: int = 8
+    bisection_steps: int = 8
 
     def __post_init__(self) -> None:
-        if self.halvings < 0:
-            raise InputError(f"kw.halvings must be at least 0, got {self.halvings}")
+        if self.bisection_steps < 0:
+            raise InputError(f"kw.bisection_steps must be at least 0, got {self.bisection_steps}")
 
     def refusal(self, net: nn.Module, threat: Threat) -> str | None:
         return refusal(net)
@@ -46,4 +48,6 @@ class Kw:
         known: Interval,
     ) -> Evidence:
         prove = kw_prover(threat, box=self.box)
-        return certificates(net, x, y, prove, threat=threat, known=known, halvings=self.halvings)
+        return certificates(
+            net, x, y, prove, threat=threat, known=known, bisection_steps=self.bisection_steps
+        )

@@ -1,6 +1,6 @@
 """PGD attack [MMSTV18] at eps, and beyond it until every input has a witness."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
@@ -24,22 +24,23 @@ class Pgd:
     steps, restarts: iterations of 2 eps / steps each, and how often an input starts (again)
     while it is not fooled. loss: what is ascended, "margin" (largest other logit minus the
     label's) or "ce". growth: inputs not fooled at eps are attacked once more at growth * eps,
-    growth^2 * eps, ... up to the size of the box, for a finite radius (1: never). halvings:
+    growth^2 * eps, ... up to the size of the box, for a finite radius (1: never). bisection_steps:
     bisection steps on the segment from x to the witness that bring it closer.
     """
 
     label: ClassVar[str] = "PGD"
     resource: ClassVar[Literal["gpu", "cpu"]] = "gpu"
     cost: ClassVar[int] = 10
+    renamed: ClassVar[Mapping[str, str]] = {"halvings": "bisection_steps"}
 
     steps: int = 40
     restarts: int = 2
     loss: Loss = "margin"
     growth: float = 1.5
-    halvings: int = 10
+    bisection_steps: int = 10
 
     def __post_init__(self) -> None:
-        for name, least in {"steps": 1, "restarts": 1, "growth": 1, "halvings": 0}.items():
+        for name, least in {"steps": 1, "restarts": 1, "growth": 1, "bisection_steps": 0}.items():
             if not getattr(self, name) >= least:
                 raise InputError(f"pgd.{name} must be at least {least}, got {getattr(self, name)}")
         if 1 < self.growth < 1.01:
@@ -89,7 +90,9 @@ class Pgd:
         for wider in self._wider(threat, x):
             rows = attack(rows, wider)
         rows = (~witness.flatten(1)[:, 0].isnan()).nonzero().squeeze(1)
-        witness[rows] = closer(exact_net, x[rows], y[rows], witness[rows], steps=self.halvings)
+        witness[rows] = closer(
+            exact_net, x[rows], y[rows], witness[rows], steps=self.bisection_steps
+        )
         return Evidence(
             low=torch.zeros(len(x), dtype=torch.float64),
             witness=witness,

@@ -1,5 +1,6 @@
 """Region attack [CH18]: from linear region to linear region towards the smallest perturbation."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -24,8 +25,8 @@ class RegionAttack:
     """The nearest adversarial point that walks through linear regions find; for every norm.
 
     They start from the nearest witness of other attacks (or else the nearest image that the
-    network takes for another class), and from approaches of x to the boundaries of its `rivals`
-    nearest classes, in `steps` steps each. walks: from so many of these starts, the nearest ones;
+    network takes for another class), and from approaches of x to the boundaries of the nearest
+    `other_classes`, in `steps` steps each. walks: from so many of these starts, the nearest ones;
     rounds: of each walk; neighbours: regions that a round looks from, drawn at random around it.
     """
 
@@ -33,9 +34,10 @@ class RegionAttack:
     aliases: ClassVar[tuple[str, ...]] = ("regions attack", "croce-hein", "linear region attack")
     resource: ClassVar[Literal["gpu", "cpu"]] = "gpu"
     cost: ClassVar[int] = 34
+    renamed: ClassVar[Mapping[str, str]] = {"rivals": "other_classes"}
     shard: ClassVar[int] = 250
 
-    rivals: int = 5
+    other_classes: int = 5
     steps: int = 15
     walks: int = 3
     rounds: int = 15
@@ -43,7 +45,7 @@ class RegionAttack:
 
     def __post_init__(self) -> None:
         for name, least in {
-            "rivals": 1,
+            "other_classes": 1,
             "steps": 1,
             "walks": 1,
             "rounds": 0,
@@ -96,7 +98,13 @@ class RegionAttack:
         flat = x.flatten(1)
         exact = x.flatten(1).double()
         met = approach(
-            net, flat, y, shape=shape, threat=threat, rivals=self.rivals, steps=self.steps
+            net,
+            flat,
+            y,
+            shape=shape,
+            threat=threat,
+            other_classes=self.other_classes,
+            steps=self.steps,
         )
         z = torch.cat([met.double(), start.flatten(1).unsqueeze(1)], dim=1)
         z = _nearest(exact, z, threat, self.walks)

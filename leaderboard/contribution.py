@@ -30,12 +30,12 @@ def own_bounds(
     verdict: Verdict, evidence: Mapping[str, pd.DataFrame]
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Each evaluator's own low and high of each input; the low of one that is contradicted is 0."""
-    liars = {c.low_by for c in verdict.contradictions}
+    contradicted_evaluators = {c.low_by for c in verdict.contradictions}
     bounds = {}
     for name, table in evidence.items():
         own = table.set_index("index").reindex(verdict.table["index"])
         low = own["low"].fillna(0.0).to_numpy()
-        withdrawn = np.zeros_like(low) if name in liars else low
+        withdrawn = np.zeros_like(low) if name in contradicted_evaluators else low
         bounds[name] = withdrawn, own["high"].fillna(np.inf).to_numpy()
     return bounds
 
@@ -88,7 +88,7 @@ def radius_statistics(
     """
     exact = exact_radii(verdict)
     bounds = own_bounds(verdict, evidence)
-    searched = "kw" in bounds and settings.get("kw.halvings", 0)
+    searched = "kw" in bounds and settings.get("kw.bisection_steps", settings.get("kw.halvings", 0))
     share = float((~np.isnan(exact[correct])).mean()) if correct.any() else None
     over = excess_over(bounds["kw"][0], exact) if searched else None
     return {"exact_correct_share": share, "exact_over_kw": over}

@@ -24,17 +24,17 @@ def once(cells: Iterable[Cell]) -> list[dict[str, Any]]:
     found: dict[tuple[Any, ...], list[Cell]] = {}
     for cell in cells:
         found.setdefault((cell["group"], cell["network"], *case(cell)), []).append(cell)
-    return [_merged(likes) for likes in found.values()]
+    return [_merged(same_network) for same_network in found.values()]
 
 
-def _merged(likes: Sequence[Cell]) -> dict[str, Any]:
-    first = likes[0]
+def _merged(same_network: Sequence[Cell]) -> dict[str, Any]:
+    first = same_network[0]
     reasons: dict[str, dict[str, None]] = {}
-    for cell in likes:
+    for cell in same_network:
         for name, why in cell["refusals"].items():
             reasons.setdefault(name, {})[why] = None
     refusals = {name: "; in another run: ".join(texts) for name, texts in reasons.items()}
-    tables = dict.fromkeys(table for cell in likes for table in cell.get("published", ()))
+    tables = dict.fromkeys(table for cell in same_network for table in cell.get("published", ()))
     return {**first, "refusals": refusals, "published": list(tables)}
 
 

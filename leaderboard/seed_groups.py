@@ -40,23 +40,25 @@ def labels(rows: Sequence[Row]) -> dict[str, str]:
     for row in rows:
         named.setdefault((row["label"], *case(row)), {}).setdefault(row["group"], row)
     found = {}
-    for likes in named.values():
-        said: dict[str, list[str]] = {group: [] for group in likes}
+    for same_label in named.values():
+        said: dict[str, list[str]] = {group: [] for group in same_label}
         for detail in (_settings, _data):
-            _tell(likes, said, detail)
+            _tell(same_label, said, detail)
         for detail in (_judging, _versions, _code, _group):
             for twins in _twins(said):
-                _tell({group: likes[group] for group in twins}, said, detail)
-        for group, row in likes.items():
+                _tell({group: same_label[group] for group in twins}, said, detail)
+        for group, row in same_label.items():
             found[group] = row["label"] + (f" ({', '.join(said[group])})" if said[group] else "")
     return found
 
 
 def _tell(
-    likes: Mapping[str, Row], said: Mapping[str, list[str]], detail: Callable[[Row], dict[str, str]]
+    same_label: Mapping[str, Row],
+    said: Mapping[str, list[str]],
+    detail: Callable[[Row], dict[str, str]],
 ) -> None:
     """Adds those details to what is said of each group that are not the same in all."""
-    details = {group: detail(row) for group, row in likes.items()}
+    details = {group: detail(row) for group, row in same_label.items()}
     names = dict.fromkeys(name for some in details.values() for name in some)
     for name in names:
         if len({some.get(name) for some in details.values()}) > 1:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from methods.mmr import region_at
 from relu.errors import InputError
-from relu.regions.jacobian import pulled
+from relu.regions.jacobian import vjp_at_once
 from relu.threat import Threat
 
 
@@ -43,7 +43,9 @@ class CrossLipschitz:
     ) -> Float[Tensor, ""]:
         region = region_at(net, x, 2)
         last = region.layers[-1].weight.expand(len(x), -1, -1)
-        rows = pulled(region, last, len(region.layers) - 1)  # of V: the gradients of all logits
+        rows = vjp_at_once(
+            region, last, len(region.layers) - 1
+        )  # of V: the gradients of all logits
         return F.cross_entropy(region.logits, y) + self.weight * cross_lipschitz(rows)
 
 

@@ -19,6 +19,7 @@ class Method(Protocol):
     Optional class attributes, read where present:
 
     - `aliases: ClassVar[tuple[str, ...]]`: other names people type.
+    - `renamed: ClassVar[Mapping[str, str]]`: older spellings of settings -> today's.
     - `uses_threat: ClassVar[bool] = True`: False where the loss never looks at the threat; such
       a network is trained once and judged under every norm and eps.
     - `defaults(dataset, arch, threat) -> dict[str, object]` (classmethod): field values that

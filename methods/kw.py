@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from relu.bounds.ball import ball_of
-from relu.bounds.linear import margins, relax
+from relu.bounds.linear import margin_lower_bounds, relax
 from relu.bounds.random_projection import Projection
 from relu.errors import InputError
 from relu.network.layers import to_vectors
@@ -59,7 +59,7 @@ class Kw:
         vectors = to_vectors(layers, x)
         ball = ball_of(vectors, threat, eps=self._radius(vectors, threat, progress), box=self.box)
         projection = Projection(count=self.projections, wider_than=self.wide)
-        bound = margins(relax(layers, ball, "kw", projection=projection), y)
+        bound = margin_lower_bounds(relax(layers, ball, "kw", projection=projection), y)
         worst = F.pad(-bound, (1, 0))
         return F.cross_entropy(worst, torch.zeros_like(y))
 

@@ -24,7 +24,7 @@ def groups(size: int, step: int) -> Iterator[slice]:
     return (slice(start, min(start + step, size)) for start in range(0, size, step))
 
 
-class Grid:
+class PaddedBatch:
     """The g x k table that fits best m units, each of the input `which` (in increasing order).
 
     A line is an input with all its units, so that what is the input's is not copied; or, where

@@ -99,7 +99,7 @@ class Threat:
     def in_box(self, z: Float[Tensor, "n *shape"]) -> Bool[Tensor, " n"]:
         """Whether every pixel lies in the box, with no slack; NaN does not."""
         flat = z.flatten(1)
-        (low, high) = self.edges(z.dtype)
+        low, high = self.edges(z.dtype)
         return ((flat >= low) & (flat <= high)).all(1)
 
     def contains(

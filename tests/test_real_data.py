@@ -61,7 +61,7 @@ PUBLISHED = (
     "--set",
     "pgd.growth=1",
     "--set",
-    "kw.halvings=0",
+    "kw.bisection_steps=0",
 )
 
 

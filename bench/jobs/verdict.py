@@ -200,8 +200,8 @@ def combine(
         for name, low in lows.items()
         for i in np.flatnonzero(contradictory(low, high))
     ]
-    liars = {c.low_by for c in found}.union(withdrawn)
-    trusted = [low for name, low in lows.items() if name not in liars]
+    contradicted_evaluators = {c.low_by for c in found}.union(withdrawn)
+    trusted = [low for name, low in lows.items() if name not in contradicted_evaluators]
     low = np.max([np.zeros(len(index)), *trusted], axis=0)
     return Verdict(
         table=pd.DataFrame({"index": index, "low": low, "high": high}),

@@ -61,11 +61,20 @@ def parse_overrides(
         field = ".".join(parts[1:])
         try:
             kind, name, cls = _target(prefix, name, field, catalogue, chosen)
-            value = parse_value(text, field_types(cls)[field], path)
+            value = parse_value(text, field_types(cls)[present_name(cls, field)], path)
         except InputError as error:
             raise InputError(f"{option} {assignment}: {error}") from error
-        overrides.setdefault((kind, name), {})[field] = value
+        overrides.setdefault((kind, name), {})[present_name(cls, field)] = value
     return overrides
+
+
+def present_name(cls: type[Any], field: str) -> str:
+    """What a setting is called today: its own name, or what the class says has replaced it.
+
+    A class names its older spellings in `renamed` (old -> new); they are taken for one version.
+    """
+    renamed: Mapping[str, str] = getattr(cls, "renamed", {})
+    return renamed.get(field, field)
 
 
 def _with_field(field: str, catalogue: Catalogue, chosen: Mapping[str, Sequence[str]]) -> str:
@@ -97,7 +106,7 @@ def _target(
         _require_field("train", field, list(field_types(Training)))
         return "train", "", Training
     found = _named(prefix, name, catalogue)
-    with_field = [p for p in found if field in field_types(p.cls)]
+    with_field = [p for p in found if present_name(p.cls, field) in field_types(p.cls)]
     with_field = [p for p in with_field if p.name in chosen[p.kind]] or with_field
     if not with_field:
         fields = dict.fromkeys(f for p in found for f in field_types(p.cls))

@@ -36,16 +36,16 @@ def judged_again(store: Store, cell: Cell, failures: Collection[str]) -> Cell:
 
     The very cell where there is none. failures: keys of jobs that are not to be waited for.
     """
-    liars = contradicted(store, cell)
+    contradicted_evaluators = contradicted(store, cell)
     lies = {
         job.key
-        for name in liars
+        for name in contradicted_evaluators
         for job in cell.judges[name]
         if store.has("evidence", job.key) and (store.load_evidence(job.key)["low"] > 0).any()
     }
     judges = dict(cell.judges)
     for name, jobs in cell.judges.items():
-        again = [job for job in latest(jobs) if name not in liars and believed(job) & lies]
+        again = [job for job in latest(jobs) if name not in contradicted_evaluators and believed(job) & lies]
         judges[name] = (*jobs, *(anew(job, judges, lies, failures) for job in again))
     if judges == cell.judges:
         return cell

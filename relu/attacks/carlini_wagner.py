@@ -68,7 +68,7 @@ def nearest_adversarial(
     *,
     box: tuple[float, float],
     steps: int,
-    searches: int,
+    binary_search_steps: int,
     lr: float,
     constant: float,
     first_step: float = math.inf,
@@ -76,8 +76,9 @@ def nearest_adversarial(
     """The nearest adversarial point that the searches met, and for which inputs there is one.
 
     steps: Adam's per search, of which the last tenths are spared where the loss stands still
-    (`steps` is rounded down to tenths); searches: values of c per input, the first one `constant`;
-    first_step: how long Adam's first step may be in the image, for which an input's lr is lowered.
+    (`steps` is rounded down to tenths); binary_search_steps: values of c per input, the first one
+    `constant`; first_step: how long Adam's first step may be in the image, for which an
+    input's lr is lowered.
     Points lie in the box; they fool the network in its own precision. Rows without one are x.
     """
     low, high = inner_edges(box, x.dtype)
@@ -97,8 +98,8 @@ def nearest_adversarial(
         progress = torch.where(hopeless, COARSE, PROGRESS)
         ended = ~(loss <= progress * at_work.loss) | (at_work.steps + leg > steps)
         at_work.loss = loss
-        attack.search_again(at_work, ended, searches)
-        done = at_work.searches >= searches
+        attack.search_again(at_work, ended, binary_search_steps)
+        done = at_work.searches >= binary_search_steps
         if done.any():
             out = rows[done]
             best[out] = at_work.best[done].view(-1, *x.shape[1:])
@@ -177,14 +178,14 @@ class _Attack:
         size = s.square.sqrt().div_(root.unsqueeze(1)).add_(GUARD)
         s.w.sub_(torch.div(s.mean, size, out=size).mul_(scale.unsqueeze(1)))
 
-    def search_again(self, s: _Searches, ended: Tensor, searches: int) -> None:
+    def search_again(self, s: _Searches, ended: Tensor, binary_search_steps: int) -> None:
         """The next constant for the inputs whose search has ended; Adam begins anew."""
         s.c_high = torch.where(ended & s.found, s.c, s.c_high)
         s.c_low = torch.where(ended & ~s.found, s.c, s.c_low)
         s.searches += ended
         between = (s.c_low + s.c_high) / 2
-        if searches >= REPEATED:
-            between = torch.where(s.searches == searches - 1, s.c_high, between)
+        if binary_search_steps >= REPEATED:
+            between = torch.where(s.searches == binary_search_steps - 1, s.c_high, between)
         following = torch.where(s.c_high.isinf(), s.c * 10, between)
         s.c = torch.where(ended, following, s.c)
         s.found &= ~ended

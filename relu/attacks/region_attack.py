@@ -41,15 +41,15 @@ def approach(
     *,
     shape: Shape,
     threat: Threat,
-    rivals: int,
+    other_classes: int,
     steps: int,
 ) -> Float[Tensor, "n k d"]:
-    """For each x and its k nearest rivals, the nearest adversarial point met on the way to them.
+    """For each x and its k nearest classes, the nearest adversarial point met on the way to them.
 
-    k is `rivals` or all other classes; near is what x's own region says. Each step goes to the
-    hyperplane of label and rival in the region where it is. NaN where nothing was met.
+    k is `other_classes`, or all there are; near is what x's own region says. Each step goes to the
+    hyperplane of label and other class in the region where it is. NaN where nothing was met.
     """
-    classes = _rivals(net, x, y, shape, threat, rivals)
+    classes = _nearest_classes(net, x, y, shape, threat, other_classes)
     n, k = classes.shape
     x = x.repeat_interleave(k, 0)
     y = y.repeat_interleave(k)
@@ -67,7 +67,7 @@ def approach(
     return best.view(n, k, -1)
 
 
-def _rivals(
+def _nearest_classes(
     net: nn.Module, x: Tensor, y: Tensor, shape: Shape, threat: Threat, most: int
 ) -> Tensor:
     """The classes whose hyperplanes in x's own region are nearest, box aside."""

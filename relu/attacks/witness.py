@@ -110,7 +110,7 @@ def _by_relaxation(layers: tuple[Layer, ...], z: Tensor, y: Tensor, logits: Tens
     """By bounds of the margins of the likeliest class over a ball of radius 0."""
     ball = ball_of(z, POINT, eps=torch.zeros_like(z[:, 0]), box=False)
     likeliest = logits.argmax(1)
-    least = linear.margins(linear.relax(layers, ball, "kw"), likeliest)
+    least = linear.margin_lower_bounds(linear.relax(layers, ball, "kw"), likeliest)
     place = (y - (y > likeliest).long()).clamp_max(least.shape[1] - 1)  # of y among the others
     over_y = least.gather(1, place.unsqueeze(1)).squeeze(1)
     surely = (likeliest != y) & (over_y >= 0)

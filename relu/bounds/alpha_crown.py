@@ -14,8 +14,8 @@ from torch import Tensor
 
 from relu.batching import at_once, groups
 from relu.bounds.ball import Ball
-from relu.bounds.linear import Relaxed, margins, relax
-from relu.bounds.relaxation import Lines, crossing
+from relu.bounds.linear import RelaxedNetwork, margin_lower_bounds, relax
+from relu.bounds.relaxation import LinearRelaxation, crossing
 from relu.network.layers import Layer
 
 RATE = 0.1  # of the ascent's first step, in slopes; it falls to a tenth of that
@@ -32,7 +32,7 @@ def tightest_margins(
     iterations.
     """
     found = relaxations(layers, ball)
-    bounds = torch.stack([margins(relaxed, y) for relaxed in found])
+    bounds = torch.stack([margin_lower_bounds(relaxed, y) for relaxed in found])
     best = bounds.nan_to_num(-torch.inf, torch.inf, -torch.inf).amax(0)  # one may overflow
     left = (~(best.amin(1) > 0)).nonzero().squeeze(1)
     if iterations and len(left):
@@ -41,7 +41,7 @@ def tightest_margins(
     return best
 
 
-def relaxations(layers: Sequence[Layer], ball: Ball) -> list[Relaxed]:
+def relaxations(layers: Sequence[Layer], ball: Ball) -> list[RelaxedNetwork]:
     """KW's relaxation and CROWN's; and both again, with the better of their bounds of each unit."""
     kw = relax(layers, ball, "kw")
     crown = relax(layers, ball, "crown")
@@ -55,27 +55,28 @@ def relaxations(layers: Sequence[Layer], ball: Ball) -> list[Relaxed]:
 
 @torch.no_grad()
 def improved_margins(
-    relaxed: Relaxed, y: Int[Tensor, " n"], *, iterations: int
+    relaxed: RelaxedNetwork, y: Int[Tensor, " n"], *, iterations: int
 ) -> Float[Tensor, "n k1"]:
     """Margins with lower slopes that ascent improves, class by class; never below `margins`."""
     if not relaxed.lines:
-        return margins(relaxed, y)
+        return margin_lower_bounds(relaxed, y)
     units = sum(low.shape[1] for low in relaxed.low)
     classes = relaxed.rounding.shape[1]
     parts = groups(len(y), at_once(y.device) // (units * (classes - 1)))
     return torch.cat([_ascended(relaxed.at(part), y[part], iterations) for part in parts])
 
 
-def _ascended(relaxed: Relaxed, y: Tensor, iterations: int) -> Tensor:
-    rivals = relaxed.rounding.shape[1] - 1
+def _ascended(relaxed: RelaxedNetwork, y: Tensor, iterations: int) -> Tensor:
+    other_classes = relaxed.rounding.shape[1] - 1
     slopes = [
-        lines.lower.unsqueeze(1).repeat(1, rivals, 1).requires_grad_() for lines in relaxed.lines
+        lines.lower.unsqueeze(1).repeat(1, other_classes, 1).requires_grad_()
+        for lines in relaxed.lines
     ]
     adam = torch.optim.Adam(slopes, lr=RATE)
-    best = margins(relaxed, y)
+    best = margin_lower_bounds(relaxed, y)
     for i in range(iterations):
         with torch.enable_grad():
-            found = margins(_with_slopes(relaxed, slopes), y)
+            found = margin_lower_bounds(_with_slopes(relaxed, slopes), y)
             adam.zero_grad()
             found.sum().neg().backward()
         best = best.maximum(found.detach())
@@ -84,10 +85,10 @@ def _ascended(relaxed: Relaxed, y: Tensor, iterations: int) -> Tensor:
         adam.step()
         for slope in slopes:
             slope.clamp_(0, 1)
-    return best.maximum(margins(_with_slopes(relaxed, slopes), y))
+    return best.maximum(margin_lower_bounds(_with_slopes(relaxed, slopes), y))
 
 
-def _with_slopes(relaxed: Relaxed, slopes: Sequence[Tensor]) -> Relaxed:
+def _with_slopes(relaxed: RelaxedNetwork, slopes: Sequence[Tensor]) -> RelaxedNetwork:
     """The relaxation with these lower slopes of units that may switch, class by class."""
     lines = [
         _tilted(old, slope, z, crossing(low, high), relaxed.unit)
@@ -98,7 +99,9 @@ def _with_slopes(relaxed: Relaxed, slopes: Sequence[Tensor]) -> Relaxed:
     return replace(relaxed, lines=tuple(lines))
 
 
-def _tilted(lines: Lines, slope: Tensor, z: Tensor, open_: Tensor, unit: float) -> Lines:
+def _tilted(
+    lines: LinearRelaxation, slope: Tensor, z: Tensor, open_: Tensor, unit: float
+) -> LinearRelaxation:
     """Lines with other lower slopes, seen from the same place: what the unit gives at z."""
     old = lines.lower.unsqueeze(1)
     lower = torch.where(open_.unsqueeze(1), slope, old)

@@ -18,12 +18,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from relu.batching import Grid, at_once, groups
+from relu.batching import PaddedBatch, at_once, groups
 from relu.bounds.ball import Room
-from relu.bounds.relaxation import Lines
+from relu.bounds.relaxation import LinearRelaxation
 from relu.network.layers import Layer
 
-Step = tuple[Lines, Callable[[Tensor], Tensor]]
+Step = tuple[LinearRelaxation, Callable[[Tensor], Tensor]]
 """the lines of a layer's outputs, and the layer's transpose for tables of rows"""
 
 
@@ -55,7 +55,7 @@ def _swept(rows: Tensor, steps: Sequence[Step], n: int) -> tuple[Tensor, Tensor]
     return lost, rows if rows.ndim == 3 else rows.expand(n, -1, -1)
 
 
-def _lost(rows: Tensor, lines: Lines) -> Tensor:
+def _lost(rows: Tensor, lines: LinearRelaxation) -> Tensor:
     if lines.above is not lines.below:
         below = _by_row(lines.below)
         above = _by_row(lines.above)
@@ -66,7 +66,7 @@ def _lost(rows: Tensor, lines: Lines) -> Tensor:
     return lost
 
 
-def _gated(rows: Tensor, lines: Lines) -> Tensor:
+def _gated(rows: Tensor, lines: LinearRelaxation) -> Tensor:
     upper = _by_row(lines.upper)
     if lines.parallel:
         return rows * upper
@@ -82,7 +82,10 @@ def _by_row(values: Tensor) -> Tensor:
 
 
 def steps_below(
-    layers: Sequence[Layer], lines: Sequence[Lines], top: int, inputs: Int[Tensor, " m"] | slice
+    layers: Sequence[Layer],
+    lines: Sequence[LinearRelaxation],
+    top: int,
+    inputs: Int[Tensor, " m"] | slice,
 ) -> list[Step]:
     """The steps from the inputs of layer `top` down, for some of the network's inputs."""
 
@@ -98,7 +101,7 @@ def steps_below(
 
 def some_rows(
     layers: Sequence[Layer],
-    lines: Sequence[Lines],
+    lines: Sequence[LinearRelaxation],
     room: Room,
     top: int,
     which: Int[Tensor, " m"],
@@ -108,7 +111,7 @@ def some_rows(
     found = [(room.eps[:0], room.eps[:0])]
     widest = max(room.up.shape[1], *(layer.size for layer in layers[: top + 1]))
     for part in groups(len(unit), at_once(unit.device) // widest):
-        grid = Grid(which[part])
+        grid = PaddedBatch(which[part])
         rows = layers[top].weight.index_select(0, grid.filled(unit[part]).flatten())
         rows = rows.unflatten(0, grid.shape)
         steps = steps_below(layers, lines, top, grid.inputs)

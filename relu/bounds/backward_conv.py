@@ -11,19 +11,19 @@ from torch import Tensor
 from relu.batching import at_once, groups
 from relu.bounds.backward import Step, fall_and_rise
 from relu.bounds.ball import Room
-from relu.bounds.relaxation import Lines
+from relu.bounds.relaxation import LinearRelaxation
 from relu.network.layers import Layer
-from relu.regions.receptive_field import Windows, windows_of
+from relu.regions.receptive_field import ReceptiveFields, receptive_fields_of
 
 
 def all_windows(
-    layers: Sequence[Layer], lines: Sequence[Lines], room: Room, top: int
+    layers: Sequence[Layer], lines: Sequence[LinearRelaxation], room: Room, top: int
 ) -> tuple[Float[Tensor, "n size"], Float[Tensor, "n size"]]:
     """Fall and rise of every unit of a convolution `top`.
 
     Position by position, where the rows of many inputs are one matrix product.
     """
-    windows = windows_of(layers, top)
+    windows = receptive_fields_of(layers, top)
     empty = room.eps.new_zeros(0, layers[top].size)
     found = [[empty, empty]]
     for part in groups(len(room.eps), at_once(room.eps.device) // windows.kernels.numel()):
@@ -36,14 +36,14 @@ def all_windows(
 
 def some_windows(
     layers: Sequence[Layer],
-    lines: Sequence[Lines],
+    lines: Sequence[LinearRelaxation],
     room: Room,
     top: int,
     which: Int[Tensor, " m"],
     unit: Int[Tensor, " m"],
 ) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:
     """Fall and rise of units of a convolution `top`, each of the input `which` (increasing)."""
-    windows = windows_of(layers, top)
+    windows = receptive_fields_of(layers, top)
     found = [(room.eps[:0], room.eps[:0])]
     numbers = at_once(unit.device)
     size = windows.kernels.shape[1]
@@ -67,8 +67,8 @@ class _Cuts:
     lines: of every layer below. Tables of positions x inputs x entries of a window.
     """
 
-    windows: Windows
-    lines: Sequence[Lines]
+    windows: ReceptiveFields
+    lines: Sequence[LinearRelaxation]
     room: Room
     inputs: slice
 
@@ -76,16 +76,16 @@ class _Cuts:
         return self.windows.cut(values[self.inputs], layer).transpose(0, 1).contiguous()
 
     @cached_property
-    def tables(self) -> list[Lines]:
+    def tables(self) -> list[LinearRelaxation]:
         """The lines, seen from every position."""
 
-        def seen(layer: int, lines: Lines) -> Lines:
+        def seen(layer: int, lines: LinearRelaxation) -> LinearRelaxation:
             return lines.mapped(lambda values: self._cut(values, layer))
 
         return [seen(layer, lines) for layer, lines in enumerate(self.lines, 1)]
 
     @cached_property
-    def by_position(self) -> list[list[Lines]]:
+    def by_position(self) -> list[list[LinearRelaxation]]:
         return [table.unbind() for table in self.tables]
 
     def position(self, p: int) -> tuple[Tensor, Tensor]:
@@ -125,7 +125,7 @@ class _Cuts:
         fall, rise = fall_and_rise(rows if steps else rows * seen, steps, room)
         return fall.squeeze(1), rise.squeeze(1)
 
-    def _steps(self, here: Sequence[Lines], inside: Tensor | None) -> list[Step]:
+    def _steps(self, here: Sequence[LinearRelaxation], inside: Tensor | None) -> list[Step]:
         return [(here[i], partial(self._below, i, inside)) for i in range(len(here) - 1, -1, -1)]
 
     def _below(self, layer: int, inside: Tensor | None, rows: Tensor) -> Tensor:

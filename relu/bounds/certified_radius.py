@@ -33,14 +33,14 @@ def certified(
     threat: Threat,
     low: Float[Tensor, " n"],
     high: Float[Tensor, " n"],
-    halvings: int,
+    bisection_steps: int,
     search: Prover | None = None,
     start: Float[Tensor, " n"] | None = None,
 ) -> Float[Tensor, " n"]:
     """Radii at which a margin was found to be positive in float64, here; 0 where there are none.
 
-    First the threat's eps is asked about, then the radius, in at most `halvings` questions to
-    float64 for each input (relu/bounds/radius_search.py). inf where the ball holds the whole box.
+    First the threat's eps is asked about, then the radius, in at most `bisection_steps` questions
+    to float64 for each input (radius_search.py). inf where the ball holds the whole box.
     low, high: what others say of each radius: what is decided at eps is not asked about there, and
     no radius from `high` on; a `low` is asked about where the search ends just below it. search:
     what is asked about the radius, where `prove` would be too dear. start: radii that a weaker
@@ -57,7 +57,7 @@ def certified(
         secants.add(asked, eps[asked], margin)
     stop = high.minimum(threat.farthest(x))
     rows = (proven < stop).nonzero().squeeze(1)
-    if halvings and len(rows):
+    if bisection_steps and len(rows):
         searching = _Search(question, search or prove, rows, secants.of(rows))
         proven[rows] = searching.radii(
             first=eps[rows] if start is None else proven[rows].clamp_min(LEAST * threat.eps),
@@ -65,7 +65,7 @@ def certified(
             known=low[rows],
             high=high[rows],
             stop=stop[rows],
-            questions=halvings,
+            questions=bisection_steps,
         )
     return threat.saturated(x, proven)
 

@@ -23,7 +23,7 @@ from relu.bounds.backward import fall, some_rows, steps_below
 from relu.bounds.backward_conv import all_windows, some_windows
 from relu.bounds.ball import Ball, Room
 from relu.bounds.random_projection import Projection, projected_falls
-from relu.bounds.relaxation import Lines, Relaxation, crossing, lines_of
+from relu.bounds.relaxation import LinearRelaxation, Relaxation, crossing, lines_of
 from relu.classes import gaps, others
 from relu.network.layers import Conv, Layer
 from relu.regions.jacobian import first_norms, logit_rows
@@ -37,7 +37,7 @@ Bounds = Sequence[tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True, eq=False)
-class Relaxed:
+class RelaxedNetwork:
     """Networks relaxed over balls: bounds of each hidden layer's pre-activations, and their lines.
 
     reference: pre-activations where the ball's center goes through the middles of the lines, up
@@ -50,7 +50,7 @@ class Relaxed:
     unit: float
     low: tuple[Float[Tensor, "n _"], ...]
     high: tuple[Float[Tensor, "n _"], ...]
-    lines: tuple[Lines, ...]
+    lines: tuple[LinearRelaxation, ...]
     reference: tuple[Float[Tensor, "n _"], ...]
     rounding: Float[Tensor, "n k"]
 
@@ -58,7 +58,7 @@ class Relaxed:
     def bounds(self) -> Bounds:
         return list(zip(self.low, self.high, strict=True))
 
-    def at(self, which: Int[Tensor, " m"] | slice) -> "Relaxed":
+    def at(self, which: Int[Tensor, " m"] | slice) -> "RelaxedNetwork":
         """That of some of the inputs."""
 
         def taken(values: Tensor) -> Tensor:
@@ -83,7 +83,7 @@ def relax(
     every: bool = False,
     known: Bounds | None = None,
     projection: Projection | None = None,
-) -> Relaxed:
+) -> RelaxedNetwork:
     """The relaxation of the network over the balls. Differentiable in the parameters.
 
     every: bounds of every unit in full, also of those that cannot switch. known: bounds of all
@@ -98,7 +98,7 @@ def relax(
     UNDERFLOW times all that they can be multiplied by.
     """
     unit = gamma(layers, ball.center.shape[1]) if ball.center.dtype == torch.float64 else 0.0
-    found = Relaxed(layers, ball, unit, (), (), (), (), ball.center[:, :0])
+    found = RelaxedNetwork(layers, ball, unit, (), (), (), (), ball.center[:, :0])
     given = ball.center
     most = ball.center.abs() + ball.room.up.maximum(ball.room.down)
     total = 1 + most.sum(1, keepdim=True)
@@ -126,11 +126,11 @@ def relax(
             reference=(*found.reference, z),
         )
     logits = layers[-1].forward(given)
-    (error, _) = _errors(layers[-1], given, most, total, unit)
+    error, _ = _errors(layers[-1], given, most, total, unit)
     return replace(found, reference=(*found.reference, logits), rounding=error.detach())
 
 
-def margins(relaxed: Relaxed, y: Int[Tensor, " n"]) -> Float[Tensor, "n k1"]:
+def margin_lower_bounds(relaxed: RelaxedNetwork, y: Int[Tensor, " n"]) -> Float[Tensor, "n k1"]:
     """Lower bounds of f_y - f_s over the ball, for all classes s but y in order. Differentiable."""
     rows = logit_rows(relaxed.layers, y)
     top = len(relaxed.layers) - 1
@@ -145,7 +145,7 @@ def margins(relaxed: Relaxed, y: Int[Tensor, " n"]) -> Float[Tensor, "n k1"]:
     return gaps(relaxed.reference[-1], y) - _more(torch.cat(falls), relaxed.unit) - error
 
 
-def _projectable(below: Relaxed, layer: Layer, projection: Projection) -> bool:
+def _projectable(below: RelaxedNetwork, layer: Layer, projection: Projection) -> bool:
     """Whether the next layer is wide, and the theory of projections covers it."""
     room = below.ball.room
     parallel = all(lines.parallel for lines in below.lines)
@@ -169,7 +169,7 @@ def _errors(
     return unit * size + UNDERFLOW * total, total
 
 
-def _bounds(below: Relaxed, z: Tensor, error: Tensor, every: bool) -> tuple[Tensor, Tensor]:
+def _bounds(below: RelaxedNetwork, z: Tensor, error: Tensor, every: bool) -> tuple[Tensor, Tensor]:
     """Bounds of the next layer, whose reference is z; with gradients for those that may switch."""
     room = below.ball.room
     layer = below.layers[len(below.lines)]
@@ -207,7 +207,7 @@ def _first_falls(layer: Layer, room: Room) -> Tensor:
     return layer.absolute().linear(room.up)
 
 
-def _intervals(below: Relaxed, z: Tensor) -> tuple[Tensor, Tensor]:
+def _intervals(below: RelaxedNetwork, z: Tensor) -> tuple[Tensor, Tensor]:
     """Bounds of the next layer by interval arithmetic through the lines; cheap."""
     layer = below.layers[len(below.lines)]
     if not below.lines:
@@ -220,12 +220,12 @@ def _intervals(below: Relaxed, z: Tensor) -> tuple[Tensor, Tensor]:
     return middle - radius, middle + radius
 
 
-def _all_units(below: Relaxed, _: Tensor) -> tuple[Tensor, Tensor]:
+def _all_units(below: RelaxedNetwork, _: Tensor) -> tuple[Tensor, Tensor]:
     """Falls and rises of all units of the next layer, a convolution."""
     return all_windows(below.layers, below.lines, below.ball.room, len(below.lines))
 
 
-def _wanted_units(below: Relaxed, wanted: Tensor) -> tuple[Tensor, Tensor]:
+def _wanted_units(below: RelaxedNetwork, wanted: Tensor) -> tuple[Tensor, Tensor]:
     """Falls and rises of the wanted units of the next layer; zeros for the others."""
     which, unit = wanted.nonzero().unbind(1)
     table = below.ball.center.new_zeros(wanted.shape)
@@ -234,7 +234,7 @@ def _wanted_units(below: Relaxed, wanted: Tensor) -> tuple[Tensor, Tensor]:
     return table.index_put(places, falls), table.index_put(places, rises)
 
 
-def _some_units(below: Relaxed, which: Tensor, unit: Tensor) -> tuple[Tensor, Tensor]:
+def _some_units(below: RelaxedNetwork, which: Tensor, unit: Tensor) -> tuple[Tensor, Tensor]:
     top = len(below.lines)
     some = some_windows if isinstance(below.layers[top], Conv) else some_rows
     return some(below.layers, below.lines, below.ball.room, top, which, unit)

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from relu.bounds.ball import Room
-from relu.bounds.relaxation import Lines
+from relu.bounds.relaxation import LinearRelaxation
 from relu.network.layers import Layer
 
 
@@ -28,7 +28,7 @@ class Projection:
 
 
 def projected_falls(
-    layers: Sequence[Layer], lines: Sequence[Lines], room: Room, top: int, count: int
+    layers: Sequence[Layer], lines: Sequence[LinearRelaxation], room: Room, top: int, count: int
 ) -> Float[Tensor, "n size"]:
     """An estimate of how far the units of layer `top` fall and rise. Differentiable.
 
@@ -47,7 +47,9 @@ def projected_falls(
     return spread + lost
 
 
-def _pushed(layers: Sequence[Layer], lines: Sequence[Lines], top: int, vectors: Tensor) -> Tensor:
+def _pushed(
+    layers: Sequence[Layer], lines: Sequence[LinearRelaxation], top: int, vectors: Tensor
+) -> Tensor:
     """Vectors through the linear parts of the layers, joined by what each ReLU may lose."""
     n, count = vectors.shape[:2]
     for layer, line in zip(layers[:top], lines, strict=True):

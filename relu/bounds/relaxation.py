@@ -22,7 +22,7 @@ Relaxation = Literal["kw", "crown"]
 
 
 @dataclass(frozen=True, eq=False)
-class Lines:
+class LinearRelaxation:
     """The lines of the units of one layer, seen from a reference value of each.
 
     lower, upper: their slopes. below, above: how far the lower line lies below, and the upper line
@@ -39,18 +39,18 @@ class Lines:
     def parallel(self) -> bool:
         return self.lower is self.upper
 
-    def mapped(self, cut: Callable[[Tensor], Tensor]) -> "Lines":
+    def mapped(self, cut: Callable[[Tensor], Tensor]) -> "LinearRelaxation":
         """The lines of other inputs, or of other units."""
         upper = cut(self.upper)
         below = cut(self.below)
-        return Lines(
+        return LinearRelaxation(
             upper if self.parallel else cut(self.lower),
             upper,
             below,
             below if self.above is self.below else cut(self.above),
         )
 
-    def unbind(self) -> list["Lines"]:
+    def unbind(self) -> list["LinearRelaxation"]:
         """The lines along the first axis, one by one."""
         parts = {id(v): v.unbind(0) for v in (self.lower, self.upper, self.below, self.above)}
 
@@ -75,7 +75,7 @@ def lines_of(
     *,
     slack: Float[Tensor, "n size"] | float = 0.0,
     unit: float = 0.0,
-) -> tuple[Lines, Float[Tensor, "n size"]]:
+) -> tuple[LinearRelaxation, Float[Tensor, "n size"]]:
     """The lines, seen from the values z; and what the units give there, the middle of both lines.
 
     Slopes and offsets are rounded to the safe side. Lines of units that can be active are moved
@@ -95,4 +95,4 @@ def lines_of(
         lower = torch.where(open_, (high > -low).to(z.dtype), on)
         half = (upper * z + offset - lower * z) / 2
     apart = half + unit * half.abs() + slack * ~(high <= 0)
-    return Lines(lower, upper, apart, apart), lower * z + half
+    return LinearRelaxation(lower, upper, apart, apart), lower * z + half

@@ -22,7 +22,7 @@ from relu.classes import gaps, margins
 from relu.network.layers import Layer
 from relu.regions.hyperplanes import Planes, distance_to, normals, planes_of, point_beyond
 from relu.regions.polytope import VIOLATED, Constraints, nearest_in_cell
-from relu.regions.region import Region, frozen, region_of, with_pattern
+from relu.regions.region import Region, affine_map, region_of, with_pattern
 from relu.regions.search import Found
 from relu.threat import Threat
 
@@ -119,7 +119,9 @@ class _Search:
         self._push(max(reached, float(node.low[0])), "planes", node)
 
     def _region(self, pattern: Tensor) -> Region:
-        return frozen(self.layers, self.x, with_pattern(self.layers, self.x, pattern[None]).active)
+        return affine_map(
+            self.layers, self.x, with_pattern(self.layers, self.x, pattern[None]).active
+        )
 
     def _next(self, node: _Node, rank: int) -> None:
         """Takes up the next hyperplane of a region: its distance inside the box."""
@@ -172,14 +174,14 @@ class _Search:
         return True
 
     def _cell(
-        self, region: Region, planes: Planes, rival: int | None, *, inset: float = 0.0
+        self, region: Region, planes: Planes, other_class: int | None, *, inset: float = 0.0
     ) -> tuple[float, Tensor | None]:
         """Proven distance to a region, or to the part of it where a rival overtakes the label."""
         signs = 2 * region.pattern[0].to(self.x.dtype) - 1
-        if rival is not None:
+        if other_class is not None:
             signs = torch.cat([signs, -signs.new_ones(1)])
         numbers = torch.arange(len(signs), device=signs.device)
-        numbers[self.units :] += rival or 0
+        numbers[self.units :] += other_class or 0
         gap = planes.gap[0, numbers] * signs
         length = planes.length[0, numbers]
         error = planes.error[0, numbers]
@@ -187,7 +189,7 @@ class _Search:
             return torch.inf, None  # a constant with the wrong sign: there is no such region
 
         def violated(z: Tensor) -> Tensor:
-            at = frozen(self.layers, z[None], region.active)
+            at = affine_map(self.layers, z[None], region.active)
             values = torch.cat([*at.z, gaps(at.logits, self.y)], dim=1)[0][numbers] * signs
             depth = torch.where(length > 0, -values / length, -torch.inf)
             worst = depth.argsort(descending=True)

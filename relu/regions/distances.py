@@ -13,12 +13,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from relu.batching import Grid
+from relu.batching import PaddedBatch
 from relu.classes import gaps, others
 from relu.network.layers import Conv
 from relu.norms import dual_length, steepest
-from relu.regions.jacobian import first_norms, logit_rows, norms, pull
-from relu.regions.receptive_field import windows_of
+from relu.regions.jacobian import first_norms, logit_rows, norms, vjp
+from relu.regions.receptive_field import receptive_fields_of
 from relu.regions.region import Region
 from relu.threat import Threat
 
@@ -53,25 +53,23 @@ def decision_distances(
     gap = gaps(region.logits, y)
     top = len(region.layers) - 1
     with torch.no_grad():
-        rows = pull(region, logit_rows(region.layers, y), top)
+        rows = vjp(region, logit_rows(region.layers, y), top)
         length = dual_length(rows, threat.q)
         wanted = (_quotient(gap, length) < within).nonzero()
     if not len(wanted):
         return _quotient(gap, length)
     which = wanted[:, 0]
-    rival = others(y, region.logits.shape[1])[tuple(wanted.T)]
-    grid = Grid(which)
+    other_class = others(y, region.logits.shape[1])[tuple(wanted.T)]
+    grid = PaddedBatch(which)
     direction = steepest(grid.filled(rows[tuple(wanted.T)]), threat.q)
-    moved = _pushed(region.at(grid.inputs), direction, top)
+    moved = _jvp(region.at(grid.inputs), direction, top)
     logits = grid.taken(moved @ region.layers[-1].weight.T)
-    pair = torch.stack([y[which], rival], dim=1)
+    pair = torch.stack([y[which], other_class], dim=1)
     ours, theirs = logits.gather(1, pair).unbind(1)
     return _quotient(gap, length.index_put(tuple(wanted.T), ours - theirs))
 
 
-def _pushed(
-    region: Region, direction: Float[Tensor, "g k d"], top: int
-) -> Float[Tensor, "g k size"]:
+def _jvp(region: Region, direction: Float[Tensor, "g k d"], top: int) -> Float[Tensor, "g k size"]:
     """Directions, moved through the frozen layers below `top`. Differentiable."""
     table = direction.shape[:2]
     for i in range(top):
@@ -109,22 +107,22 @@ def _with_gradients(
 
 def _dense_lengths(region: Region, top: int, which: Tensor, unit: Tensor, q: float) -> Tensor:
     weight = region.layers[top].weight
-    grid = Grid(which)
+    grid = PaddedBatch(which)
     units = grid.filled(unit)
     lines = region.at(grid.inputs)
     with torch.no_grad():
-        direction = steepest(pull(lines, weight[units], top), q)
-    values = (_pushed(lines, direction, top) @ weight.T).gather(2, units.unsqueeze(2))
+        direction = steepest(vjp(lines, weight[units], top), q)
+    values = (_jvp(lines, direction, top) @ weight.T).gather(2, units.unsqueeze(2))
     return grid.taken(values.squeeze(2))
 
 
 def _conv_lengths(region: Region, top: int, which: Tensor, unit: Tensor, q: float) -> Tensor:
     """As `_dense_lengths`, on the windows that the units see."""
-    windows = windows_of(region.layers, top)
+    windows = receptive_fields_of(region.layers, top)
     position, channel = windows.split(unit)
     gates = windows.gates(region.active[:top], which, position)
     with torch.no_grad():
         direction = steepest(windows.rows(gates, channel, position), q)
-    windows = windows_of(region.layers, top)  # anew, as its matrices must carry gradients
-    moved = windows.pushed(gates, direction)
+    windows = receptive_fields_of(region.layers, top)  # anew, as its matrices must carry gradients
+    moved = windows.jvp(gates, direction)
     return (moved @ windows.kernels.T).gather(1, channel.unsqueeze(1)).squeeze(1)

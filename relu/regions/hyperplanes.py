@@ -23,8 +23,8 @@ from relu.classes import gaps, others
 from relu.network.layers import Layer
 from relu.norms import dual_length
 from relu.regions.box_projection import project
-from relu.regions.jacobian import logit_rows, norms, pull, unit_rows
-from relu.regions.region import Region, frozen
+from relu.regions.jacobian import logit_rows, norms, unit_rows, vjp
+from relu.regions.region import Region, affine_map
 from relu.rounding import UNDERFLOW, gamma
 from relu.threat import Threat
 
@@ -51,7 +51,7 @@ class Planes:
 def planes_of(region: Region, y: Int[Tensor, " n"], threat: Threat) -> Planes:
     """All hyperplanes of the regions. The norm and the box are the threat's."""
     assert region.x.dtype == region.layers[0].weight.dtype == torch.float64
-    rows = pull(region, logit_rows(region.layers, y), len(region.layers) - 1)
+    rows = vjp(region, logit_rows(region.layers, y), len(region.layers) - 1)
     length = torch.cat([norms(region, threat.q), dual_length(rows, threat.q)], dim=1)
     gap = torch.cat([*region.z, gaps(region.logits, y)], dim=1)
     gap_error, row_error, constant, zero = _errors(region, y, threat)
@@ -73,9 +73,11 @@ def normals(region: Region, y: Int[Tensor, " n"], plane: Int[Tensor, " n"]) -> F
     rows[inner] = unit_rows(region.at(inner), plane[inner])
     outer = (plane >= units).nonzero().squeeze(1)
     weight = region.layers[-1].weight
-    rival = others(y[outer], len(weight)).gather(1, plane[outer].unsqueeze(1) - units).squeeze(1)
-    difference = (weight[y[outer]] - weight[rival]).unsqueeze(1)
-    rows[outer] = pull(region.at(outer), difference, len(region.layers) - 1).squeeze(1)
+    other_class = (
+        others(y[outer], len(weight)).gather(1, plane[outer].unsqueeze(1) - units).squeeze(1)
+    )
+    difference = (weight[y[outer]] - weight[other_class]).unsqueeze(1)
+    rows[outer] = vjp(region.at(outer), difference, len(region.layers) - 1).squeeze(1)
     return rows
 
 
@@ -130,12 +132,13 @@ def _errors(region: Region, y: Tensor, threat: Threat) -> tuple[Tensor, Tensor, 
     unit = gamma(layers, region.x.shape[1])
     most = torch.full_like(region.x, max(1.0, *(abs(edge) for edge in threat.box)))
     gaps_size, rows_size = (
-        _sums(frozen(part, most, region.active), y) for part in (layers, _without_biases(layers))
+        _sums(affine_map(part, most, region.active), y)
+        for part in (layers, _without_biases(layers))
     )
     constant = rows_size == 0
     if bool(constant.any()):  # or so small that it underflows
         paths = _without_biases([_ones(layer) for layer in layers])
-        constant = _sums(frozen(paths, torch.ones_like(most), region.active), y) == 0
+        constant = _sums(affine_map(paths, torch.ones_like(most), region.active), y) == 0
     small = UNDERFLOW * (1 + gaps_size.sum(1, keepdim=True) + rows_size.sum(1, keepdim=True))
     small = small + 2 * _amplified_underflow(layers)
     return unit * gaps_size + small, unit * rows_size + small, constant, gaps_size == 0

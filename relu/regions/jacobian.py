@@ -9,7 +9,7 @@ from torch import Tensor
 from relu.classes import others
 from relu.network.layers import Conv, Dense, Layer
 from relu.norms import dual_length
-from relu.regions.receptive_field import windows_of
+from relu.regions.receptive_field import receptive_fields_of
 from relu.regions.region import Region
 
 
@@ -35,7 +35,7 @@ def first_norms(layer: Layer, q: float) -> Float[Tensor, " units"]:
     """||W^(1)_i||_q, which no input changes; cut off at the image's border. Differentiable."""
     if isinstance(layer, Dense):
         return dual_length(layer.weight, q)
-    windows = windows_of([layer], 0)
+    windows = receptive_fields_of([layer], 0)
     inside = (windows.pixels >= 0).to(layer.weight.dtype)
     kernels = windows.kernels * inside.unsqueeze(1)  # positions, channels, window
     return dual_length(kernels, q).flatten()
@@ -45,7 +45,7 @@ def _conv_norms(region: Region, top: int, q: float) -> Tensor:
     """Position by position: all inputs and channels in one matrix product."""
     if top == 0:
         return first_norms(region.layers[0], q).expand(len(region.x), -1)
-    windows = windows_of(region.layers, top)
+    windows = receptive_fields_of(region.layers, top)
     seen = windows.pixels >= 0
     kernels = windows.kernels.unsqueeze(1)
     parts = []
@@ -81,7 +81,7 @@ def _dense_norms(region: Region, start: int, q: float) -> Tensor:
         for i in range(start, len(layers) - 1):
             weight = layers[i].weight.expand(len(part.x), -1, -1)
             if rows is None:
-                rows = pulled(part, weight, i)
+                rows = vjp_at_once(part, weight, i)
             else:
                 rows = (weight * part.active[i - 1].unsqueeze(1)) @ rows
             lengths.append(dual_length(rows, q))
@@ -90,7 +90,7 @@ def _dense_norms(region: Region, start: int, q: float) -> Tensor:
 
 
 @torch.no_grad()
-def pull(region: Region, r: Float[Tensor, "n k size"], layer: int) -> Float[Tensor, "n k d"]:
+def vjp(region: Region, r: Float[Tensor, "n k size"], layer: int) -> Float[Tensor, "n k d"]:
     """Rows r on the inputs of a layer, as rows on the network's input: r Sigma W Sigma ... W."""
     if layer == 0:
         return r
@@ -98,13 +98,13 @@ def pull(region: Region, r: Float[Tensor, "n k size"], layer: int) -> Float[Tens
     rows = []
     start = 0
     for part in region.parts(r.shape[1] * widest):
-        rows.append(pulled(part, r[start : start + len(part.x)], layer))
+        rows.append(vjp_at_once(part, r[start : start + len(part.x)], layer))
         start += len(part.x)
     return torch.cat(rows) if rows else r.new_empty(*r.shape[:2], region.x.shape[1])
 
 
-def pulled(region: Region, r: Float[Tensor, "n k size"], layer: int) -> Float[Tensor, "n k d"]:
-    """As `pull`, all inputs at once; differentiable."""
+def vjp_at_once(region: Region, r: Float[Tensor, "n k size"], layer: int) -> Float[Tensor, "n k d"]:
+    """As `vjp`, all inputs at once; differentiable."""
     n, k = r.shape[:2]
     for i in range(layer - 1, -1, -1):
         gate = region.active[i].unsqueeze(1)
@@ -123,9 +123,9 @@ def unit_rows(region: Region, unit: Int[Tensor, " n"]) -> Float[Tensor, "n d"]:
             continue
         mine = unit[which] - starts[i]
         if isinstance(layer, Dense):
-            rows[which] = pull(region.at(which), layer.weight[mine].unsqueeze(1), i).squeeze(1)
+            rows[which] = vjp(region.at(which), layer.weight[mine].unsqueeze(1), i).squeeze(1)
             continue
-        windows = windows_of(region.layers, i)
+        windows = receptive_fields_of(region.layers, i)
         position, channel = windows.split(mine)
         gates = windows.gates(region.active[:i], which, position)
         rows[which] = windows.spread(windows.rows(gates, channel, position), position)

@@ -19,7 +19,7 @@ SMALL_MATRIX = 2**17  # entries up to which a layer between two windows is used 
 
 
 @dataclass(frozen=True)
-class Window:
+class ReceptiveField:
     """Where the windows of one layer's inputs lie: position p starts at p * stride - padding."""
 
     size: int
@@ -28,13 +28,13 @@ class Window:
 
 
 @dataclass(frozen=True, eq=False)
-class Windows:
+class ReceptiveFields:
     """The windows of the units of the last of some convolutions, over the inputs of each."""
 
     layers: Sequence[Conv]
 
     @cached_property
-    def _windows(self) -> list[Window]:
+    def _windows(self) -> list[ReceptiveField]:
         windows = []
         size = 1
         stride = 1
@@ -43,7 +43,7 @@ class Windows:
             size = (size - 1) * layer.stride + layer.weight.shape[2]
             padding = padding * layer.stride + layer.padding
             stride *= layer.stride
-            windows.append(Window(size, stride, padding))
+            windows.append(ReceptiveField(size, stride, padding))
         return windows[::-1]
 
     @property
@@ -65,7 +65,7 @@ class Windows:
         """What each position sees of the inputs g of a layer; zero outside the image."""
         channels, height, width = self.layers[layer].shape
         window = self._windows[layer]
-        (rows, columns) = self.positions
+        rows, columns = self.positions
         far = [
             max(0, (count - 1) * window.stride + window.size - window.padding - side)
             for count, side in ((rows, height), (columns, width))
@@ -142,7 +142,7 @@ class Windows:
             rows = self.transposed(rows * gates[i], i)
         return rows * (self.pixels >= 0)[position]
 
-    def pushed(
+    def jvp(
         self, gates: Sequence[Float[Tensor, "m _"]], direction: Float[Tensor, "m s"]
     ) -> Float[Tensor, "m s2"]:
         """Windows of the network's input, moved through the frozen layers below the last."""
@@ -158,10 +158,10 @@ class Windows:
         wide = rows.new_zeros(len(rows), channels * height * width + 1)
         return wide.scatter_(1, self.pixels[position] + 1, rows)[:, 1:]
 
-    def _step(self, layer: int) -> tuple[Tensor, Window, Window]:
+    def _step(self, layer: int) -> tuple[Tensor, ReceptiveField, ReceptiveField]:
         return self.layers[layer].weight, self._windows[layer], self._windows[layer + 1]
 
 
-def windows_of(layers: Sequence[Layer], top: int) -> Windows:
+def receptive_fields_of(layers: Sequence[Layer], top: int) -> ReceptiveFields:
     """The windows of the units of layer `top`, which like all below it is a convolution."""
-    return Windows([layer for layer in layers[: top + 1] if isinstance(layer, Conv)])
+    return ReceptiveFields([layer for layer in layers[: top + 1] if isinstance(layer, Conv)])

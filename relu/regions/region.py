@@ -79,7 +79,7 @@ def region_of(layers: Sequence[Layer], x: Float[Tensor, "n d"]) -> Region:
     return Region(layers, x, active, z, layers[-1].forward(g))
 
 
-def frozen(
+def affine_map(
     layers: Sequence[Layer], x: Float[Tensor, "n d"], active: Sequence[Float[Tensor, "n _"]]
 ) -> Region:
     """The region with this activity, its affine map evaluated at x."""

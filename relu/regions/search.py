@@ -32,7 +32,7 @@ from relu.batching import at_once
 from relu.classes import margins
 from relu.network.layers import Layer
 from relu.regions.hyperplanes import Planes, distance_to, normals, planes_of, point_beyond
-from relu.regions.region import Region, frozen, region_of, with_pattern
+from relu.regions.region import Region, affine_map, region_of, with_pattern
 from relu.threat import Threat
 
 HELD = 2**25  # hyperplanes of inputs that are searched together, 26 bytes each
@@ -206,7 +206,7 @@ class _State:
         if not len(n):
             return
         region = with_pattern(self.layers, self.x[n], pattern)
-        region = frozen(self.layers, region.x, region.active)
+        region = affine_map(self.layers, region.x, region.active)
         planes = planes_of(region, self.y[n], self.threat)
         back = planes.low.scatter(1, p.unsqueeze(1), torch.inf)
         self._explore(n, region, replace(planes, low=back), reached)

@@ -107,7 +107,7 @@ def test_a_cell_tells_its_settings(plan: Any) -> None:
         "pgd.restarts": 2,
         "pgd.loss": "margin",
         "pgd.growth": 1.5,
-        "pgd.halvings": 10,
+        "pgd.bisection_steps": 10,
     }
     assert (cell.eps, cell.arch, cell.points) == (0.1, "fc_small", 100)
 

@@ -90,7 +90,7 @@ def ours(net: nn.Sequential, x: Tensor, y: Tensor) -> Tensor:
     exact_net = in_float64(net)
     exact = x.double()
     z, found = nearest_adversarial(
-        net, x, y, box=L2.box, steps=STEPS, searches=SEARCHES, lr=LR, constant=CONSTANT
+        net, x, y, box=L2.box, steps=STEPS, binary_search_steps=SEARCHES, lr=LR, constant=CONSTANT
     )
     z = outward(exact_net, exact, y, z.double(), L2.box)
     witness = closer(exact_net, exact, y, z, steps=HALVINGS)

@@ -21,7 +21,7 @@ from bench.jobs.surroundings import keep_freed_memory
 from evaluators._auto_lirpa import auto_lirpa
 from methods.kw import Kw
 from relu.bounds.ball import ball_of
-from relu.bounds.linear import margins, relax
+from relu.bounds.linear import margin_lower_bounds, relax
 from relu.bounds.relaxation import Relaxation
 from relu.classes import others
 from relu.network.architectures import build
@@ -77,7 +77,7 @@ def problem(name: str) -> Problem:
 def ours(net: nn.Sequential, x: Tensor, y: Tensor, relaxation: Relaxation = "kw") -> Tensor:
     layers = read_layers(net, SHAPE)
     ball = ball_of(to_vectors(layers, x), LINF, box=False)
-    return margins(relax(layers, ball, relaxation), y)
+    return margin_lower_bounds(relax(layers, ball, relaxation), y)
 
 
 def convex_adversarial(net: nn.Sequential, x: Tensor, y: Tensor) -> Tensor:

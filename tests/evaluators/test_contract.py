@@ -78,7 +78,7 @@ QUICK: dict[str, dict[str, object]] = {"mip": {"seconds": 2.0}, "cw": {"preset":
 WAYS: list[tuple[str, dict[str, object]]] = [
     *((name, QUICK.get(name, {})) for name in EVALUATORS),
     ("mip", {"mode": "radius", "seconds": 2.0}),
-    ("kw", {"halvings": 0}),
+    ("kw", {"bisection_steps": 0}),
     ("region", {"neighbours": "unlimited", "seconds": 2.0}),
     ("region", {"neighbours": 0}),
     ("crown", {"box": False}),

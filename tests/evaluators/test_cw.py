@@ -27,27 +27,27 @@ L2 = Threat(norm="l2", eps=0.3)
 
 def test_the_default_is_the_papers_and_fast_is_a_hundred_times_cheaper() -> None:
     assert Cw().effort == Preset(
-        steps=10_000, searches=20, lr=0.01, first_step=math.inf, constant=0.001
+        steps=10_000, binary_search_steps=20, lr=0.01, first_step=math.inf, constant=0.001
     )
     assert Cw(preset="fast").effort == Preset(200, 6, 0.1, 0.2, 0.1)
     paper = PRESETS["paper"]
     fast = PRESETS["fast"]
-    assert paper.steps * paper.searches >= 100 * fast.steps * fast.searches
+    assert paper.steps * paper.binary_search_steps >= 100 * fast.steps * fast.binary_search_steps
 
 
 def test_what_is_given_goes_before_the_preset() -> None:
     assert Cw(preset="fast", steps=7, lr=0.5).effort == Preset(7, 6, 0.5, 0.2, 0.1)
-    assert Cw(searches=3, constant=2.0).effort == Preset(10_000, 3, 0.01, math.inf, 2.0)
+    assert Cw(binary_search_steps=3, constant=2.0).effort == Preset(10_000, 3, 0.01, math.inf, 2.0)
 
 
 @pytest.mark.parametrize(
     ("field", "value"),
     [
         ("steps", 0),
-        ("searches", -1),
+        ("binary_search_steps", -1),
         ("lr", 0.0),
         ("constant", -2.0),
-        ("halvings", -1),
+        ("bisection_steps", -1),
         ("first_step", 0.0),
         ("lr", float("nan")),
     ],
@@ -81,7 +81,7 @@ def test_every_input_has_a_witness_that_is_not_refused(
     y = digits.y_test[:40]
     threat = Threat(norm="l2", eps=0.3, box=box)
     known = unknown(digits_net, x, y)
-    found = Cw(preset="fast", searches=4, steps=100).judge(
+    found = Cw(preset="fast", binary_search_steps=4, steps=100).judge(
         digits_net, x, y, threat=threat, known=known
     )
     checked = replay(in_float64(digits_net), x, y, found, threat=threat)
@@ -93,15 +93,15 @@ def test_every_input_has_a_witness_that_is_not_refused(
     assert (found.low == 0).all()
 
 
-def test_halvings_bring_witnesses_closer_and_never_away(
+def test_bisection_steps_bring_witnesses_closer_and_never_away(
     digits: DataSet, digits_net: nn.Sequential
 ) -> None:
     x = digits.x_test[:30]
     y = digits.y_test[:30]
     known = unknown(digits_net, x, y)
     high = []
-    for halvings in (0, 20):
-        attack = Cw(preset="fast", steps=30, searches=2, halvings=halvings)
+    for bisection_steps in (0, 20):
+        attack = Cw(preset="fast", steps=30, binary_search_steps=2, bisection_steps=bisection_steps)
         found = attack.judge(digits_net, x, y, threat=L2, known=known)
         high.append(L2.distance(x, found.witness).nan_to_num(torch.inf))
     assert (high[1] <= high[0]).all()

@@ -29,7 +29,9 @@ def lows(evaluator: Judge, net: nn.Module, x: Tensor, y: Tensor, threat: Threat)
     return evaluator.judge(net, x, y, threat=threat, known=unknown(net, x, y)).low
 
 
-@pytest.mark.parametrize("evaluator", [Kw(halvings=25, box=False), Crown(halvings=25, box=False)])
+@pytest.mark.parametrize(
+    "evaluator", [Kw(bisection_steps=25, box=False), Crown(bisection_steps=25, box=False)]
+)
 @pytest.mark.parametrize("norm", NORMS)
 def test_of_a_linear_classifier_they_find_the_radius(
     norm: Norm, evaluator: Judge, linear_net: Callable[[Tensor, Tensor], nn.Sequential]
@@ -57,12 +59,12 @@ def test_radii_hold_at_eps_grow_with_halvings_and_shrink_without_the_box(
     x = digits.x_test[:40]
     y = digits.y_test[:40]
     threat = Threat(norm=norm, eps={"linf": 0.02, "l2": 0.1, "l1": 0.3}[norm])
-    at_eps = lows(kind(halvings=0), net, x, y, threat)
+    at_eps = lows(kind(bisection_steps=0), net, x, y, threat)
     assert set(at_eps.tolist()) == {0.0, threat.eps}
-    more = lows(kind(halvings=6), net, x, y, threat)
+    more = lows(kind(bisection_steps=6), net, x, y, threat)
     assert (more >= at_eps).all()
     assert (more > 0).sum() > (at_eps > 0).sum()
-    free = lows(kind(halvings=6, box=False), net, x, y, threat)
+    free = lows(kind(bisection_steps=6, box=False), net, x, y, threat)
     assert free.mean() < more.mean()
 
 
@@ -71,9 +73,9 @@ def test_crown_certifies_what_kw_does_and_more(digits: DataSet, digits_net: nn.S
     threat = Threat(norm="linf", eps=0.05)
     x = digits.x_test[:200]
     y = digits.y_test[:200]
-    kw = lows(Kw(halvings=0), net, x, y, threat) > 0
-    crown = lows(Crown(halvings=0, iterations=0), net, x, y, threat) > 0
-    alpha = lows(Crown(halvings=0, iterations=20), net, x, y, threat) > 0
+    kw = lows(Kw(bisection_steps=0), net, x, y, threat) > 0
+    crown = lows(Crown(bisection_steps=0, iterations=0), net, x, y, threat) > 0
+    alpha = lows(Crown(bisection_steps=0, iterations=20), net, x, y, threat) > 0
     assert (crown | ~kw).all()
     assert (alpha | ~crown).all()
     assert kw.sum() < crown.sum()
@@ -89,9 +91,9 @@ def test_what_is_known_spares_the_work(digits: DataSet, digits_net: nn.Sequentia
         low=torch.tensor([0.0, 0.02, 0.015, 0.0], dtype=torch.float64),
         high=torch.tensor([0.01, 0.05, 0.015, 0.0], dtype=torch.float64),
     )
-    once = Kw(halvings=0).judge(net, x, y, threat=threat, known=known)
+    once = Kw(bisection_steps=0).judge(net, x, y, threat=threat, known=known)
     assert all(outcome.startswith("skipped") for outcome in once.outcome)
-    again = Kw(halvings=5).judge(net, x, y, threat=threat, known=known)
+    again = Kw(bisection_steps=5).judge(net, x, y, threat=threat, known=known)
     assert [o.startswith("skipped") for o in again.outcome] == [False, False, True, True]
     assert again.low[0] <= 0.01
     assert again.low[1] == 0 or 0.02 < again.low[1] <= 0.05
@@ -105,7 +107,7 @@ def test_networks_outside_the_theory_are_refused_by_layer(kind: type[Judge]) -> 
 
 @pytest.mark.parametrize("kind", [Kw, Crown])
 def test_settings_out_of_range_are_refused(kind: type[Judge]) -> None:
-    with pytest.raises(InputError, match=r"halvings.*-1"):
-        kind(halvings=-1)
+    with pytest.raises(InputError, match=r"bisection_steps.*-1"):
+        kind(bisection_steps=-1)
     with pytest.raises(InputError, match=r"crown\.iterations.*-2"):
         Crown(iterations=-2)

@@ -18,7 +18,7 @@ from evaluators._auto_lirpa import HINT, auto_lirpa
 from evaluators.interface import Evidence, Interval
 from evaluators.lirpa import Lirpa
 from relu.bounds.ball import ball_of
-from relu.bounds.linear import margins, relax
+from relu.bounds.linear import margin_lower_bounds, relax
 from relu.errors import InputError
 from relu.network.layers import to_vectors
 from relu.network.reader import in_float64, read_layers
@@ -53,7 +53,7 @@ def test_it_certifies_what_crown_certifies(
     evidence = judged(Lirpa(), net, x, y, threat)
     layers = read_layers(in_float64(net), digits.shape)
     ball = ball_of(to_vectors(layers, x.double()), threat, box=norm == "linf")
-    expected = margins(relax(layers, ball, "crown"), y).amin(1)
+    expected = margin_lower_bounds(relax(layers, ball, "crown"), y).amin(1)
     clear = expected.abs() > 1e-4
     assert torch.equal((evidence.low > 0)[clear], (expected > 0)[clear])
     assert set(evidence.low.tolist()) == {0.0, threat.eps}

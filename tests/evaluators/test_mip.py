@@ -231,7 +231,7 @@ def test_only_classes_in_doubt_are_asked_about_the_likeliest_first(
     spy = Spy()
     doubtful = here.in_doubt()
     assert 0 < len(doubtful) < 9
-    smallest = here.rivals[int(here.margins.argmin())]
+    smallest = here.other_classes[int(here.margins.argmin())]
     assert doubtful[0] == smallest
     reply = ask(here, spy, time.monotonic() + 60)
     assert spy.asked == (1 if reply.status == "witness" else len(doubtful))

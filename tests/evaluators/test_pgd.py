@@ -56,7 +56,7 @@ def test_the_closest_witness_is_near_the_exact_radius_of_a_tiny_network() -> Non
     y = net(x).argmax(1)
     for norm in ("linf", "l1"):
         threat = Threat(norm=norm, eps=0.02)
-        evidence = Pgd(growth=1.1, halvings=30, restarts=5).judge(
+        evidence = Pgd(growth=1.1, bisection_steps=30, restarts=5).judge(
             net, x, y, threat=threat, known=unknown(net, x, y)
         )
         high = threat.distance(x, evidence.witness).nan_to_num(torch.inf).numpy()
@@ -121,6 +121,6 @@ def test_witnesses_lie_in_a_box_whose_edges_are_no_float32(norm: Norm) -> None:
     y = torch.zeros(3, dtype=torch.long)
     threat = Threat(norm=norm, eps=0.5, box=(-0.1, 1.1))
     known = Interval(low=torch.zeros(3).double(), high=torch.full((3,), torch.inf).double())
-    witness = Pgd(halvings=0).judge(net, x, y, threat=threat, known=known).witness
+    witness = Pgd(bisection_steps=0).judge(net, x, y, threat=threat, known=known).witness
     assert (witness.double() >= -0.1).all()
     assert threat.in_box(witness).all()

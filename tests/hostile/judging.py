@@ -21,12 +21,15 @@ from tests.hostile.nets import Case
 Fields = Mapping[str, Any]
 # Small settings; an evaluator that is not listed runs with its defaults.
 VARIANTS: Mapping[str, Sequence[Fields]] = {
-    "cw": [{"preset": "fast", "steps": 30, "searches": 2, "halvings": 5}],
-    "crown": [{"iterations": 2, "halvings": 3}, {"box": False, "iterations": 0, "halvings": 3}],
-    "kw": [{"halvings": 8}, {"box": False, "halvings": 3}],
+    "cw": [{"preset": "fast", "steps": 30, "binary_search_steps": 2, "bisection_steps": 5}],
+    "crown": [
+        {"iterations": 2, "bisection_steps": 3},
+        {"box": False, "iterations": 0, "bisection_steps": 3},
+    ],
+    "kw": [{"bisection_steps": 8}, {"box": False, "bisection_steps": 3}],
     "lirpa": [{"bound": "CROWN"}, {"bound": "IBP"}, {"bound": "CROWN-IBP", "box": False}],
     "mip": [{"mode": "decide", "seconds": 0.3}, {"mode": "radius", "seconds": 0.25}],
-    "pgd": [{"steps": 8, "restarts": 1, "growth": 3.0, "halvings": 8}],
+    "pgd": [{"steps": 8, "restarts": 1, "growth": 3.0, "bisection_steps": 8}],
     "region": [
         {"neighbours": "unlimited", "seconds": 0.2},
         {"neighbours": 0, "box": False},

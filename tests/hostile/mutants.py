@@ -60,8 +60,8 @@ MUTANTS = (
     ),
     Mutant(
         "relu/bounds/linear.py",
-        "low, high = low - error, high + error",
-        "low, high = low, high",
+        "low = low - error\n        high = high + error",
+        "pass",
         STATED,
     ),
     Mutant(
@@ -444,7 +444,7 @@ MUTANTS = (
     ),
     Mutant(
         "leaderboard/contribution.py",
-        "withdrawn = np.zeros_like(low) if name in liars else low",
+        "withdrawn = np.zeros_like(low) if name in contradicted_evaluators else low",
         "withdrawn = low",
         (f"{CONTRIBUTION}::test_who_is_contradicted_loses_its_lows_and_keeps_its_witnesses",),
     ),
@@ -474,8 +474,8 @@ MUTANTS = (
     ),
     Mutant(
         "relu/threat.py",
-        "flat, (low, high) = z.flatten(1), self.edges(z.dtype)",
-        "flat, (low, high) = z.flatten(1), self.box",
+        "low, high = self.edges(z.dtype)\n        return ((flat",
+        "low, high = self.box\n        return ((flat",
         (f"{EVIDENCE}::test_a_witness_at_an_edge_that_is_no_float32_lies_inside_to_the_last_bit",),
     ),
     Mutant(
@@ -570,8 +570,8 @@ MUTANTS = (
     ),
     Mutant(
         "evaluators/_milp_search.py",
-        'low, point, note, ceiling, failed = 0.0, None, "", math.inf, False',
-        'low, point, note, ceiling, failed = known, None, "", math.inf, False',
+        "low = 0.0\n    point = None",
+        "low = known\n    point = None",
         (f"{CONTRACT}::test_a_false_low_of_others_is_no_part_of_the_evidence",),
     ),
     Mutant(
@@ -636,14 +636,14 @@ MUTANTS = (
     ),
     Mutant(
         "bench/jobs/verdict.py",
-        "liars = {c.low_by for c in found}.union(withdrawn)",
-        "liars = set(withdrawn)",
+        "contradicted_evaluators = {c.low_by for c in found}.union(withdrawn)",
+        "contradicted_evaluators = set(withdrawn)",
         (f"{VERDICT}::test_a_lying_certificate_is_named_and_all_its_kind_withdrawn",),
     ),
     Mutant(
         "bench/jobs/verdict.py",
-        "liars = {c.low_by for c in found}.union(withdrawn)",
-        "liars = {c.low_by for c in found}",
+        "contradicted_evaluators = {c.low_by for c in found}.union(withdrawn)",
+        "contradicted_evaluators = {c.low_by for c in found}",
         (f"{EVIDENCE}::test_a_closed_ball_that_reaches_a_witness_is_a_contradiction",),
     ),
     Mutant(

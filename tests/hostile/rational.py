@@ -80,8 +80,8 @@ def _affine(module: nn.Linear | nn.Conv2d, places: Places) -> Affine:
 def _conv_places(module: nn.Conv2d, shape: Shape) -> tuple[Places, Shape]:
     """A convolution's units, channel by channel and row by row."""
     channels, *sides = shape
-    (high, wide) = module.kernel_size
-    (down, right) = module.stride
+    high, wide = module.kernel_size
+    down, right = module.stride
     assert not isinstance(module.padding, str)
     top, left = module.padding
     rows = (sides[0] + 2 * top - high) // down + 1

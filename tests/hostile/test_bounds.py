@@ -15,7 +15,7 @@ from torch import Tensor
 from bench.parsing import NORMS
 from relu.bounds.alpha_crown import improved_margins, relaxations
 from relu.bounds.ball import Ball, ball_of
-from relu.bounds.linear import Relaxed, margins, relax
+from relu.bounds.linear import RelaxedNetwork, margin_lower_bounds, relax
 from relu.classes import others
 from relu.network.layers import Layer, to_vectors
 from relu.network.reader import in_float64, read_layers
@@ -100,7 +100,7 @@ def test_margins_of_all_relaxations(seed: int) -> None:
     case = tiny(seed)
     for layers, ball, box in balls(case):
         for relaxed in relaxations(layers, ball):
-            require_margins(case, margins(relaxed, case.y), box)
+            require_margins(case, margin_lower_bounds(relaxed, case.y), box)
         improved = improved_margins(relax(layers, ball, "crown"), case.y, iterations=3)
         require_margins(case, improved, box)
 
@@ -116,7 +116,9 @@ def channels_first(case: Case, layers: tuple[Layer, ...], top: int) -> list[int]
     return found
 
 
-def require_bounds(case: Case, relaxed: Relaxed, layers: tuple[Layer, ...], box: bool) -> None:
+def require_bounds(
+    case: Case, relaxed: RelaxedNetwork, layers: tuple[Layer, ...], box: bool
+) -> None:
     for top, (low, high) in enumerate(relaxed.bounds):
         for number, unit in enumerate(channels_first(case, layers, top)):
             for i, x in enumerate(case.points):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from bench.parsing import NORMS
 from relu.bounds.alpha_crown import tightest_margins
 from relu.bounds.ball import ball_of
-from relu.bounds.linear import margins, relax
+from relu.bounds.linear import margin_lower_bounds, relax
 from relu.bounds.relaxation import Relaxation
 from relu.network.reader import read_layers
 from relu.regions.hyperplanes import distance_to, normals, planes_of
@@ -51,7 +51,7 @@ def test_margins_of_products_that_underflow_are_not_positive(kind: Relaxation, n
     for box in (True, False):
         threat = Threat(norm=norm, eps=0.25)
         ball = ball_of(torch.full((1, 1), 0.5).double(), threat, box=box)
-        assert not (margins(relax(layers, ball, kind), y) > 0).any()
+        assert not (margin_lower_bounds(relax(layers, ball, kind), y) > 0).any()
         assert not (tightest_margins(layers, ball, y, iterations=3) > 0).any()
 
 
@@ -66,7 +66,7 @@ def test_a_fall_that_underflows_on_the_way_down_is_not_nothing(
     for box in (True, False):
         threat = Threat(norm=norm, eps=0.25)
         ball = ball_of(torch.full((1, 1), 0.5).double(), threat, box=box)
-        assert not (margins(relax(layers, ball, kind), y) > 0).any()
+        assert not (margin_lower_bounds(relax(layers, ball, kind), y) > 0).any()
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -108,7 +108,9 @@ def test_rows_whose_squares_underflow_have_their_lengths(
     y = torch.tensor([0])
     x = torch.full((1, 2), 0.5).double()
     for box in (True, False):
-        assert not (margins(relax(layers, ball_of(x, threat, box=box), "kw"), y) > 0).any()
+        assert not (
+            margin_lower_bounds(relax(layers, ball_of(x, threat, box=box), "kw"), y) > 0
+        ).any()
     region = region_of(layers, x)
     planes = planes_of(region, y, threat)
     plane = torch.tensor([planes.low.shape[1] - 1])

@@ -181,7 +181,7 @@ def test_exact_radii_over_lows_are_a_ratio_of_means() -> None:
 def test_statistics_of_radii_leave_out_who_is_misclassified() -> None:
     evidence = EVIDENCE | {"kw": table([0.0, 0.0, 0.1, 0.15, 0.01, 0.05], [inf] * 6)}
     verdict, correct = judged(CORRECT, evidence)
-    found = radius_statistics(verdict, evidence, correct, {"kw.halvings": 15})
+    found = radius_statistics(verdict, evidence, correct, {"kw.bisection_steps": 15})
     assert found["exact_correct_share"] == pytest.approx(2 / 5)
     assert found["exact_over_kw"] == pytest.approx(0.26 / 0.2 - 1)
 
@@ -189,11 +189,11 @@ def test_statistics_of_radii_leave_out_who_is_misclassified() -> None:
 def test_a_kw_that_did_not_look_for_radii_is_compared_with_nothing() -> None:
     evidence = {"kw": table([0.1], [inf]), "mip": table([below(0.2)], [0.2])}
     verdict, correct = judged([True], evidence)
-    for settings in ({"kw.halvings": 0}, {}):
+    for settings in ({"kw.bisection_steps": 0}, {}):
         found = radius_statistics(verdict, evidence, correct, settings)
         assert found == {"exact_correct_share": 1.0, "exact_over_kw": None}
     alone = {"mip": evidence["mip"]}
-    found = radius_statistics(*judged([True], alone)[:1], alone, correct, {"kw.halvings": 9})
+    found = radius_statistics(*judged([True], alone)[:1], alone, correct, {"kw.bisection_steps": 9})
     assert found["exact_over_kw"] is None
 
 

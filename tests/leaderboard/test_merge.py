@@ -92,7 +92,9 @@ def test_seeds_of_two_runs_are_one_line(tmp_path: Path) -> None:
 def test_evidence_wins_over_a_refusal_in_another_run(tmp_path: Path) -> None:
     refusing = cell(refusals={"kw": "not installed"}, published=["table3"])
     judging = cell(
-        group="h", settings={"steps": 40, "kw.halvings": 0}, evidence={"pgd": ["p"], "kw": ["k"]}
+        group="h",
+        settings={"steps": 40, "kw.bisection_steps": 0},
+        evidence={"pgd": ["p"], "kw": ["k"]},
     )
     folders = [save(tmp_path / "a", refusing), save(tmp_path / "b", judging)]
     for order in (folders, folders[::-1]):

@@ -12,7 +12,7 @@ from bench.jobs.training import train
 from bench.plugins.settings import Training
 from methods.kw import Kw
 from relu.bounds.ball import ball_of
-from relu.bounds.linear import margins, relax
+from relu.bounds.linear import margin_lower_bounds, relax
 from relu.errors import InputError
 from relu.network.architectures import build
 from relu.network.layers import to_vectors
@@ -67,7 +67,9 @@ def test_few_epochs_teach_a_network_what_can_be_certified(digits: DataSet) -> No
         layers = read_layers(net, digits.shape)
         x = digits.x_test.double()
         y = digits.y_test
-        bound = margins(relax(layers, ball_of(to_vectors(layers, x), LINF), "kw"), y).amin(1)
+        bound = margin_lower_bounds(
+            relax(layers, ball_of(to_vectors(layers, x), LINF), "kw"), y
+        ).amin(1)
         shares.append(float((bound > 0).double().mean()))
     exact, projected = shares
     assert exact > 0.5  # a plain training has 0.01

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from relu.batching import PART, Grid, at_once, groups
+from relu.batching import PART, PaddedBatch, at_once, groups
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from relu.batching import PART, Grid, at_once, groups
 )
 def test_values_come_back_from_the_table(which: list[int], shape: tuple[int, int]) -> None:
     inputs = torch.tensor(which)
-    grid = Grid(inputs)
+    grid = PaddedBatch(inputs)
     assert grid.shape == shape
     values = torch.rand(len(which), 2)
     table = grid.filled(values)

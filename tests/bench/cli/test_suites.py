@@ -71,7 +71,7 @@ norm = "l2"
 methods = "at"
 points = "all"
 eval = ["pgd", "kw"]
-set."evaluators.kw.halvings" = 1
+set."evaluators.kw.bisection_steps" = 1
 """
 
 
@@ -89,7 +89,7 @@ def test_a_part_wins_over_the_suite_and_its_settings_are_merged(
     assert second.overrides == tuple(
         {
             ("method", "at"): {"steps": 2},
-            ("evaluator", "kw"): {"halvings": 1},
+            ("evaluator", "kw"): {"bisection_steps": 1},
             ("evaluator", "pgd"): some,
         }
         for some in pgd
@@ -107,7 +107,7 @@ def test_the_command_line_wins_over_every_part(tmp_path: Path, catalogue: Catalo
         "--set",
         "at.steps=9",
         "--set",
-        "kw.halvings=0",
+        "kw.bisection_steps=0",
         "--grid",
         "pgd.restarts=4",
         "--no-cascade",
@@ -118,14 +118,14 @@ def test_the_command_line_wins_over_every_part(tmp_path: Path, catalogue: Catalo
         (overrides,) = request.overrides
         assert overrides["method", "at"] == {"steps": 9}
         assert overrides["evaluator", "pgd"] == {"restarts": 4}
-        assert overrides.get(("evaluator", "kw"), {"halvings": 0}) == {"halvings": 0}
+        assert overrides.get(("evaluator", "kw"), {"bisection_steps": 0}) == {"bisection_steps": 0}
 
 
 def test_a_setting_that_is_about_no_part_is_refused(tmp_path: Path, catalogue: Catalogue) -> None:
     for setting, complaint in (
         ("mip.seconds=1", "'mip' is not part of this run"),
         ("at.stps=1", "did you mean 'steps'"),
-        ("evaluators.kw.halvings=x", "must be of type int"),
+        ("evaluators.kw.bisection_steps=x", "must be of type int"),
     ):
         with pytest.raises(InputError, match=complaint):
             requests(catalogue, write(tmp_path, PARTS), "--set", setting)
@@ -259,7 +259,7 @@ def test_the_suites_follow_the_papers_protocol() -> None:
     for name in TABLES[1:]:
         (part,) = read_suite(name)
         assert part["norm"] == "l2"
-        assert part["set"] == {"evaluators.kw.box": False, "evaluators.kw.halvings": 14}
+        assert part["set"] == {"evaluators.kw.box": False, "evaluators.kw.bisection_steps": 14}
         assert part.get("points") == ("all" if name == "table3" else None)
         assert part.get("cascade", True) == (name != "table4")
     (figure,) = read_suite("figure3")
@@ -280,5 +280,5 @@ def test_settings_of_what_the_options_leave_out_are_left_out_too(
     assert "2 cells" in capsys.readouterr().out
     assert main([*command, "--eval", "pgd"]) == 0
     assert "1 cell" in capsys.readouterr().out
-    assert main([*command, "--eval", "pgd", "--set", "kw.halvings=3"]) == 2
+    assert main([*command, "--eval", "pgd", "--set", "kw.bisection_steps=3"]) == 2
     assert "'kw' is not part of this run" in capsys.readouterr().err

@@ -138,3 +138,18 @@ def test_settings_of_what_does_not_run_are_refused(twins: Catalogue) -> None:
 def test_a_training_without_steps_is_refused(settings: dict[str, float]) -> None:
     with pytest.raises(InputError, match=rf"train\.{next(iter(settings))}"):
         Training(**settings)  # type: ignore[arg-type]
+
+
+def test_an_older_spelling_of_a_setting_is_taken_for_todays(catalogue: Catalogue) -> None:
+    chosen = {"method": [], "evaluator": ["kw"]}
+    older = parse_overrides(["kw.halvings=3"], catalogue, chosen)
+    assert older == parse_overrides(["kw.bisection_steps=3"], catalogue, chosen)
+    with pytest.raises(InputError, match="no field 'halving'"):
+        parse_overrides(["kw.halving=3"], catalogue, chosen)
+
+
+def test_older_spellings_lead_to_settings_that_are_there(catalogue: Catalogue) -> None:
+    for plugin in (*catalogue.methods.values(), *catalogue.evaluators.values()):
+        for older, present in getattr(plugin.cls, "renamed", {}).items():
+            assert present in plugin.fields(), plugin.name
+            assert older not in plugin.fields(), plugin.name

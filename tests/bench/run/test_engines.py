@@ -111,7 +111,7 @@ def test_a_worker_that_dies_idle_is_replaced_without_a_word(local: Callable[...,
     psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=10)
     time.sleep(0.5)
     engine.submit(job("second"), rank=0.0, fresh=False)
-    (_, outcome) = wait(engine)[0]
+    _, outcome = wait(engine)[0]
     assert (outcome.status, int(outcome.message) != pid) == ("done", True)
 
 
@@ -130,7 +130,7 @@ def test_a_job_that_ignores_its_own_time_limit_is_killed(
     monkeypatch.setattr("bench.run.engines.local.GRACE", 0.5)
     engine = local(timeout=3.0)
     engine.submit(job("stuck", sleep=600), rank=0.0, fresh=False)
-    (_, outcome) = wait(engine)[0]
+    _, outcome = wait(engine)[0]
     assert outcome.cause == "timeout"
     assert (
         outcome.message
@@ -144,7 +144,7 @@ def test_a_death_is_told_from_a_timeout_by_its_record_not_by_the_clock(
 ) -> None:
     engine = local(timeout=0.001, attempts=[replace(DEATH, late=late)])
     engine.submit(job("victim", die=True), rank=0.0, fresh=False)
-    (_, outcome) = wait(engine)[0]
+    _, outcome = wait(engine)[0]
     assert outcome.cause == cause
 
 

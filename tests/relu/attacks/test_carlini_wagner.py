@@ -19,7 +19,7 @@ LinearNet = Callable[[Tensor, Tensor], nn.Sequential]
 SETTINGS: dict[str, Any] = {
     "box": (0.0, 1.0),
     "steps": 200,
-    "searches": 9,
+    "binary_search_steps": 9,
     "lr": 0.01,
     "constant": 0.1,
 }
@@ -70,7 +70,12 @@ def test_a_short_first_step_reaches_near_boundaries_of_grey_images(linear_net: L
     high = {}
     for first_step in (torch.inf, 0.2):
         z, hit = found(
-            net, x, torch.zeros(3, dtype=torch.long), lr=0.1, searches=6, first_step=first_step
+            net,
+            x,
+            torch.zeros(3, dtype=torch.long),
+            lr=0.1,
+            binary_search_steps=6,
+            first_step=first_step,
         )
         assert hit.all()
         high[first_step] = (z - x).norm(dim=1) / radius
@@ -87,7 +92,7 @@ def test_what_it_finds_lies_in_the_box_and_fools(
     net, d = drawn
     x = torch.rand(4, d, generator=torch.Generator().manual_seed(seed)).round(decimals=1)
     y = net(x).argmax(1)
-    z, hit = found(net, x, y, steps=60, searches=4, lr=0.1)
+    z, hit = found(net, x, y, steps=60, binary_search_steps=4, lr=0.1)
     assert Threat(norm="l2", eps=1.0).in_box(z).all()
     assert (margins(net(z[hit]), y[hit]) <= 0).all()
     assert torch.equal(z[~hit], x[~hit])
@@ -99,7 +104,7 @@ def test_a_point_at_the_edge_does_not_round_out_of_the_box(linear_net: LinearNet
     x = torch.tensor([[0.5, 0.5]])
     y = torch.zeros(1, dtype=torch.long)
     for box in ((-i / 10, 1 + j / 10) for i in range(6) for j in range(6)):
-        z, hit = found(net, x, y, box=box, lr=20.0, steps=2, searches=1)
+        z, hit = found(net, x, y, box=box, lr=20.0, steps=2, binary_search_steps=1)
         assert hit.all()
         assert Threat(norm="l2", eps=1.0, box=box).in_box(z).all(), box
 
@@ -108,7 +113,7 @@ def test_an_inputs_result_is_its_own_whatever_its_batch(digits_net: nn.Sequentia
     net = in_float64(digits_net)
     x = torch.rand(6, 1, 8, 8, dtype=torch.float64)
     y = net(x).argmax(1)
-    few: dict[str, Any] = {"steps": 50, "searches": 3, "lr": 0.1}
+    few: dict[str, Any] = {"steps": 50, "binary_search_steps": 3, "lr": 0.1}
     together, hits = found(net, x, y, **few)
     apart = [found(net, x[i : i + 1], y[i : i + 1], **few) for i in range(6)]
     assert hits.any()
@@ -120,7 +125,7 @@ def test_a_constant_network_finds_nothing_and_ends(linear_net: LinearNet) -> Non
     net = Counting(linear_net(torch.zeros(2, 4), torch.tensor([1.0, 0.0])))
     x = torch.rand(3, 4)
     y = torch.zeros(3, dtype=torch.long)
-    z, hit = found(net, x, y, steps=200, searches=20)
+    z, hit = found(net, x, y, steps=200, binary_search_steps=20)
     assert not hit.any()
     assert torch.equal(z, x)
     assert net.calls <= 20 * 40  # each search ends at its second check: nothing is gained
@@ -135,7 +140,7 @@ def test_steps_need_not_be_divisible_by_ten(
     net = Counting(linear_net(torch.tensor([[0.0, 0.0], [10.0, 10.0]]), torch.tensor([19.9, 0.0])))
     x = torch.full((1, 2), 0.1)
     y = torch.zeros(1, dtype=torch.long)
-    found(net, x, y, steps=steps, searches=1, constant=100.0)
+    found(net, x, y, steps=steps, binary_search_steps=1, constant=100.0)
     assert net.calls == taken
 
 
@@ -143,7 +148,7 @@ def test_one_step_of_one_search_finds_what_is_misclassified(linear_net: LinearNe
     net = linear_net(torch.tensor([[0.0], [1.0]]), torch.tensor([0.5, 0.0]))
     x = torch.tensor([[0.4], [0.6]])
     y = torch.zeros(2, dtype=torch.long)
-    z, hit = found(net, x, y, steps=1, searches=1)
+    z, hit = found(net, x, y, steps=1, binary_search_steps=1)
     assert hit.tolist() == [False, True]
     assert torch.allclose(z, x, atol=1e-5)
 

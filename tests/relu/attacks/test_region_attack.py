@@ -35,12 +35,14 @@ def test_on_a_linear_network_they_reach_the_nearest_hyperplane_in_the_box(
     net = nn.Sequential(layer).requires_grad_(False)
     x = torch.rand(n, d).double()
     y = net(x).argmax(1)
-    rivals = torch.tensor([[s for s in range(classes) if s != label] for label in y.tolist()])
-    planes = weight[y].unsqueeze(1) - weight[rivals]
-    distances, _ = project(x, planes, bias[y].unsqueeze(1) - bias[rivals], threat)
+    other_classes = torch.tensor(
+        [[s for s in range(classes) if s != label] for label in y.tolist()]
+    )
+    planes = weight[y].unsqueeze(1) - weight[other_classes]
+    distances, _ = project(x, planes, bias[y].unsqueeze(1) - bias[other_classes], threat)
     expected = distances.amin(1)
     assert 20 <= expected.isfinite().sum() <= n
-    met = approach(net, x, y, shape=(d,), threat=threat, rivals=9, steps=15)
+    met = approach(net, x, y, shape=(d,), threat=threat, other_classes=9, steps=15)
     assert met.shape == (n, classes - 1, d)
     which = torch.arange(n).repeat_interleave(classes - 1)
     z = walk(
@@ -112,7 +114,7 @@ def test_what_an_approach_meets_is_adversarial_and_in_the_box(
     threat = Threat(norm=norm, eps=0.1)
     x = torch.rand(20, 64).double()
     y = net(x.view(-1, 1, 8, 8)).argmax(1)
-    met = approach(net, x, y, shape=(1, 8, 8), threat=threat, rivals=2, steps=10)
+    met = approach(net, x, y, shape=(1, 8, 8), threat=threat, other_classes=2, steps=10)
     assert met.shape == (20, 2, 64)
     z = met.flatten(0, 1)
     which = torch.arange(20).repeat_interleave(2)
@@ -143,7 +145,7 @@ def test_a_constant_network_gives_an_approach_nothing_to_go_to() -> None:
     y = torch.zeros(4, dtype=torch.long)
     for norm in NORMS:
         threat = Threat(norm=norm, eps=0.1)
-        met = approach(layer, x, y, shape=(3,), threat=threat, rivals=5, steps=5)
+        met = approach(layer, x, y, shape=(3,), threat=threat, other_classes=5, steps=5)
         assert met.shape == (4, 1, 3)
         assert met.isnan().all()
 

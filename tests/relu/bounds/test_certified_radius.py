@@ -33,11 +33,13 @@ def by_number(shift32: float = 0.0) -> Prover:
     return prove
 
 
-def found(prove: Prover, high: Tensor, halvings: int, low: Tensor | None = None) -> Tensor:
+def found(prove: Prover, high: Tensor, bisection_steps: int, low: Tensor | None = None) -> Tensor:
     x = torch.arange(4.0).unsqueeze(1)
     y = torch.zeros(4, dtype=torch.long)
     low = torch.zeros_like(high) if low is None else low
-    return certified(network(), x, y, prove, threat=LINF, low=low, high=high, halvings=halvings)
+    return certified(
+        network(), x, y, prove, threat=LINF, low=low, high=high, bisection_steps=bisection_steps
+    )
 
 
 def test_the_question_at_eps_is_answered_with_eps_itself() -> None:
@@ -102,6 +104,6 @@ def test_the_search_ends_at_the_size_of_the_box(
     zero = torch.zeros(2).double()
     inf = torch.full((2,), torch.inf).double()
     threat = Threat(norm=norm, eps=0.1)
-    low = certified(net, x, y, always, threat=threat, low=zero, high=inf, halvings=20)
+    low = certified(net, x, y, always, threat=threat, low=zero, high=inf, bisection_steps=20)
     assert max(asked) <= {"linf": 1.0, "l2": 2.0, "l1": 4.0}[norm]
     assert (low > {"linf": 0.99, "l2": 1.99, "l1": 3.99}[norm]).all()

@@ -13,7 +13,7 @@ from bench.parsing import NORMS
 from evaluators._auto_lirpa import auto_lirpa
 from relu.bounds.alpha_crown import _tilted, _with_slopes, improved_margins, tightest_margins
 from relu.bounds.ball import Ball, ball_of
-from relu.bounds.linear import margins, relax
+from relu.bounds.linear import margin_lower_bounds, relax
 from relu.bounds.relaxation import Relaxation, crossing, lines_of
 from relu.classes import others
 from relu.network.architectures import build
@@ -109,7 +109,7 @@ def test_kw_margins_are_those_of_convex_adversarial(
     with torch.no_grad():
         bounds = dual_network.RobustBounds(net, EPS[norm], norm_type=kind)(x, y)
     expected = -bounds.gather(1, others(y, 10))
-    found = margins(relax(layers, ball, "kw"), y)
+    found = margin_lower_bounds(relax(layers, ball, "kw"), y)
     scale = 1 if arch != "fc10" else float(expected.abs().max())
     assert torch.allclose(found, expected, rtol=1e-5, atol=1e-4 * scale)
     if dtype == torch.float64:
@@ -143,7 +143,7 @@ def test_crown_margins_are_those_of_auto_lirpa(
         )
         expected, _ = bounded.compute_bounds(x=(inputs,), C=rows, method="CROWN", bound_upper=False)
     expected = expected.detach()
-    found = margins(relax(layers, ball, "crown"), y)
+    found = margin_lower_bounds(relax(layers, ball, "crown"), y)
     scale = max(1.0, float(expected.abs().max()))
     assert torch.allclose(found, expected, atol=1e-6 * scale)
 
@@ -166,7 +166,9 @@ def test_convolutions_have_the_bounds_of_their_matrices(
         for one, other in zip(found.bounds, plain.bounds, strict=True):
             assert torch.allclose(one[0], other[0], atol=1e-8)
             assert torch.allclose(one[1], other[1], atol=1e-8)
-        assert torch.allclose(margins(found, y), margins(plain, y), atol=1e-8)
+        assert torch.allclose(
+            margin_lower_bounds(found, y), margin_lower_bounds(plain, y), atol=1e-8
+        )
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -177,8 +179,10 @@ def test_units_settled_by_intervals_change_nothing(
 ) -> None:
     layers, ball, y = problem(network(arch, shape), shape, norm)
     every, some = (relax(layers, ball, relaxation, every=every) for every in (True, False))
-    scale = float(margins(every, y).abs().max())
-    assert torch.allclose(margins(every, y), margins(some, y), atol=1e-6 * scale)
+    scale = float(margin_lower_bounds(every, y).abs().max())
+    assert torch.allclose(
+        margin_lower_bounds(every, y), margin_lower_bounds(some, y), atol=1e-6 * scale
+    )
     settled = 0
     for (low, high), (rough_low, rough_high) in zip(every.bounds, some.bounds, strict=True):
         assert (rough_low <= low + 1e-6 * scale).all()
@@ -193,7 +197,7 @@ def test_crown_is_at_least_its_parts_and_alpha_at_least_crown(
     arch: str, shape: tuple[int, ...], norm: Norm
 ) -> None:
     layers, ball, y = problem(network(arch, shape), shape, norm)
-    kw, crown = (margins(relax(layers, ball, kind), y) for kind in ("kw", "crown"))
+    kw, crown = (margin_lower_bounds(relax(layers, ball, kind), y) for kind in ("kw", "crown"))
     tight = tightest_margins(layers, ball, y, iterations=0)
     assert (tight >= kw.maximum(crown)).all()
     alpha = tightest_margins(layers, ball, y, iterations=5)
@@ -231,7 +235,7 @@ def test_no_bound_exceeds_the_exact_minimum(drawn: tuple[nn.Sequential, int], se
         for box, walls in ((True, (0.0, 1.0)), (False, (-9.0, 9.0))):
             ball = ball_of(x, Threat(norm=norm, eps=eps), box=box)
             found = tightest_margins(layers, ball, y, iterations=3)
-            parts = [margins(relax(layers, ball, kind), y) for kind in ("kw", "crown")]
+            parts = [margin_lower_bounds(relax(layers, ball, kind), y) for kind in ("kw", "crown")]
             for margin in (*parts, found):
                 nearest = oracles.exact_radius(
                     plain, x[0].numpy(), int(y), norm, walls, lead=1e-5 - float(margin.min())
@@ -287,7 +291,7 @@ def test_gradients_are_those_of_finite_differences(
     _, ball, y = problem(net, shape, norm, n=2, box=False)
 
     def value() -> Tensor:
-        return margins(relax(read_layers(net, shape), ball, relaxation), y).tanh().sum()
+        return margin_lower_bounds(relax(read_layers(net, shape), ball, relaxation), y).tanh().sum()
 
     net.requires_grad_(True)
     grads = torch.autograd.grad(value(), list(net.parameters()))
@@ -317,7 +321,7 @@ def test_rounding_never_makes_a_bound_too_large(seed: int) -> None:
     layers = read_layers(nn.Sequential(first, nn.ReLU(), last).requires_grad_(False), (6,))
     ball = ball_of(x, Threat(norm="linf", eps=eps), box=False)
     for relaxation in ("kw", "crown"):
-        found = margins(relax(layers, ball, relaxation), torch.tensor([0]))
+        found = margin_lower_bounds(relax(layers, ball, relaxation), torch.tensor([0]))
         for value, s in zip(found[0].tolist(), (1, 2), strict=True):
             true = exact_margin(first, last, x[0], (0, s), eps)
             assert Fraction(value) <= true
@@ -351,7 +355,7 @@ def test_no_rounding_term_is_left_out(
     y = torch.tensor([0, 1, 2])
     ball = ball_of(x, Threat(norm="linf", eps=0.02), box=bool(seed % 2))
     relaxed = relax(layers, ball, relaxation, every=every)
-    found = margins(relaxed, y)
+    found = margin_lower_bounds(relaxed, y)
     for i in range(3):
         center = ball.center[i].numpy()
         room = ball.room.up[i].numpy()
@@ -375,7 +379,7 @@ def test_bounds_with_gradients_have_the_same_rounding_terms(
     for one, other in zip(found.bounds, expected.bounds, strict=True):
         assert torch.allclose(one[0], other[0])
         assert torch.allclose(one[1], other[1])
-    assert torch.allclose(margins(found, y), margins(expected, y))
+    assert torch.allclose(margin_lower_bounds(found, y), margin_lower_bounds(expected, y))
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -463,7 +467,7 @@ def test_a_network_without_hidden_layers_has_exact_margins(
     ball = ball_of(x, Threat(norm="linf", eps=0.1), box=False)
     expected = torch.tensor([[3 + 0.5 * 0.5 - 3 * 0.5 - 0.1 * 3.5]]).double()
     for relaxation in ("kw", "crown"):
-        assert torch.allclose(margins(relax(layers, ball, relaxation), y), expected)
+        assert torch.allclose(margin_lower_bounds(relax(layers, ball, relaxation), y), expected)
     assert torch.allclose(tightest_margins(layers, ball, y, iterations=2), expected)
 
 
@@ -477,9 +481,13 @@ def test_weights_that_are_no_numbers_certify_nothing() -> None:
 def test_a_part_of_the_inputs_has_the_margins_of_the_whole() -> None:
     layers, ball, y = problem(network("cnn_small", (1, 8, 8)), (1, 8, 8), "l2")
     relaxed = relax(layers, ball, "crown")
-    assert torch.allclose(margins(relaxed.at(slice(1, 3)), y[1:3]), margins(relaxed, y)[1:3])
+    assert torch.allclose(
+        margin_lower_bounds(relaxed.at(slice(1, 3)), y[1:3]), margin_lower_bounds(relaxed, y)[1:3]
+    )
     which = torch.tensor([3, 0])
-    assert torch.allclose(margins(relaxed.at(which), y[which]), margins(relaxed, y)[which])
+    assert torch.allclose(
+        margin_lower_bounds(relaxed.at(which), y[which]), margin_lower_bounds(relaxed, y)[which]
+    )
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -507,7 +515,7 @@ def test_odd_convolutions_train_and_are_bounded(
         ball = ball_of(to_vectors(layers, x), Threat(norm=norm, eps=0.2), box=box)
         for relaxation in ("kw", "crown"):
             net.zero_grad()
-            margins(relax(layers, ball, relaxation), y).sum().backward()
+            margin_lower_bounds(relax(layers, ball, relaxation), y).sum().backward()
             assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
         assert tightest_margins(layers, ball, y, iterations=2).isfinite().all()
 
@@ -516,4 +524,4 @@ def test_no_inputs_have_no_margins() -> None:
     layers, ball, y = problem(network("cnn_small", (1, 8, 8)), (1, 8, 8), "linf")
     nobody = torch.tensor([], dtype=torch.long)
     empty = Ball(ball.center[nobody], ball.room.at(nobody))
-    assert margins(relax(layers, empty, "kw"), y[nobody]).shape == (0, 9)
+    assert margin_lower_bounds(relax(layers, empty, "kw"), y[nobody]).shape == (0, 9)

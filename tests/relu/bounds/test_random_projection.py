@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from relu.bounds.ball import ball_of
-from relu.bounds.linear import margins, relax
+from relu.bounds.linear import margin_lower_bounds, relax
 from relu.bounds.random_projection import Projection
 from relu.network.architectures import build
 from relu.network.layers import to_vectors
@@ -54,7 +54,7 @@ def test_gradients_flow_through_estimates() -> None:
     x = torch.rand(4, *SHAPE)
     ball = ball_of(to_vectors(layers, x), Threat(norm="l2", eps=0.2), box=False)
     relaxed = relax(layers, ball, "kw", projection=Projection(count=10, wider_than=0))
-    margins(relaxed, torch.arange(4)).sum().backward()
+    margin_lower_bounds(relaxed, torch.arange(4)).sum().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
 
 

@@ -203,9 +203,9 @@ def test_no_rounding_term_of_planes_is_left_out(
             rows = [*rows, lengths]
             values = values * on[0]
             lengths = lengths * on[0]
-    rivals = [s for s in range(3) if s != int(y)]
-    gap_error = COARSE * torch.cat([*gaps, values[y] + values[rivals]])
-    row_error = COARSE * torch.cat([*rows, lengths[y] + lengths[rivals]])
+    other_classes = [s for s in range(3) if s != int(y)]
+    gap_error = COARSE * torch.cat([*gaps, values[y] + values[other_classes]])
+    row_error = COARSE * torch.cat([*rows, lengths[y] + lengths[other_classes]])
     power = {"linf": 1.0, "l2": 2.0, "l1": torch.inf}[norm]
     exact = [[float(v) for v in normal] for _, normal in exact_forms(region, int(y))]
     length = torch.linalg.vector_norm(torch.tensor(exact, dtype=torch.float64), ord=power, dim=1)

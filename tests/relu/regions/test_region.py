@@ -11,7 +11,7 @@ from relu.network.layers import Conv, to_images, to_vectors
 from relu.network.reader import read_layers
 from relu.norms import dual_length, steepest
 from relu.regions.jacobian import norms, unit_rows
-from relu.regions.region import frozen, region_of, shortened
+from relu.regions.region import affine_map, region_of, shortened
 from relu.threat import Norm, Threat
 
 CASES = [
@@ -94,10 +94,10 @@ def test_a_region_is_the_network_nearby_and_can_be_evaluated_elsewhere(
     vectors = to_vectors(layers, x)
     region = region_of(layers, vectors)
     assert torch.allclose(region.logits, net(x))
-    again = frozen(layers, vectors, region.active)
+    again = affine_map(layers, vectors, region.active)
     assert torch.allclose(again.logits, region.logits)
     near = vectors + 1e-9 * torch.rand_like(vectors)
-    moved = frozen(layers, near, region.active)
+    moved = affine_map(layers, near, region.active)
     assert torch.allclose(moved.logits, net(to_images(layers, near, shape)), rtol=1e-12, atol=1e-13)
 
 
