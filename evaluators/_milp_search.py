@@ -12,7 +12,7 @@ from torch import Tensor
 
 from evaluators._milp_problem import Around, Input, around, tightened
 from evaluators._solver import TOLERANCE, Answer, Solver, SolverError
-from evaluators.interface import EXACT, Status, exact_at
+from evaluators.interface import EXACT, Status
 from relu.milp.encoding import SLACK, Encoding
 from relu.milp.program import Program
 
@@ -24,11 +24,7 @@ TIGHTENING = 0.3
 UNDECIDED = "undecided, as a margin is 0 within tolerances"
 PUSHES = (0.0, *(10.0**k for k in range(-13, -2)))  # beyond a solver's point, in radii
 ROUNDS = 20  # of a descent from linear region to linear region, at most
-GROWTH = 2.0  # of the radius, while no adversarial input is known
-BESIDE = 1.1  # by what factor a radius is moved at which a margin is just 0
-NARROW = 1.05  # high / low from which what takes too long is left alone
 REGION_SECONDS = 10.0  # for the nearest adversarial input of one linear region
-WIDE = 1.5  # high / low from which a radius between them is asked about first
 
 
 Answered = Literal["certified", "witness", "timeout", "open", "failed"]
@@ -176,62 +172,6 @@ def _deepest(network: Encoding, answer: Answer, y: int, other_class: int, solver
     except SolverError:
         deepest = None
     return network.point(point if deepest is None else deepest)
-
-
-def smallest(
-    about: Input, solver: Solver, *, tighten: float, seconds: float, known: float, high: float
-) -> Found:
-    """The radius: balls are asked about until the largest certified one and a witness meet.
-
-    A ball without an adversarial input raises low. One with gives a point, from which a descent
-    through linear regions leads to a nearest one; then the ball just below that is asked about.
-    Where that takes too long, smaller balls raise low at least. known: what others certify, which
-    says where to ask and is no part of what is found; high: the nearest witness so far.
-    """
-    end = time.monotonic() + seconds
-    reach = about.reach
-    low = 0.0
-    point = None
-    note = ""
-    ceiling = math.inf
-    failed = False
-    # how far a radius is moved where a margin is just 0 there
-    beside = 1.0
-    below = EXACT / 2
-    while not exact_at(low, high) and not failed and (left := end - time.monotonic()) > 0:
-        top = min(high, ceiling)
-        base = max(low, known) if known < min(top, reach) else low
-        if math.isinf(top):
-            radius = min(max(GROWTH * base, about.threat.eps) * beside, reach)
-        elif ceiling < high or (point is None and top > WIDE * base):
-            radius = min((math.sqrt(base * top) if base else top / 2) * beside, high - below)
-        else:
-            radius = high - below
-        if radius <= low or ceiling < NARROW * base:
-            break
-        here, reply = explore(about, radius, solver, tighten=tighten, end=end - left / 2)
-        note = note or reply.note
-        if reply.status == "certified":
-            low = math.inf if radius >= reach else radius
-            beside = 1.0
-        elif reply.point is not None:
-            point, high = nearer(here, reply.point, solver)
-        elif reply.status == "timeout":
-            ceiling = radius
-        elif reply.status == "failed":
-            failed = True
-        elif radius >= reach:
-            break
-        elif radius == high - below:
-            below *= 2
-        else:
-            beside *= BESIDE
-    end_as: tuple[str, Status] = ENDS["failed" if failed else "open"]
-    if exact_at(low, high):
-        end_as = "done: exact", "done"
-    elif ceiling < math.inf or time.monotonic() >= end:
-        end_as = ENDS["timeout"]
-    return Found(low, point, said(end_as[0], note), end_as[1])
 
 
 def nearer(here: Around, z: Tensor, solver: Solver) -> tuple[Tensor, float]:

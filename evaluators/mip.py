@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from evaluators._gurobi import HINT, Gurobi, library
 from evaluators._highs import Highs
 from evaluators._milp_problem import Input
-from evaluators._milp_search import UNDECIDED, Found, decide, smallest
+from evaluators._milp_radius import smallest
+from evaluators._milp_search import UNDECIDED, Found, decide
 from evaluators._solver import Guarded, Solver, SolverError, WithinLicence
 from evaluators.interface import DECIDED, Evidence, Interval, Status
 from relu.attacks.witness import adversarial

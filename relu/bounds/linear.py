@@ -170,12 +170,15 @@ def _errors(
 
 
 def _bounds(below: RelaxedNetwork, z: Tensor, error: Tensor, every: bool) -> tuple[Tensor, Tensor]:
-    """Bounds of the next layer, whose reference is z; with gradients for those that may switch."""
-    room = below.ball.room
+    """Bounds of the next layer, whose reference is z; with gradients for those that may switch.
+
+    The first layer's are exact. Of others, intervals come first, and then bounds of all units
+    (every), or of those that may switch: all units of a convolution at once where they are many,
+    else one by one.
+    """
     layer = below.layers[len(below.lines)]
-    if not below.lines and room.symmetric:
-        falls = _more(_first_falls(layer, room), below.unit) + error
-        return z - falls, z + falls
+    if not below.lines and below.ball.room.symmetric:
+        return _first_bounds(below, layer, z, error)
     with torch.no_grad():
         low, high = _intervals(below, z)
         low = low - error
@@ -183,16 +186,60 @@ def _bounds(below: RelaxedNetwork, z: Tensor, error: Tensor, every: bool) -> tup
         wanted = torch.ones_like(low, dtype=torch.bool) if every else crossing(low, high)
     with_gradients = z.requires_grad and torch.is_grad_enabled()
     many = isinstance(layer, Conv) and int(wanted.sum()) > FEW * wanted.numel()
-    with torch.set_grad_enabled(with_gradients and many):
-        falls, rises = (_all_units if many else _wanted_units)(below, wanted)
-        low = torch.where(wanted, z - _more(falls, below.unit) - error, low)
-        high = torch.where(wanted, z + _more(rises, below.unit) + error, high)
-    if with_gradients and not many:
-        places = crossing(low, high).nonzero().unbind(1)
-        falls, rises = _some_units(below, *places)
-        low = low.index_put(places, (z - error)[places] - _more(falls, below.unit))
-        high = high.index_put(places, (z + error)[places] + _more(rises, below.unit))
-    return low, high
+    bounds = _Rough(below, z, error, low, high)
+    if many:
+        return bounds.with_all_units(wanted, with_gradients)
+    bounds = bounds.with_some_units(wanted)
+    return bounds.with_gradients() if with_gradients else (bounds.low, bounds.high)
+
+
+def _first_bounds(
+    below: RelaxedNetwork, layer: Layer, z: Tensor, error: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Of the first layer, whose units fall as far as they rise."""
+    falls = _more(_first_falls(layer, below.ball.room), below.unit) + error
+    return z - falls, z + falls
+
+
+@dataclass(frozen=True, eq=False)
+class _Rough:
+    """Bounds of the next layer that are to be improved. z: its reference; error: of z."""
+
+    below: RelaxedNetwork
+    z: Tensor
+    error: Tensor
+    low: Tensor
+    high: Tensor
+
+    def with_all_units(self, wanted: Tensor, with_gradients: bool) -> tuple[Tensor, Tensor]:
+        """The layer is a convolution: all its units are computed, the wanted ones are taken."""
+        with torch.set_grad_enabled(with_gradients):
+            improved = self._taken(wanted, *_all_units(self.below))
+        return improved.low, improved.high
+
+    @torch.no_grad()
+    def with_some_units(self, wanted: Tensor) -> "_Rough":
+        """The wanted units are computed one by one."""
+        return self._taken(wanted, *_wanted_units(self.below, wanted))
+
+    def _taken(self, wanted: Tensor, falls: Tensor, rises: Tensor) -> "_Rough":
+        z = self.z
+        error = self.error
+        unit = self.below.unit
+        low = torch.where(wanted, z - _more(falls, unit) - error, self.low)
+        high = torch.where(wanted, z + _more(rises, unit) + error, self.high)
+        return replace(self, low=low, high=high)
+
+    def with_gradients(self) -> tuple[Tensor, Tensor]:
+        """Those of units that may still switch, once more and differentiably."""
+        places = crossing(self.low, self.high).nonzero().unbind(1)
+        z = self.z
+        error = self.error
+        unit = self.below.unit
+        falls, rises = _some_units(self.below, *places)
+        low = self.low.index_put(places, (z - error)[places] - _more(falls, unit))
+        high = self.high.index_put(places, (z + error)[places] + _more(rises, unit))
+        return low, high
 
 
 def _more(lost: Tensor, unit: float) -> Tensor:
@@ -220,7 +267,7 @@ def _intervals(below: RelaxedNetwork, z: Tensor) -> tuple[Tensor, Tensor]:
     return middle - radius, middle + radius
 
 
-def _all_units(below: RelaxedNetwork, _: Tensor) -> tuple[Tensor, Tensor]:
+def _all_units(below: RelaxedNetwork) -> tuple[Tensor, Tensor]:
     """Falls and rises of all units of the next layer, a convolution."""
     return all_windows(below.layers, below.lines, below.ball.room, len(below.lines))
 

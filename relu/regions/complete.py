@@ -12,7 +12,7 @@ import heapq
 import itertools
 import time
 from collections.abc import Sequence
-from typing import Literal
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -27,10 +27,6 @@ from relu.regions.search import Found
 from relu.threat import Threat
 
 INSETS = (1e-9, 1e-8, 1e-7)  # how far inside its cell a witness is sought, in turn
-# of a cell in the queue: its distance, or only a bound on it
-SOLVED = 0
-UNSOLVED = 1
-Kind = Literal["planes", "plane", "region", "cell"]
 
 
 def complete(
@@ -64,7 +60,38 @@ class _Node:
         self.low, self.order = planes.low[0].sort()
 
 
+class _NextPlane(NamedTuple):
+    """The hyperplane of this rank of a region, whose distance inside the box is not known yet."""
+
+    node: _Node
+    rank: int
+
+
+class _Plane(NamedTuple):
+    """A hyperplane of a region, by its number, at its distance inside the box."""
+
+    node: _Node
+    number: int
+
+
+class _Behind(NamedTuple):
+    """A region with this pattern behind a hyperplane, at its own distance."""
+
+    pattern: Bool[Tensor, " p"]
+
+
+class _Lost(NamedTuple):
+    """The part of a region that another class wins; solved: at its distance, not just a bound."""
+
+    solved: bool
+
+
+_Event = _NextPlane | _Plane | _Behind | _Lost
+
+
 class _Search:
+    """A queue of events by their distance from x, the nearest of which is taken up next."""
+
     def __init__(
         self, layers: Sequence[Layer], x: Tensor, y: Tensor, threat: Threat, start: Found
     ) -> None:
@@ -77,7 +104,7 @@ class _Search:
         self.low = 0.0
         self.seen: set[bytes] = set()  # patterns explored
         self.measured: set[bytes] = set()
-        self.queue: list[tuple[float, int, Kind, _Node | Tensor, int]] = []
+        self.queue: list[tuple[float, int, _Event]] = []
         self.ticket = itertools.count()
         region = region_of(layers, x)
         self.units = region.starts[-1]
@@ -85,28 +112,28 @@ class _Search:
 
     def run(self, deadline: float, enough: float) -> bool:
         while self.queue:
-            value, _, kind, node, i = heapq.heappop(self.queue)
+            value, _, event = heapq.heappop(self.queue)
             self.low = value
-            if kind == "cell":
-                return i == SOLVED
+            if isinstance(event, _Lost):
+                return event.solved
             if value >= min(float(self.high), enough):
                 return True
             if time.monotonic() > deadline:
                 return False
-            if isinstance(node, Tensor):
-                self._explore(node, value)
-            elif kind == "planes":
-                self._next(node, i)
-            elif i < self.units:
-                self._cross(node, i, value)
-            elif self._overtaken(node, i, value):
+            if isinstance(event, _Behind):
+                self._explore(event.pattern, value)
+            elif isinstance(event, _NextPlane):
+                self._next(event.node, event.rank)
+            elif event.number < self.units:
+                self._cross(event.node, event.number, value)
+            elif self._overtaken(event.node, event.number, value):
                 return True
         self.low = torch.inf  # no class ever overtakes the label
         return True
 
-    def _push(self, value: float, kind: Kind, node: _Node | Tensor, i: int = 0) -> None:
+    def _push(self, value: float, event: _Event) -> None:
         if value < torch.inf:
-            heapq.heappush(self.queue, (value, next(self.ticket), kind, node, i))
+            heapq.heappush(self.queue, (value, next(self.ticket), event))
 
     def _explore(self, pattern: Bool[Tensor, " p"], reached: float) -> None:
         """Takes up a region."""
@@ -116,7 +143,7 @@ class _Search:
         self.seen.add(key)
         region = self._region(pattern)
         node = _Node(region, planes_of(region, self.y, self.threat), reached)
-        self._push(max(reached, float(node.low[0])), "planes", node)
+        self._push(max(reached, float(node.low[0])), _NextPlane(node, 0))
 
     def _region(self, pattern: Tensor) -> Region:
         return affine_map(
@@ -126,13 +153,14 @@ class _Search:
     def _next(self, node: _Node, rank: int) -> None:
         """Takes up the next hyperplane of a region: its distance inside the box."""
         if rank + 1 < len(node.low):
-            self._push(max(node.reached, float(node.low[rank + 1])), "planes", node, rank + 1)
+            distance = max(node.reached, float(node.low[rank + 1]))
+            self._push(distance, _NextPlane(node, rank + 1))
         i = int(node.order[rank])
         normal = normals(node.region, self.y, node.order[rank][None])
         gap = node.planes.gap[:, i]
         error = node.planes.error[:, i]
-        distance = distance_to(self.x, normal, gap, error, self.threat)
-        self._push(max(node.reached, float(distance)), "plane", node, i)
+        inside = distance_to(self.x, normal, gap, error, self.threat)
+        self._push(max(node.reached, float(inside)), _Plane(node, i))
 
     def _cross(self, node: _Node, unit: int, value: float) -> None:
         """Takes up the region behind a hidden unit's hyperplane, at its own distance."""
@@ -144,7 +172,7 @@ class _Search:
         self.measured.add(key)
         region = self._region(pattern)
         low, _ = self._cell(region, planes_of(region, self.y, self.threat), None)
-        self._push(max(value, low), "region", pattern)
+        self._push(max(value, low), _Behind(pattern))
 
     def _overtaken(self, node: _Node, plane: int, value: float) -> bool:
         """Whether the nearest point behind a decision hyperplane is adversarial; else its cell."""
@@ -154,7 +182,7 @@ class _Search:
         if self._keep(point_beyond(self.x, normal, gap, error, self.threat)):
             return True
         low, z = self._cell(node.region, node.planes, plane - self.units)
-        self._push(max(value, low), "cell", node, SOLVED if z is not None else UNSOLVED)
+        self._push(max(value, low), _Lost(solved=z is not None))
         for inset in INSETS if z is not None else ():
             _, inner = self._cell(node.region, node.planes, plane - self.units, inset=inset)
             if inner is not None and self._keep(inner[None]):
@@ -176,7 +204,7 @@ class _Search:
     def _cell(
         self, region: Region, planes: Planes, other_class: int | None, *, inset: float = 0.0
     ) -> tuple[float, Tensor | None]:
-        """Proven distance to a region, or to the part of it where a rival overtakes the label."""
+        """Proven distance to a region, or to the part of it that another class wins."""
         signs = 2 * region.pattern[0].to(self.x.dtype) - 1
         if other_class is not None:
             signs = torch.cat([signs, -signs.new_ones(1)])

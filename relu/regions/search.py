@@ -21,11 +21,13 @@ explored regions that contain t, take the earliest: what is taken up comes in in
 had it been entered at more than ||t - x||, t would lie in a region that was explored before.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from enum import IntEnum
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from relu.batching import at_once
@@ -89,8 +91,37 @@ def joined(parts: Sequence[Found]) -> Found:
     )
 
 
+class Places(NamedTuple):
+    """Hyperplanes: each of an input, of one of its regions, by its number there."""
+
+    input: Int[Tensor, " m"]
+    region: Int[Tensor, " m"]
+    plane: Int[Tensor, " m"]
+
+    def only(self, which: Bool[Tensor, " m"]) -> "Places":
+        return Places(*(axis[which] for axis in self))
+
+    def split(self, size: int) -> Iterator["Places"]:
+        """In parts of so many."""
+        return (Places(*parts) for parts in zip(*(axis.split(size) for axis in self), strict=True))
+
+
+class Next(IntEnum):
+    """What becomes of an input's nearest hyperplane."""
+
+    NOTHING = 0  # it is farther than what decides: the search is over
+    MEASURE = 1  # its distance inside the box is to be found first
+    TRY = 2  # a class overtakes the label behind it
+    CROSS = 3  # a hidden unit switches on it: a region is behind
+
+
 class _State:
-    """Regions (axis r) of inputs (axis n) and their hyperplanes (axis p)."""
+    """Regions (axis r) of inputs (axis n) and their hyperplanes (axis p).
+
+    count: regions explored. pattern: theirs. low: distances of the hyperplanes that are left;
+    boxed: whether inside the box. gap, error: their affine forms. limit: the nearest decision
+    hyperplane that was taken up. high, point: the nearest adversarial input.
+    """
 
     def __init__(
         self, layers: Sequence[Layer], x: Tensor, y: Tensor, threat: Threat, neighbours: int
@@ -104,13 +135,13 @@ class _State:
         n, p = planes.gap.shape
         self.units = region.starts[-1]
         shape = (n, neighbours + 1, p)
-        self.count = torch.zeros(n, dtype=torch.long, device=x.device)  # regions explored
+        self.count = torch.zeros(n, dtype=torch.long, device=x.device)
         self.pattern = x.new_zeros((n, neighbours + 1, self.units), dtype=torch.bool)
-        self.low = x.new_full(shape, torch.inf)  # of hyperplanes that are left
+        self.low = x.new_full(shape, torch.inf)
         self.boxed = torch.zeros(shape, dtype=torch.bool, device=x.device)
         self.gap = x.new_zeros(shape)
         self.error = x.new_zeros(shape)
-        self.limit = x.new_full((n,), torch.inf)  # nearest decision hyperplane taken up
+        self.limit = x.new_full((n,), torch.inf)
         self.high = x.new_full((n,), torch.inf)
         self.point = torch.full_like(x, torch.nan)
         self._explore(torch.arange(n, device=x.device), region, planes, self.limit.new_zeros(n))
@@ -137,74 +168,83 @@ class _State:
         r = index // planes
         p = index % planes
         boxed = self.boxed[active.unsqueeze(1), r, p]
-        done = value[:, 0] >= torch.minimum(self.high, stop)[active]
-        done |= value[:, 0].isinf()
-        near = ~done & ~boxed[:, 0]
-        ahead = near.unsqueeze(1) & ~boxed & value.isfinite()
-        self._box(torch.stack([active.unsqueeze(1).expand_as(r)[ahead], r[ahead], p[ahead]]))
-        at = torch.stack([active, r[:, 0], p[:, 0]])
-        hidden = p[:, 0] < self.units
-        self._try(at[:, ~done & ~near & ~hidden])
-        cross = ~done & ~near & hidden
-        full = cross & (self.count[active] == self.low.shape[1])
-        self._cross(at[:, cross & ~full])
-        return active[~done & ~full]
+        nearest = Places(active, r[:, 0], p[:, 0])
+        step = self._next(nearest, value[:, 0], boxed[:, 0], stop)
+        # what comes next is measured along with it, a few at once
+        ahead = (step == Next.MEASURE).unsqueeze(1) & ~boxed & value.isfinite()
+        self._measure(Places(active.unsqueeze(1).expand_as(r)[ahead], r[ahead], p[ahead]))
+        self._try(nearest.only(step == Next.TRY))
+        full = (step == Next.CROSS) & (self.count[active] == self.low.shape[1])
+        self._cross(nearest.only((step == Next.CROSS) & ~full))
+        return active[(step != Next.NOTHING) & ~full]
 
-    def _normals(self, at: Tensor) -> Tensor:
-        n, r, p = at
-        region = with_pattern(self.layers, self.x[n], self.pattern[n, r])
-        return normals(region, self.y[n], p)
+    def _next(self, nearest: Places, value: Tensor, boxed: Tensor, stop: Tensor) -> Tensor:
+        """What becomes of each input's nearest hyperplane, at the distance `value`."""
+        over = value >= torch.minimum(self.high, stop)[nearest.input]
+        over |= value.isinf()
+        hidden = nearest.plane < self.units
+        step = torch.where(hidden, int(Next.CROSS), int(Next.TRY))
+        step = torch.where(boxed, step, int(Next.MEASURE))
+        return torch.where(over, int(Next.NOTHING), step)
 
-    def _box(self, planes: Tensor) -> None:
+    def _normals(self, places: Places) -> Tensor:
+        n = places.input
+        region = with_pattern(self.layers, self.x[n], self.pattern[n, places.region])
+        return normals(region, self.y[n], places.plane)
+
+    def _measure(self, places: Places) -> None:
         """Replaces distances by those inside the box, which are larger."""
-        for at in planes.split(max(1, at_once(self.x.device) // self.x.shape[1]), dim=1):
-            n, r, p = at
-            gap = self.gap[n, r, p]
-            error = self.error[n, r, p]
-            distance = distance_to(self.x[n], self._normals(at), gap, error, self.threat)
-            self.low[n, r, p] = distance.maximum(self.low[n, r, p])
-            self.boxed[n, r, p] = True
+        for at in places.split(max(1, at_once(self.x.device) // self.x.shape[1])):
+            gap = self.gap[at]
+            error = self.error[at]
+            x = self.x[at.input]
+            distance = distance_to(x, self._normals(at), gap, error, self.threat)
+            self.low[at] = distance.maximum(self.low[at])
+            self.boxed[at] = True
 
-    def _try(self, at: Tensor) -> None:
+    def _try(self, places: Places) -> None:
         """Takes up decision hyperplanes: they limit low, and what is behind may be adversarial."""
-        n, r, p = at
+        n = places.input
         if not len(n):
             return
-        self.limit[n] = self.limit[n].minimum(self.low[n, r, p])
-        self.low[n, r, p] = torch.inf
-        self._keep(at)
+        self.limit[n] = self.limit[n].minimum(self.low[places])
+        self.low[places] = torch.inf
+        self._keep(places)
 
-    def _keep(self, at: Tensor) -> None:
+    def _keep(self, places: Places) -> None:
         """Keeps the nearest points behind these hyperplanes where they are adversarial."""
-        n, r, p = at
-        gap = self.gap[n, r, p]
-        error = self.error[n, r, p]
-        z = point_beyond(self.x[n], self._normals(at), gap, error, self.threat)
+        n = places.input
+        gap = self.gap[places]
+        error = self.error[places]
+        z = point_beyond(self.x[n], self._normals(places), gap, error, self.threat)
         fooled = margins(region_of(self.layers, z).logits, self.y[n]) <= 0  # NaN is not
         distance = self.threat.distance(self.x[n], z)
         better = fooled & (distance < self.high[n])
         self.high[n[better]] = distance[better]
         self.point[n[better]] = z[better]
 
-    def _cross(self, at: Tensor) -> None:
+    def _cross(self, places: Places) -> None:
         """Takes up hidden hyperplanes: explores the regions behind them, unless they are known."""
-        n, r, p = at
+        n, _, p = places
         if not len(n):
             return
-        pattern = self.pattern[n, r]
-        ranks = torch.arange(len(n), device=n.device)
-        pattern[ranks, p] ^= True
-        reached = self.low[n, r, p]
-        self.low[n, r, p] = torch.inf
+        pattern = self.pattern[n, places.region]
+        pattern[torch.arange(len(n), device=n.device), p] ^= True
+        reached = self.low[places]
+        self.low[places] = torch.inf
+        new = ~self._is_known(n, pattern)
+        if not bool(new.any()):
+            return
+        self._enter(n[new], p[new], pattern[new], reached[new])
+
+    def _is_known(self, n: Tensor, pattern: Tensor) -> Tensor:
+        """Whether the regions with these patterns are explored already, each of its input."""
         known = (self.pattern[n] == pattern.unsqueeze(1)).all(2)
         known &= torch.arange(known.shape[1], device=n.device) < self.count[n].unsqueeze(1)
-        new = ~known.any(1)
-        n = n[new]
-        p = p[new]
-        pattern = pattern[new]
-        reached = reached[new]
-        if not len(n):
-            return
+        return known.any(1)
+
+    def _enter(self, n: Tensor, p: Tensor, pattern: Tensor, reached: Tensor) -> None:
+        """Explores regions behind the hyperplanes p, which are not crossed back."""
         region = with_pattern(self.layers, self.x[n], pattern)
         region = affine_map(self.layers, region.x, region.active)
         planes = planes_of(region, self.y[n], self.threat)
@@ -217,5 +257,5 @@ class _State:
         for r in range(self.low.shape[1]):
             value, p = self.low[:, r, self.units :].min(1)
             n = (value < self.high).nonzero().squeeze(1)
-            self._keep(torch.stack([n, torch.full_like(n, r), p[n] + self.units]))
+            self._keep(Places(n, torch.full_like(n, r), p[n] + self.units))
         return Found(low=low, high=self.high, point=self.point)

@@ -66,26 +66,26 @@ MUTANTS = (
     ),
     Mutant(
         "relu/bounds/linear.py",
-        "low = torch.where(wanted, z - _more(falls, below.unit) - error, low)",
-        "low = torch.where(wanted, z - falls - error, low)",
+        "low = torch.where(wanted, z - _more(falls, unit) - error, self.low)",
+        "low = torch.where(wanted, z - falls - error, self.low)",
         STATED,
     ),
     Mutant(
         "relu/bounds/linear.py",
-        "high = torch.where(wanted, z + _more(rises, below.unit) + error, high)",
-        "high = torch.where(wanted, z + _more(rises, below.unit), high)",
+        "high = torch.where(wanted, z + _more(rises, unit) + error, self.high)",
+        "high = torch.where(wanted, z + _more(rises, unit), self.high)",
         STATED,
     ),
     Mutant(
         "relu/bounds/linear.py",
-        "falls = _more(_first_falls(layer, room), below.unit) + error",
-        "falls = _first_falls(layer, room) + error",
+        "falls = _more(_first_falls(layer, below.ball.room), below.unit) + error",
+        "falls = _first_falls(layer, below.ball.room) + error",
         STATED,
     ),
     Mutant(
         "relu/bounds/linear.py",
-        "low = low.index_put(places, (z - error)[places] - _more(falls, below.unit))",
-        "low = low.index_put(places, z[places] - _more(falls, below.unit))",
+        "low = self.low.index_put(places, (z - error)[places] - _more(falls, unit))",
+        "low = self.low.index_put(places, z[places] - _more(falls, unit))",
         (f"{DUAL}::test_bounds_with_gradients_have_the_same_rounding_terms",),
     ),
     Mutant(
@@ -336,7 +336,7 @@ MUTANTS = (
     ),
     Mutant(
         "relu/regions/search.py",
-        "self.limit[n] = self.limit[n].minimum(self.low[n, r, p])",
+        "self.limit[n] = self.limit[n].minimum(self.low[places])",
         "self.limit[n] = self.limit[n]",
         (f"{SEARCH}::test_bounds_hold_and_the_complete_search_is_exact",),
     ),
@@ -354,8 +354,8 @@ MUTANTS = (
     ),
     Mutant(
         "relu/regions/complete.py",
-        'self._push(max(value, low), "region", pattern)',
-        'self._push(value + low, "region", pattern)',
+        "self._push(max(value, low), _Behind(pattern))",
+        "self._push(value + low, _Behind(pattern))",
         (f"{SEARCH}::test_bounds_hold_and_the_complete_search_is_exact",),
     ),
     Mutant(
@@ -569,9 +569,9 @@ MUTANTS = (
         (f"{EVIDENCE}::test_attacks_look_again_at_what_others_certify",),
     ),
     Mutant(
-        "evaluators/_milp_search.py",
-        "low = 0.0\n    point = None",
-        "low = known\n    point = None",
+        "evaluators/_milp_radius.py",
+        "return Found(self.low, self.point",
+        "return Found(max(self.low, self.known), self.point",
         (f"{CONTRACT}::test_a_false_low_of_others_is_no_part_of_the_evidence",),
     ),
     Mutant(
