@@ -29,8 +29,6 @@ UNMARKED = "-m gpu: files without that marker are not imported, as plugins they 
 STRANGE = ("BENCH_DATA", "BENCH_DEVICE", "FORCE_COLOR", "TTY_COMPATIBLE", "COLUMNS")
 
 
-
-
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     """What pyproject.toml asks of plugins, where they are not there: to no effect."""
     if not pluginmanager.hasplugin("timeout"):

@@ -360,8 +360,9 @@ def comparisons() -> list[Comparison]:
             if "at" not in name.split()[0]
         ),
         *(
-            _named(f"{kind} {arch} {norm}{' in the box' * box}", bounds, kind, arch, norm, box,
-                   double)
+            _named(
+                f"{kind} {arch} {norm}{' in the box' * box}", bounds, kind, arch, norm, box, double
+            )
             for kind in kinds
             for arch, norm in _norms()
             for box in (False, True)

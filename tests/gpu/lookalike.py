@@ -97,7 +97,9 @@ def lookalike() -> Iterator[torch.device]:
     """The device, which can be used inside."""
     with pytest.MonkeyPatch.context() as patch, Placing(), Making():
         generator = torch.Generator
-        patch.setattr(torch, "Generator", lambda device="cpu": generator())  # it has none of its own
+        patch.setattr(
+            torch, "Generator", lambda device="cpu": generator()
+        )  # it has none of its own
         yield torch.device(NAME, 0)
 
 

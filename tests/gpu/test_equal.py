@@ -21,10 +21,9 @@ def test_cuda_equals_the_cpu(name: str, card: torch.device) -> None:
 
 
 @pytest.mark.parametrize("name", COMPARISONS)
-def test_each_comparison_passes_again_and_fails_with_one_weight_disturbed(name: str) -> None:
+def test_each_comparison_fails_with_one_weight_disturbed(name: str) -> None:
     comparison = COMPARISONS[name]
     reference = comparison.at(CPU)
-    assert not differences(comparison.at(CPU), reference, 0.0)
     disturbed = comparison.at(replace(CPU, factor=DISTURBANCE))
     assert differences(disturbed, reference, comparison.relative)
 
