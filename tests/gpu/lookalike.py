@@ -55,7 +55,7 @@ class Elsewhere(torch.Tensor):
         return self.detach().cpu().numpy()
 
     @classmethod
-    def __torch_dispatch__(
+    def __torch_dispatch__(  # type: ignore[override]
         cls, operation: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         return computed(operation, args, kwargs or {})

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(
     not hasattr(backend_registration, "_setup_privateuseone_for_python_backend"),
     reason="this torch knows no devices that are written in Python",
 )
-# In a process of its own, as a device cannot be forgotten. On the lookalike, the CPU's kernels work.
+# In a process of its own, as a device cannot be forgotten.
 CODE = """
 import json, sys, torch
 torch.set_num_threads(1)
