@@ -1,5 +1,6 @@
 """Small real data and networks that several tests share."""
 
+import importlib.util
 import os
 import signal
 import threading
@@ -24,7 +25,31 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # processes side by side, which would w
     torch.set_num_threads(1)
 
 # What a user's environment may say and no test expects: data, a device, a terminal of some kind.
+UNMARKED = "-m gpu: files without that marker are not imported, as plugins they use may be missing"
 STRANGE = ("BENCH_DATA", "BENCH_DEVICE", "FORCE_COLOR", "TTY_COMPATIBLE", "COLUMNS")
+
+
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """What pyproject.toml asks of plugins, where they are not there: to no effect."""
+    if not pluginmanager.hasplugin("timeout"):
+        parser.addini("timeout", "seconds for each test, which pytest-timeout would keep")
+    if not importlib.util.find_spec("jaxtyping"):
+        parser.addoption("--jaxtyping-packages", help="checks no types")
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    return [UNMARKED] if _gpu_alone(config) else []
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Files without the marker, of `-m gpu`; of others nothing is said."""
+    if not _gpu_alone(config) or collection_path.suffix != ".py":
+        return None
+    return True if "mark.gpu" not in collection_path.read_text(encoding="utf-8") else None
+
+
+def _gpu_alone(config: pytest.Config) -> bool:
+    return config.getoption("markexpr", "") == "gpu"
 
 
 @pytest.fixture(autouse=True)

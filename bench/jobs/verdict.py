@@ -69,13 +69,17 @@ def replay(
 
 
 def joined(parts: Sequence[Evidence]) -> Evidence:
-    """The evidence about inputs that were judged in parts, in order."""
+    """The evidence about inputs that were judged in parts, in order; on the CPU.
+
+    An evaluator may leave each tensor on the device it likes, and what the bench says of inputs
+    that are lost is on another.
+    """
     if len(parts) == 1:
         return parts[0]
-    times = [part.seconds for part in parts if part.seconds is not None]
+    times = [part.seconds.cpu() for part in parts if part.seconds is not None]
     return Evidence(
-        low=torch.cat([part.low for part in parts]),
-        witness=torch.cat([part.witness for part in parts]),
+        low=torch.cat([part.low.cpu() for part in parts]),
+        witness=torch.cat([part.witness.cpu() for part in parts]),
         outcome=[outcome for part in parts for outcome in part.outcome],
         seconds=torch.cat(times) if len(times) == len(parts) else None,
         status=[status for part in parts for status in part.statuses],

@@ -6,8 +6,8 @@ from types import TracebackType
 from typing import Any
 
 from bench.jobs.job import Job
-from bench.store.outcome import Outcome
 from bench.plan import Cell
+from bench.store.outcome import Outcome
 
 Describe = Callable[[Mapping[str, Any], Mapping[str, str]], str]
 """A line about a cell's record, from what is stored, and what failed (job key -> why)."""

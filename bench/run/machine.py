@@ -1,8 +1,5 @@
 """What this machine offers: slots on GPUs and cores, and how many threads a job gets."""
 
-from bench.jobs.surroundings import DEVICE
-
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +11,7 @@ import threadpoolctl
 import torch
 
 from bench.jobs.job import Job, JobKind
-from relu.errors import InputError
+from bench.jobs.surroundings import DEVICE
 
 Place = Literal["gpu", "cpu"]
 # Instructions and orders of summing that every x86-64 CPU with AVX2 has, in torch's own kernels,
@@ -120,15 +117,11 @@ def same_everywhere() -> dict[str, str]:
     return {k: v for k, v in SAME_EVERYWHERE.items() if avx2 or k == "MKL_CBWR"}
 
 
-
-
 def limit_threads(count: int) -> None:
     """Lets the libraries of this process compute with so many threads at once."""
     torch.set_num_threads(count)
     pyarrow.set_cpu_count(count)
     threadpoolctl.threadpool_limits(count)  # numpy's and scipy's
-
-
 
 
 def cores() -> int:

@@ -8,8 +8,8 @@ from tabulate import tabulate
 
 from bench.run.launch import Launcher
 from bench.run.progress import ALIVE, clock, kind_of, lines
-from bench.store.run_files import RunFiles, read_cells
 from bench.store.results import Kind, Store
+from bench.store.run_files import RunFiles, read_cells
 
 
 def forecast(launcher: Launcher, cells: int) -> str:

@@ -1,8 +1,8 @@
 """Runs a graph of jobs on an engine: what is ready, in a good order, failures contained.
 
 Every job waits for the jobs it reads from and for nothing else; which of those that are ready
-goes first, bench/run/order.py says. A job that fails is tried again (RETRIES), then fails those that
-cannot do without it, and nothing else.
+goes first, bench/run/order.py says. A job that fails is tried again (RETRIES), then fails those
+that cannot do without it, and nothing else.
 """
 
 import signal
@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
-from bench.run.engines.interface import RETRIES, Engine
 from bench.jobs.job import Job
+from bench.run.engines.interface import RETRIES, Engine
 from bench.run.order import Order
 from bench.store.outcome import Cause, Outcome
 

@@ -38,7 +38,8 @@ def projected_falls(
     if room.q == 1:
         vectors = _cauchy(room.up.expand(len(room.eps), -1), count)
         return _pushed(layers, lines, top, vectors).abs().median(1).values
-    noise = torch.randn(len(room.eps), count, room.up.shape[1]).to(room.up)
+    size = (len(room.eps), count, room.up.shape[1])
+    noise = torch.randn(size, device=room.up.device).to(room.up)
     vectors = room.eps.view(-1, 1, 1) * noise
     nothing = [torch.zeros_like(line.below) for line in lines]
     still = [replace(line, below=no, above=no) for line, no in zip(lines, nothing, strict=True)]

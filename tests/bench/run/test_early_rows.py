@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from bench.__main__ import main
-from bench.run.early_rows import EarlyRows
 from bench.jobs.job import Job
-from bench.store.outcome import Outcome
 from bench.plan import Cell
+from bench.run.early_rows import EarlyRows
+from bench.store.outcome import Outcome
 
 DONE = Outcome(status="done")
 STORED = Outcome(status="stored")

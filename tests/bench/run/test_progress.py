@@ -7,14 +7,14 @@ import pytest
 from rich.console import Console
 
 from bench.__main__ import main
+from bench.jobs.job import Job
 from bench.run.display import Display
 from bench.run.engines.inline import Inline
 from bench.run.engines.interface import Running
-from bench.jobs.job import Job
-from bench.store.outcome import Outcome
 from bench.run.progress import Progress, clock, lines
-from bench.store.run_files import RunFiles
+from bench.store.outcome import Outcome
 from bench.store.results import Store
+from bench.store.run_files import RunFiles
 
 ABOUT = {
     "arch": "cnn",
