@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from evaluators._certificates import certificates, kw_prover
@@ -12,6 +11,7 @@ from evaluators.interface import Evidence, Interval
 from relu.bounds.alpha_crown import tightest_margins
 from relu.bounds.ball import ball_of
 from relu.bounds.certified_radius import Prover
+from relu.classes import Images, Labels
 from relu.errors import InputError
 from relu.network.layers import Layer
 from relu.network.reader import refusal
@@ -46,13 +46,7 @@ class Crown:
         return refusal(net)
 
     def judge(
-        self,
-        net: nn.Module,
-        x: Float[Tensor, "n *shape"],
-        y: Int[Tensor, " n"],
-        *,
-        threat: Threat,
-        known: Interval,
+        self, net: nn.Module, x: Images, y: Labels, *, threat: Threat, known: Interval
     ) -> Evidence:
         def prover(iterations: int) -> Prover:
             def prove(layers: tuple[Layer, ...], x: Tensor, y: Tensor, eps: Tensor) -> Tensor:

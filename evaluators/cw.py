@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
 
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import nn
 
 from evaluators._outcomes import worked_on
 from evaluators.interface import Evidence, Interval
 from relu.attacks.carlini_wagner import nearest_adversarial
 from relu.attacks.witness import closer, outward
+from relu.classes import Images, Labels
 from relu.errors import InputError
 from relu.network.reader import in_float64
 from relu.threat import Threat
@@ -88,13 +88,7 @@ class Cw:
         return None if threat.norm == "l2" else "an attack for l2 alone"
 
     def judge(
-        self,
-        net: nn.Module,
-        x: Float[Tensor, "n *shape"],
-        y: Int[Tensor, " n"],
-        *,
-        threat: Threat,
-        known: Interval,
+        self, net: nn.Module, x: Images, y: Labels, *, threat: Threat, known: Interval
     ) -> Evidence:
         witness = torch.full_like(x, torch.nan, dtype=torch.float64)
         rows = known.inexact.nonzero().squeeze(1)

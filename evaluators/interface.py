@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol, get_args, runtime_checkable
 
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from relu.classes import Images, Labels
 from relu.threat import Threat
 
 EXACT = 1e-6
@@ -142,13 +143,7 @@ class Evaluator(Protocol):
         ...
 
     def judge(
-        self,
-        net: nn.Module,
-        x: Float[Tensor, "n *shape"],
-        y: Int[Tensor, " n"],
-        *,
-        threat: Threat,
-        known: Interval,
+        self, net: nn.Module, x: Images, y: Labels, *, threat: Threat, known: Interval
     ) -> Evidence:
         """Evidence about every input, in order; `known` is what earlier evaluators proved.
 

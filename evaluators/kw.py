@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import nn
 
 from evaluators._certificates import certificates, kw_prover
 from evaluators.interface import Evidence, Interval
+from relu.classes import Images, Labels
 from relu.errors import InputError
 from relu.network.reader import refusal
 from relu.threat import Threat
@@ -39,13 +39,7 @@ class Kw:
         return refusal(net)
 
     def judge(
-        self,
-        net: nn.Module,
-        x: Float[Tensor, "n *shape"],
-        y: Int[Tensor, " n"],
-        *,
-        threat: Threat,
-        known: Interval,
+        self, net: nn.Module, x: Images, y: Labels, *, threat: Threat, known: Interval
     ) -> Evidence:
         prove = kw_prover(threat, box=self.box)
         return certificates(

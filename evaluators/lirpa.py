@@ -11,13 +11,13 @@ from types import ModuleType
 from typing import ClassVar, Literal, get_args
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from evaluators._auto_lirpa import HINT, auto_lirpa
 from evaluators._lirpa_rounding import rounding_errors
 from evaluators.interface import DECIDED, Evidence, Interval, Status
-from relu.classes import others
+from relu.classes import Images, Labels, others
 from relu.errors import InputError
 from relu.network.reader import in_float64
 from relu.threat import Threat
@@ -66,13 +66,7 @@ class Lirpa:
         return None
 
     def judge(
-        self,
-        net: nn.Module,
-        x: Float[Tensor, "n *shape"],
-        y: Int[Tensor, " n"],
-        *,
-        threat: Threat,
-        known: Interval,
+        self, net: nn.Module, x: Images, y: Labels, *, threat: Threat, known: Interval
     ) -> Evidence:
         rows = known.straddles(threat.eps).nonzero().squeeze(1)
         low = torch.zeros(len(x), dtype=torch.float64, device=x.device)

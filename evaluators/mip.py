@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import nn
 
 from evaluators._gurobi import HINT, Gurobi, library
 from evaluators._highs import Highs
@@ -16,7 +15,7 @@ from evaluators._milp_search import UNDECIDED, Found, decide
 from evaluators._solver import Guarded, Solver, SolverError, WithinLicence
 from evaluators.interface import DECIDED, Evidence, Interval, Status
 from relu.attacks.witness import adversarial
-from relu.classes import margins
+from relu.classes import Images, Labels, margins
 from relu.errors import InputError
 from relu.network.layers import to_images, to_vectors
 from relu.network.reader import in_float64, read_layers, refusal
@@ -63,13 +62,7 @@ class Mip:
 
     @torch.no_grad()
     def judge(
-        self,
-        net: nn.Module,
-        x: Float[Tensor, "n *shape"],
-        y: Int[Tensor, " n"],
-        *,
-        threat: Threat,
-        known: Interval,
+        self, net: nn.Module, x: Images, y: Labels, *, threat: Threat, known: Interval
     ) -> Evidence:
         radius = self.mode == "radius"
         wanted = known.unsettled if radius else known.straddles(threat.eps)

@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from evaluators._outcomes import worked_on
 from evaluators.interface import Evidence, Interval
 from relu.attacks.pgd import Loss, ascend
 from relu.attacks.witness import clearly_adversarial, closer
+from relu.classes import Images, Labels
 from relu.errors import InputError
 from relu.network.reader import in_float64
 from relu.threat import Threat
@@ -52,13 +52,7 @@ class Pgd:
         return None
 
     def judge(
-        self,
-        net: nn.Module,
-        x: Float[Tensor, "n *shape"],
-        y: Int[Tensor, " n"],
-        *,
-        threat: Threat,
-        known: Interval,
+        self, net: nn.Module, x: Images, y: Labels, *, threat: Threat, known: Interval
     ) -> Evidence:
         exact_net = in_float64(net)
         witness = torch.full_like(x, torch.nan)

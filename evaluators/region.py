@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from evaluators.interface import DECIDED, EXACT, Evidence, Interval, Status, exact_at
 from relu.attacks.witness import adversarial
+from relu.classes import Images, Labels
 from relu.errors import InputError
 from relu.network.layers import Layer, to_images, to_vectors
 from relu.network.reader import in_float64, read_layers, refusal
@@ -56,13 +56,7 @@ class Region:
 
     @torch.no_grad()
     def judge(
-        self,
-        net: nn.Module,
-        x: Float[Tensor, "n *shape"],
-        y: Int[Tensor, " n"],
-        *,
-        threat: Threat,
-        known: Interval,
+        self, net: nn.Module, x: Images, y: Labels, *, threat: Threat, known: Interval
     ) -> Evidence:
         rows = known.unsettled.nonzero().squeeze(1)
         low = torch.zeros(len(x), dtype=torch.float64, device=x.device)

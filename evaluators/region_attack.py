@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from evaluators._outcomes import worked_on
@@ -13,6 +12,7 @@ from evaluators.interface import Evidence, Interval
 from relu.attacks.region_attack import SHARES, approach, walk
 from relu.attacks.witness import CLEAR, outward
 from relu.batching import at_once, groups
+from relu.classes import Images, Labels
 from relu.errors import InputError
 from relu.network.reader import in_float64
 from relu.threat import Threat
@@ -60,13 +60,7 @@ class RegionAttack:
         return None
 
     def judge(
-        self,
-        net: nn.Module,
-        x: Float[Tensor, "n *shape"],
-        y: Int[Tensor, " n"],
-        *,
-        threat: Threat,
-        known: Interval,
+        self, net: nn.Module, x: Images, y: Labels, *, threat: Threat, known: Interval
     ) -> Evidence:
         witness = torch.full_like(x, torch.nan, dtype=torch.float64)
         rows = known.inexact.nonzero().squeeze(1)

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from relu.attacks.pgd import ascend
+from relu.classes import Images, Labels
 from relu.errors import InputError
 from relu.threat import Threat
 
@@ -39,13 +40,7 @@ class At:
         return {"steps": 7} if dataset in ("gts", "cifar10") else {}
 
     def loss(
-        self,
-        net: nn.Module,
-        x: Float[Tensor, "n *shape"],
-        y: Int[Tensor, " n"],
-        *,
-        threat: Threat,
-        progress: float,
+        self, net: nn.Module, x: Images, y: Labels, *, threat: Threat, progress: float
     ) -> Float[Tensor, ""]:
         return F.cross_entropy(net(self.attacked(net, x, y, threat=threat)), y)
 

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from methods.mmr import region_at
+from relu.classes import Images, Labels
 from relu.errors import InputError
 from relu.regions.jacobian import vjp_at_once
 from relu.threat import Threat
@@ -33,13 +34,7 @@ class CrossLipschitz:
             raise InputError(f"cross_lipschitz.weight must be at least 0, got {self.weight}")
 
     def loss(
-        self,
-        net: nn.Module,
-        x: Float[Tensor, "n *shape"],
-        y: Int[Tensor, " n"],
-        *,
-        threat: Threat,
-        progress: float,
+        self, net: nn.Module, x: Images, y: Labels, *, threat: Threat, progress: float
     ) -> Float[Tensor, ""]:
         region = region_at(net, x, 2)
         last = region.layers[-1].weight.expand(len(x), -1, -1)

@@ -2,9 +2,10 @@
 
 from typing import ClassVar, Protocol, runtime_checkable
 
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
+from relu.classes import Images, Labels
 from relu.threat import Threat
 
 
@@ -30,13 +31,7 @@ class Method(Protocol):
     label: ClassVar[str]
 
     def loss(
-        self,
-        net: nn.Module,
-        x: Float[Tensor, "n *shape"],
-        y: Int[Tensor, " n"],
-        *,
-        threat: Threat,
-        progress: float,
+        self, net: nn.Module, x: Images, y: Labels, *, threat: Threat, progress: float
     ) -> Float[Tensor, ""]:
         """The mean loss of the batch, differentiable in the network's parameters.
 

@@ -5,12 +5,13 @@ from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from relu.bounds.ball import ball_of
 from relu.bounds.linear import margin_lower_bounds, relax
 from relu.bounds.random_projection import Projection
+from relu.classes import Images, Labels
 from relu.errors import InputError
 from relu.network.layers import to_vectors
 from relu.network.reader import read_layers
@@ -47,13 +48,7 @@ class Kw:
                 raise InputError(f"kw.{name} must be at least {least}, got {getattr(self, name)}")
 
     def loss(
-        self,
-        net: nn.Module,
-        x: Float[Tensor, "n *shape"],
-        y: Int[Tensor, " n"],
-        *,
-        threat: Threat,
-        progress: float,
+        self, net: nn.Module, x: Images, y: Labels, *, threat: Threat, progress: float
     ) -> Float[Tensor, ""]:
         layers = read_layers(net, tuple(x.shape[1:]))
         vectors = to_vectors(layers, x)

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from relu.classes import Images, Labels
 from relu.errors import InputError
 from relu.network.layers import to_vectors
 from relu.network.reader import read_layers
@@ -61,13 +62,7 @@ class Mmr:
         return own | ({"train.lr": 1e-4} if slow else {})
 
     def loss(
-        self,
-        net: nn.Module,
-        x: Float[Tensor, "n *shape"],
-        y: Int[Tensor, " n"],
-        *,
-        threat: Threat,
-        progress: float,
+        self, net: nn.Module, x: Images, y: Labels, *, threat: Threat, progress: float
     ) -> Float[Tensor, ""]:
         region = region_at(net, x, threat.q)
         share = self.first_share + (self.last_share - self.first_share) * progress

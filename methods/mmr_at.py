@@ -3,11 +3,12 @@
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from methods.at import At
 from methods.mmr import Mmr
+from relu.classes import Images, Labels
 from relu.threat import Threat
 
 
@@ -35,13 +36,7 @@ class MmrAt:
         return own | ({"train.lr": 5e-5} if "train.lr" in mmr else {})
 
     def loss(
-        self,
-        net: nn.Module,
-        x: Float[Tensor, "n *shape"],
-        y: Int[Tensor, " n"],
-        *,
-        threat: Threat,
-        progress: float,
+        self, net: nn.Module, x: Images, y: Labels, *, threat: Threat, progress: float
     ) -> Float[Tensor, ""]:
         x = self.at.attacked(net, x, y, threat=threat)
         return self.mmr.loss(net, x, y, threat=threat, progress=progress)

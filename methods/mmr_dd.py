@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from methods.mmr import Mmr, decision_penalty, region_at, warm
+from relu.classes import Images, Labels
 from relu.errors import InputError
 from relu.threat import Threat
 
@@ -40,13 +41,7 @@ class MmrDd:
         return Mmr.defaults(dataset, arch, threat)
 
     def loss(
-        self,
-        net: nn.Module,
-        x: Float[Tensor, "n *shape"],
-        y: Int[Tensor, " n"],
-        *,
-        threat: Threat,
-        progress: float,
+        self, net: nn.Module, x: Images, y: Labels, *, threat: Threat, progress: float
     ) -> Float[Tensor, ""]:
         region = region_at(net, x, threat.q)
         weight = self.weight * warm(progress, self.ramp)

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
+from relu.classes import Images, Labels
 from relu.threat import Threat
 
 
@@ -19,12 +20,6 @@ class Plain:
     uses_threat: ClassVar[bool] = False
 
     def loss(
-        self,
-        net: nn.Module,
-        x: Float[Tensor, "n *shape"],
-        y: Int[Tensor, " n"],
-        *,
-        threat: Threat,
-        progress: float,
+        self, net: nn.Module, x: Images, y: Labels, *, threat: Threat, progress: float
     ) -> Float[Tensor, ""]:
         return F.cross_entropy(net(x), y)

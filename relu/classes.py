@@ -1,10 +1,15 @@
-"""Classes: differences of logits, and the margin of a label."""
+"""Images and their labels; differences of logits, and the margin of a label."""
 
 import math
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
+Images = Float[Tensor, "n *shape"]
+"""a batch of inputs"""
+Labels = Int[Tensor, " n"]
+"""the class of each"""
 
 
 def others(y: Int[Tensor, " n"], classes: int) -> Int[Tensor, "n k1"]:
