@@ -76,14 +76,11 @@ class Input:
             free = z.clone().requires_grad_()
             logits = self.net(self.images(free.unsqueeze(0)))[0]
             slope: Tensor = torch.autograd.grad(logits[self.y] - logits[other_class], free)[0]
-        if self.threat.norm == "linf":
-            return slope.sign().neg()
-        if self.threat.norm == "l2":
-            return slope.div(-float(slope.norm().clamp_min(torch.finfo(slope.dtype).tiny)))
-        low, high = self.threat.box
-        free_to = torch.where(slope > 0, z > low, z < high)
-        most = (slope.abs() * free_to).argmax()
-        return torch.zeros_like(z).index_put((most,), -slope[most].sign())
+        norm = self.threat.p_norm
+        if norm.objective == "sum":  # one pixel moves: one that can
+            low, high = self.threat.box
+            slope = slope * torch.where(slope > 0, z > low, z < high)
+        return -norm.aligned(slope)
 
     def logits(self, z: Tensor) -> Tensor:
         """Of one point."""

@@ -133,7 +133,7 @@ def question(network: Encoding, y: int, other_class: int) -> tuple[Program, dict
     the multipliers' slopes, and variables in [-1, 1].
     """
     beyond = 2 * SLACK + 2 * TOLERANCE * len(network.low)
-    if network.threat.norm == "l2":
+    if network.threat.p_norm.objective == "squares":
         return network.nearest(y, other_class), {"above": 1 + beyond, "below": 1.0}
     cost, offset, _ = network.margin(y, other_class)
     program = network.program().asking(cost, offset=offset)

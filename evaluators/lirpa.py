@@ -23,7 +23,6 @@ from relu.network.reader import in_float64
 from relu.threat import Threat
 
 Bound = Literal["IBP", "CROWN-IBP", "CROWN", "CROWN-Optimized"]
-P = {"linf": float("inf"), "l2": 2.0, "l1": 1.0}
 # Beyond all rounding, a bound must exceed this part of the largest sum of absolute values that the
 # network forms at the input, as lines that the library searches for (those of a sigmoid) are close
 # to tangents, not tangents: in float64, and where the library falls back to float32.
@@ -125,9 +124,9 @@ class Lirpa:
         if self.box:
             low = low.clamp_min(threat.box[0])
             high = high.clamp_max(threat.box[1])
-        sides = {"x_L": low, "x_U": high} if threat.norm == "linf" else {}
+        sides = {"x_L": low, "x_U": high} if threat.p_norm.box_shaped else {}
         ball = library.perturbations.PerturbationLpNorm(
-            norm=P[threat.norm], eps=threat.eps, **sides
+            norm=threat.p_norm.p, eps=threat.eps, **sides
         )
         inputs: Tensor = library.BoundedTensor(x, ball)
         return inputs

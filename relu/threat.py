@@ -10,7 +10,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from relu.errors import InputError
-from relu.rounding import distance_up, norm_up, sum_up
+from relu.norms import NORMS
+from relu.norms.interface import PNorm
+from relu.rounding import distance_up
 
 FARTHEST_ROUNDING = 2.0**-32  # relative; more than a sum of a million pixels is rounded up by
 Norm = Literal["linf", "l2", "l1"]
@@ -50,12 +52,16 @@ class Threat:
     @property
     def q(self) -> float:
         """The dual exponent, 1/p + 1/q = 1."""
-        return {"linf": 1.0, "l2": 2.0, "l1": math.inf}[self.norm]
+        return self.p_norm.q
+
+    @property
+    def p_norm(self) -> PNorm:
+        """All that depends on the norm."""
+        return NORMS[self.norm]
 
     def length(self, delta: Float[Tensor, "n *shape"]) -> Float[Tensor, " n"]:
         """The norm of each perturbation, in the precision of `delta`."""
-        p = {"linf": math.inf, "l2": 2.0, "l1": 1.0}[self.norm]
-        length: Tensor = torch.linalg.vector_norm(delta.flatten(1), ord=p, dim=1)
+        length: Tensor = torch.linalg.vector_norm(delta.flatten(1), ord=self.p_norm.p, dim=1)
         return length
 
     def distance(
@@ -67,9 +73,7 @@ class Threat:
         float64 for linf; else more by a few roundings of its sum.
         """
         moved = distance_up(x.double().flatten(1), z.double().flatten(1))
-        if self.norm == "linf":
-            return moved.amax(1)
-        return sum_up(moved) if self.norm == "l1" else norm_up(moved)
+        return self.p_norm.length_up(moved)
 
     def farthest(self, x: Float[Tensor, "n *shape"]) -> Float[Tensor, " n"]:
         """The distance of each x to the point of the box that is farthest from it, rounded up."""
@@ -118,15 +122,8 @@ class Threat:
         As x lies in the box, each second step leaves what the first one did intact.
         """
         low, high = self.edges(z.dtype)
-        if self.norm == "l1":
-            return _shrink_l1(z.clamp(low, high).sub_(x), self.eps).add_(x).clamp_(low, high)
-        delta = z - x
-        if self.norm == "linf":
-            delta.clamp_(-self.eps, self.eps)
-        else:
-            scale = self.eps / self.length(delta).clamp_min_(self.eps)
-            delta.mul_(scale.view(-1, *[1] * (x.ndim - 1)))
-        return delta.add_(x).clamp_(low, high)
+        delta = z.clamp(low, high).sub_(x) if self.p_norm.box_first else z - x
+        return self.p_norm.project(delta, self.eps).add_(x).clamp_(low, high)
 
     def inside(
         self, x: Float[Tensor, "n *shape"], z: Float[Tensor, "n *shape"]
@@ -155,19 +152,3 @@ def inner_edges(box: tuple[float, float], dtype: torch.dtype) -> tuple[float, fl
     if high.double() > box[1]:
         high = torch.nextafter(high, torch.full_like(high, -torch.inf))
     return float(low), float(high)
-
-
-def _shrink_l1(delta: Float[Tensor, "n *shape"], radius: float) -> Float[Tensor, "n *shape"]:
-    """Argmin ||d - delta||_2 with ||d||_1 <= radius: d_i = sign(delta_i) max(|delta_i| - t, 0).
-
-    The length of d is convex and piecewise linear in t, so Newton's method from t = 0 climbs to
-    the smallest t that fits in finitely many steps (a handful), and without sorting.
-    """
-    kept = delta.abs().flatten(1)
-    for _ in range(kept.shape[1]):
-        excess = kept.sum(1, keepdim=True).sub_(radius).clamp_(min=0)
-        if not (excess > radius * 1e-6).any():
-            break
-        t = excess / kept.sign().sum(1, keepdim=True).clamp_(min=1)
-        kept.sub_(t).clamp_(min=0)
-    return torch.copysign(kept.view_as(delta), delta)

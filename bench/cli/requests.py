@@ -25,6 +25,7 @@ from bench.plugins.settings import Overrides, parse_overrides
 from bench.request import TRAIN, Request
 from relu.errors import InputError
 from relu.network.architectures import ARCHITECTURES
+from relu.norms import NORMS
 from relu.threat import Norm
 
 T = TypeVar("T")
@@ -207,7 +208,7 @@ def _require_inside(norm: Norm, eps: float, dataset: str, box: tuple[float, floa
     """Refuses a radius at which the ball of any input holds the whole box."""
     width = box[1] - box[0]
     pixels = math.prod(SOURCES[dataset].shape)
-    diameter = width * {"linf": 1.0, "l2": math.sqrt(pixels), "l1": float(pixels)}[norm]
+    diameter = width * NORMS[norm].diameter(pixels)
     if eps >= diameter:
         meant = f"; did you mean {eps:g}/255?" if norm == "linf" and eps / 255 < width else ""
         raise InputError(

@@ -12,7 +12,6 @@ from relu.classes import margins
 from relu.threat import Threat
 
 Loss = Literal["ce", "margin"]
-L1_SHARE = 0.01  # of the pixels move in one l1 step, as in the sparse steps of [TB19]
 
 
 def ascend(
@@ -57,7 +56,7 @@ def ascend(
                 active = active[keep]
             if not len(z):
                 break
-        step = steepest(grad, z, threat)
+        step = threat.p_norm.ascent(grad, z, threat.box)
         z = threat.project(x, step.mul_(2 * threat.eps / steps).add_(z))
     if not leave_when_fooled:
         return z, fooled
@@ -75,45 +74,8 @@ def random_point(
     linf: independent uniform entries. l2, l1: a direction uniform on the sphere (normal, Laplace
     entries, scaled) times U^(1/d).
     """
-    n = len(x)
-    d = math.prod(x.shape[1:])
-
-    def uniform(*size: int) -> Tensor:
-        return torch.rand(*size, device=x.device, dtype=x.dtype, generator=generator)
-
-    if threat.norm == "linf":
-        delta = uniform(n, d).mul_(2).sub_(1)
-    else:
-        if threat.norm == "l2":
-            delta = torch.randn(n, d, device=x.device, dtype=x.dtype, generator=generator)
-        else:
-            delta = uniform(n, d).mul_(2).sub_(1)
-            delta = torch.copysign(delta.abs().neg_().log1p_(), delta)
-        delta *= uniform(n, 1) ** (1 / d) / threat.length(delta).clamp_min(1e-30).unsqueeze(1)
+    delta = threat.p_norm.random(len(x), math.prod(x.shape[1:]), x, generator)
     return threat.project(x, x + threat.eps * delta.view_as(x))
-
-
-def steepest(
-    grad: Float[Tensor, "n *shape"], z: Float[Tensor, "n *shape"], threat: Threat
-) -> Float[Tensor, "n *shape"]:
-    """The unit perturbation (in the threat's norm) of z along which the loss grows fastest.
-
-    linf: sign(grad). l2: grad / ||grad||_2. l1: one pixel would do, but a share of L1_SHARE of
-    the pixels with the largest |grad| moves together, among those not yet at the box's edge.
-    """
-    if threat.norm == "linf":
-        return grad.sign()
-    if threat.norm == "l2":
-        length = threat.length(grad).clamp_min(1e-30).view(-1, *[1] * (grad.ndim - 1))
-        return grad / length
-    low, high = threat.box
-    half = torch.full((), (high - low) / 2, dtype=grad.dtype, device=grad.device)
-    room = half.copysign(grad).add_((low + high) / 2).sub_(z)  # to the edge that grad points to
-    size = room.sign_().mul_(grad).abs_()
-    count = max(1, round(L1_SHARE * math.prod(grad.shape[1:])))
-    top = size.flatten(1).topk(count, dim=1, sorted=False).indices
-    signs = grad.flatten(1).gather(1, top).sign_().div_(count)
-    return torch.zeros_like(grad).flatten(1).scatter_(1, top, signs).view_as(grad)
 
 
 def _cross_entropy(logits: Tensor, y: Tensor) -> Tensor:

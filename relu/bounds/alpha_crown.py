@@ -106,4 +106,5 @@ def _tilted(
     old = lines.lower.unsqueeze(1)
     lower = torch.where(open_.unsqueeze(1), slope, old)
     below = lines.below.unsqueeze(1) + (old - lower) * z.unsqueeze(1)
-    return replace(lines, lower=lower, below=below + unit * below.abs())
+    below = below + unit * below.abs()
+    return replace(lines, lower=lower, below=below, parallel=False, even=False)

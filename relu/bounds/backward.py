@@ -56,7 +56,7 @@ def _swept(rows: Tensor, steps: Sequence[Step], n: int) -> tuple[Tensor, Tensor]
 
 
 def _lost(rows: Tensor, lines: LinearRelaxation) -> Tensor:
-    if lines.above is not lines.below:
+    if not lines.even:
         below = _by_row(lines.below)
         above = _by_row(lines.above)
         return (rows.clamp_min(0) * below - rows.clamp_max(0) * above).sum(-1)

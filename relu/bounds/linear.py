@@ -22,7 +22,7 @@ from relu.batching import at_once, groups
 from relu.bounds.backward import fall, some_rows, steps_below
 from relu.bounds.backward_conv import all_windows, some_windows
 from relu.bounds.ball import Ball, Room
-from relu.bounds.random_projection import Projection, projected_falls
+from relu.bounds.random_projection import ESTIMATES, Projection, projected_falls
 from relu.bounds.relaxation import LinearRelaxation, Relaxation, crossing, lines_of
 from relu.classes import gaps, others
 from relu.network.layers import Conv, Layer
@@ -149,7 +149,7 @@ def _projectable(below: RelaxedNetwork, layer: Layer, projection: Projection) ->
     """Whether the next layer is wide, and the theory of projections covers it."""
     room = below.ball.room
     parallel = all(lines.parallel for lines in below.lines)
-    covered = parallel and room.symmetric and room.q in (1, 2) and len(below.lines) > 0
+    covered = parallel and room.symmetric and room.norm.name in ESTIMATES and len(below.lines) > 0
     return covered and layer.size > projection.wider_than
 
 
@@ -250,7 +250,7 @@ def _more(lost: Tensor, unit: float) -> Tensor:
 def _first_falls(layer: Layer, room: Room) -> Tensor:
     """How far the first layer's units fall, where they rise as far."""
     if room.even:
-        return first_norms(layer, room.q) * room.eps.unsqueeze(1)
+        return first_norms(layer, room.norm.q) * room.eps.unsqueeze(1)
     return layer.absolute().linear(room.up)
 
 
@@ -258,7 +258,7 @@ def _intervals(below: RelaxedNetwork, z: Tensor) -> tuple[Tensor, Tensor]:
     """Bounds of the next layer by interval arithmetic through the lines; cheap."""
     layer = below.layers[len(below.lines)]
     if not below.lines:
-        falls = first_norms(layer, below.ball.room.q) * below.ball.room.eps.unsqueeze(1)
+        falls = first_norms(layer, below.ball.room.norm.q) * below.ball.room.eps.unsqueeze(1)
         return z - falls, z + falls
     least = below.lines[-1].lower * below.low[-1]
     most = below.high[-1].clamp_min(0)

@@ -7,7 +7,7 @@ the l2 norm as the root of their mean square. As sums of Cauchy variables are Ca
 parts share one pass. An estimate can be too small: nothing is certified by it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -35,17 +35,34 @@ def projected_falls(
     For parallel lines, and a room in which forms rise as far as they fall (linf, l2 without a
     box). Draws from torch's global generator.
     """
-    if room.q == 1:
-        vectors = _cauchy(room.up.expand(len(room.eps), -1), count)
-        return _pushed(layers, lines, top, vectors).abs().median(1).values
+    return ESTIMATES[room.norm.name](layers, lines, room, top, count)
+
+
+def _linf_falls(
+    layers: Sequence[Layer], lines: Sequence[LinearRelaxation], room: Room, top: int, count: int
+) -> Tensor:
+    vectors = _cauchy(room.up.expand(len(room.eps), -1), count)
+    return _pushed(layers, lines, top, vectors).abs().median(1).values
+
+
+def _l2_falls(
+    layers: Sequence[Layer], lines: Sequence[LinearRelaxation], room: Room, top: int, count: int
+) -> Tensor:
     size = (len(room.eps), count, room.up.shape[1])
     noise = torch.randn(size, device=room.up.device).to(room.up)
     vectors = room.eps.view(-1, 1, 1) * noise
     nothing = [torch.zeros_like(line.below) for line in lines]
-    still = [replace(line, below=no, above=no) for line, no in zip(lines, nothing, strict=True)]
+    still = [
+        replace(line, below=no, above=no, even=True)
+        for line, no in zip(lines, nothing, strict=True)
+    ]
     spread = _pushed(layers, still, top, vectors).square().mean(1).clamp_min(1e-30).sqrt()
     lost = _pushed(layers, lines, top, torch.zeros_like(vectors)).abs().median(1).values
     return spread + lost
+
+
+ESTIMATES: Mapping[str, Callable[..., Tensor]] = {"linf": _linf_falls, "l2": _l2_falls}
+"""by norm, as `projected_falls`"""
 
 
 def _pushed(

@@ -10,8 +10,7 @@ switch, the upper line is the chord, slope high / (high - low); lower slopes are
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -25,39 +24,35 @@ Relaxation = Literal["kw", "crown"]
 class LinearRelaxation:
     """The lines of the units of one layer, seen from a reference value of each.
 
-    lower, upper: their slopes. below, above: how far the lower line lies below, and the upper line
-    above, what the unit gives at the reference; one tensor where that is the middle between them.
-    Slopes may differ from row to row (n x k x size).
+    lower, upper: their slopes; parallel: whether these are the same. below, above: how far the
+    lower line lies below, and the upper line above, what the unit gives at the reference; even:
+    whether that is the middle between them, so that these are the same. Slopes may differ from row
+    to row (n x k x size).
     """
 
     lower: Float[Tensor, "... size"]
     upper: Float[Tensor, "... size"]
     below: Float[Tensor, "... size"]
     above: Float[Tensor, "... size"]
-
-    @property
-    def parallel(self) -> bool:
-        return self.lower is self.upper
+    parallel: bool
+    even: bool
 
     def mapped(self, cut: Callable[[Tensor], Tensor]) -> "LinearRelaxation":
         """The lines of other inputs, or of other units."""
         upper = cut(self.upper)
         below = cut(self.below)
-        return LinearRelaxation(
-            upper if self.parallel else cut(self.lower),
-            upper,
-            below,
-            below if self.above is self.below else cut(self.above),
-        )
+        lower = upper if self.parallel else cut(self.lower)
+        above = below if self.even else cut(self.above)
+        return replace(self, lower=lower, upper=upper, below=below, above=above)
 
     def unbind(self) -> list["LinearRelaxation"]:
         """The lines along the first axis, one by one."""
-        parts = {id(v): v.unbind(0) for v in (self.lower, self.upper, self.below, self.above)}
-
-        def part(i: int, values: Tensor) -> Tensor:
-            return parts[id(values)][i]
-
-        return [self.mapped(partial(part, i)) for i in range(len(self.upper))]
+        upper = self.upper.unbind(0)
+        below = self.below.unbind(0)
+        lower = upper if self.parallel else self.lower.unbind(0)
+        above = below if self.even else self.above.unbind(0)
+        parts = zip(lower, upper, below, above, strict=True)
+        return [replace(self, lower=p[0], upper=p[1], below=p[2], above=p[3]) for p in parts]
 
 
 def crossing(
@@ -95,4 +90,5 @@ def lines_of(
         lower = torch.where(open_, (high > -low).to(z.dtype), on)
         half = (upper * z + offset - lower * z) / 2
     apart = half + unit * half.abs() + slack * ~(high <= 0)
-    return LinearRelaxation(lower, upper, apart, apart), lower * z + half
+    lines = LinearRelaxation(lower, upper, apart, apart, parallel=relaxation == "kw", even=True)
+    return lines, lower * z + half

@@ -85,6 +85,11 @@ class Encoding:
     whole: Float[Tensor, " v"]
 
     @property
+    def split(self) -> bool:
+        """Whether how far a pixel goes up and how far it goes down are two variables."""
+        return self.threat.p_norm.objective == "sum"
+
+    @property
     def next(self) -> Layer:
         """The first layer that is not encoded yet."""
         return self.layers[len(self.hidden)]
@@ -135,7 +140,7 @@ class Encoding:
             high=self.high.numpy(),
             whole=self.whole.numpy() > 0,
         )
-        if self.threat.norm != "l1":
+        if not self.split:
             return program
         total = sparse.csr_array(self._moves().reshape(1, -1))
         return program.with_rows(total, np.array([-np.inf]), np.array([1 + self.slack]))
@@ -160,9 +165,10 @@ class Encoding:
         moves = self._moves()
         won = sparse.csr_array(cost.reshape(1, -1))
         program = program.with_rows(won, np.array([-np.inf]), np.array([2 * self.slack - offset]))
-        if self.threat.norm == "l2":
+        objective = self.threat.p_norm.objective
+        if objective == "squares":
             return program.asking(np.zeros_like(cost), square=moves)
-        if self.threat.norm == "l1":
+        if objective == "sum":
             return program.asking(moves)
         return _with_largest(program, len(self.x), self.slack)
 
@@ -170,14 +176,14 @@ class Encoding:
         """The input that belongs to a point of the program, inside the box."""
         d = len(self.x)
         moves = torch.tensor(v[:d])
-        if self.threat.norm == "l1":
+        if self.split:
             moves = moves - torch.tensor(v[d : 2 * d])
         return self.threat.clamped(self.x + self.radius * moves)
 
     def variables(self, z: Float[Tensor, " d"]) -> np.ndarray:
         """The point of the program that belongs to an input of the ball."""
         moves = (z - self.x) / self.radius
-        if self.threat.norm == "l1":
+        if self.split:
             moves = torch.cat([moves.clamp_min(0), (-moves).clamp_min(0)])
         values = [moves]
         given = z.unsqueeze(0)
@@ -211,7 +217,7 @@ class Encoding:
 
     def _moves(self) -> np.ndarray:
         """1 for variables of the perturbation, 0 for others."""
-        count = len(self.x) * (2 if self.threat.norm == "l1" else 1)
+        count = len(self.x) * (2 if self.split else 1)
         return (np.arange(len(self.low)) < count).astype(float)
 
 
@@ -232,7 +238,7 @@ def encoding(
     low, high = threat.box
     down, up = ((room / radius).clamp_max(1) for room in (x - low, high - x))
     rows = radius * torch.eye(len(x), dtype=x.dtype)
-    if threat.norm == "l1":
+    if threat.p_norm.objective == "sum":
         rows, down, up = torch.cat([rows, -rows], 1), torch.zeros(2 * len(x)), torch.cat([up, down])
     outputs = Forms(rows, x, x.abs() + radius)
     return Encoding(

@@ -39,8 +39,7 @@ def project(
     room = torch.where(towards > 0, high - x.unsqueeze(1), x.unsqueeze(1) - low)
     steep = w.abs()
     missing = gap.abs()
-    share = {"linf": _share_linf, "l2": _share_l2, "l1": _share_l1}[threat.norm]
-    delta = torch.where(steep > 0, share(steep, room, missing), 0.0)
+    delta = torch.where(steep > 0, threat.p_norm.shared(steep, room, missing), 0.0)
     most = (steep * room).sum(2)
     # A hyperplane that just touches the box must not round away from it: too near is still sound.
     reachable = (missing == 0) | ((most > 0) & (most * (1 + TOUCHING) >= missing))
@@ -51,43 +50,3 @@ def project(
         torch.where(reachable, distance, nowhere),
         torch.where(reachable.unsqueeze(2), z, torch.nan),
     )
-
-
-def _share_linf(steep: Tensor, room: Tensor, missing: Tensor) -> Tensor:
-    """delta_i = min(t, room_i) with sum steep_i delta_i = missing."""
-    return torch.minimum(_multiplier(steep, steep * room, room, missing), room)
-
-
-def _share_l2(steep: Tensor, room: Tensor, missing: Tensor) -> Tensor:
-    """delta_i = min(t steep_i, room_i) with sum steep_i delta_i = missing."""
-    edge = room / steep.clamp_min(torch.finfo(steep.dtype).tiny)
-    t = _multiplier(steep * steep, steep * room, edge, missing)
-    return torch.minimum(t * steep, room)
-
-
-def _multiplier(rate: Tensor, most: Tensor, edge: Tensor, missing: Tensor) -> Tensor:
-    """The t with sum_i min(t rate_i, most_i) = missing, where coordinate i stops at t = edge_i.
-
-    Between two edges the sum is linear: what the coordinates that have stopped contribute, plus t
-    times the rates of the others. (n, k, 1); too large where no t is large enough.
-    """
-    edge, order = edge.sort(dim=2)
-    rate = rate.gather(2, order)
-    most = most.gather(2, order)
-    stopped = most.cumsum(2) - most  # contributions of the coordinates before each
-    moving = rate.flip(2).cumsum(2).flip(2)  # rates from each on
-    at_edge = stopped + edge * moving
-    # The first edge at which the sum suffices ends the piece that t lies in.
-    piece = (at_edge < missing.unsqueeze(2)).sum(2, keepdim=True).clamp_max(edge.shape[2] - 1)
-    slope = moving.gather(2, piece).clamp_min(torch.finfo(rate.dtype).tiny)
-    return (missing.unsqueeze(2) - stopped.gather(2, piece)) / slope
-
-
-def _share_l1(steep: Tensor, room: Tensor, missing: Tensor) -> Tensor:
-    """The steepest coordinates to their edge, the next one as far as it is needed."""
-    steep, order = steep.sort(dim=2, descending=True)
-    most = steep * room.gather(2, order)
-    before = most.cumsum(2) - most
-    needed = (missing.unsqueeze(2) - before).clamp_min(0).minimum(most)
-    delta = needed / steep.clamp_min(torch.finfo(steep.dtype).tiny)
-    return torch.zeros_like(delta).scatter(2, order, delta)

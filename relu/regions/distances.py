@@ -16,7 +16,7 @@ from torch import Tensor
 from relu.batching import PaddedBatch
 from relu.classes import gaps, others
 from relu.network.layers import Conv
-from relu.norms import dual_length, steepest
+from relu.norms import aligned, dual_length
 from relu.regions.jacobian import first_norms, logit_rows, norms, vjp
 from relu.regions.receptive_field import receptive_fields_of
 from relu.regions.region import Region
@@ -61,7 +61,7 @@ def decision_distances(
     which = wanted[:, 0]
     other_class = others(y, region.logits.shape[1])[tuple(wanted.T)]
     grid = PaddedBatch(which)
-    direction = steepest(grid.filled(rows[tuple(wanted.T)]), threat.q)
+    direction = aligned(grid.filled(rows[tuple(wanted.T)]), threat.q)
     moved = _jvp(region.at(grid.inputs), direction, top)
     logits = grid.taken(moved @ region.layers[-1].weight.T)
     pair = torch.stack([y[which], other_class], dim=1)
@@ -111,7 +111,7 @@ def _dense_lengths(region: Region, top: int, which: Tensor, unit: Tensor, q: flo
     units = grid.filled(unit)
     lines = region.at(grid.inputs)
     with torch.no_grad():
-        direction = steepest(vjp(lines, weight[units], top), q)
+        direction = aligned(vjp(lines, weight[units], top), q)
     values = (_jvp(lines, direction, top) @ weight.T).gather(2, units.unsqueeze(2))
     return grid.taken(values.squeeze(2))
 
@@ -122,7 +122,7 @@ def _conv_lengths(region: Region, top: int, which: Tensor, unit: Tensor, q: floa
     position, channel = windows.split(unit)
     gates = windows.gates(region.active[:top], which, position)
     with torch.no_grad():
-        direction = steepest(windows.rows(gates, channel, position), q)
+        direction = aligned(windows.rows(gates, channel, position), q)
     windows = receptive_fields_of(region.layers, top)  # anew, as its matrices must carry gradients
     moved = windows.jvp(gates, direction)
     return (moved @ windows.kernels.T).gather(1, channel.unsqueeze(1)).squeeze(1)

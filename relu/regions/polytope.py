@@ -109,7 +109,7 @@ def _solve(x: Tensor, chosen: Constraints, threat: Threat, inset: float) -> Solu
     normal = (chosen.normal / scale[:, None]).cpu().numpy()
     needed = (inset - chosen.at_x / scale).cpu().numpy()
     low, high = ((edge - x).cpu().numpy() for edge in threat.box)
-    solve = _least_squares if threat.norm == "l2" else _program
+    solve = _least_squares if threat.p_norm.objective == "squares" else _program
     found = solve(normal, needed, low, high, threat)
     if found is None:
         return None
@@ -121,7 +121,8 @@ def _program(
 ) -> Solution | None:
     """linf: |u_i| <= t, minimise t. l1: u = a - b with a, b >= 0, minimise sum a + b."""
     m, d = normal.shape
-    if threat.norm == "linf":
+    largest = threat.p_norm.objective == "largest"
+    if largest:
         eye = sparse.eye(d)
         ones = np.ones((d, 1))
         rows = sparse.bmat([[-normal, None], [eye, -ones], [-eye, -ones]], format="csr")
@@ -139,7 +140,7 @@ def _program(
         return _infeasible(normal, needed, low, high)
     if found.status != 0:
         return None
-    step = found.x[:d] if threat.norm == "linf" else found.x[:d] - found.x[d:]
+    step = found.x[:d] if largest else found.x[:d] - found.x[d:]
     return Solution(step, -found.ineqlin.marginals[:m])
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from torch import Tensor, nn
 
 from bench.parsing import NORMS
-from relu.attacks.pgd import ascend, random_point, steepest
+from relu.attacks.pgd import ascend, random_point
 from relu.classes import margins
 from relu.threat import Norm, Threat
 from tests.strategies import images, seeds, threats
@@ -37,7 +37,7 @@ def test_random_points_fill_the_ball(norm: Norm) -> None:
 def test_the_steepest_step_has_length_one_and_gains_the_dual_norm(norm: Norm) -> None:
     threat = Threat(norm=norm, eps=1.0)
     grad = torch.randn(5, 12, dtype=torch.float64)
-    step = steepest(grad, torch.full_like(grad, 0.5), threat)
+    step = threat.p_norm.ascent(grad, torch.full_like(grad, 0.5), threat.box)
     assert torch.allclose(threat.length(step), torch.ones(5, dtype=torch.float64))
     gain = (step * grad).sum(1)
     dual = torch.linalg.vector_norm(grad, ord=threat.q, dim=1)
@@ -47,7 +47,8 @@ def test_the_steepest_step_has_length_one_and_gains_the_dual_norm(norm: Norm) ->
 def test_an_l1_step_goes_where_the_box_leaves_room() -> None:
     grad = torch.tensor([[3.0, -2.0, 1.0]])
     z = torch.tensor([[1.0, 0.0, 0.5]])  # the two largest entries point out of the box
-    assert steepest(grad, z, Threat(norm="l1", eps=1.0)).tolist() == [[0.0, 0.0, 1.0]]
+    threat = Threat(norm="l1", eps=1.0)
+    assert threat.p_norm.ascent(grad, z, threat.box).tolist() == [[0.0, 0.0, 1.0]]
 
 
 @pytest.mark.parametrize("norm", NORMS)

@@ -9,7 +9,7 @@ from relu.classes import gaps, others
 from relu.network.architectures import build
 from relu.network.layers import Conv, to_images, to_vectors
 from relu.network.reader import read_layers
-from relu.norms import dual_length, steepest
+from relu.norms import aligned, dual_length
 from relu.regions.jacobian import norms, unit_rows
 from relu.regions.region import affine_map, region_of, shortened
 from relu.threat import Norm, Threat
@@ -153,7 +153,7 @@ def test_shortened_rows_have_the_same_norms(norm: Norm, rank: int) -> None:
 def test_the_steepest_vector_attains_the_dual_norm(norm: Norm) -> None:
     threat = Threat(norm=norm, eps=1.0)
     v = torch.randn(6, 9, dtype=torch.float64)
-    s = steepest(v, threat.q)
+    s = aligned(v, threat.q)
     assert torch.allclose(threat.length(s), torch.ones(6).double())
     assert torch.allclose((s * v).sum(1), dual_length(v, threat.q))
 
