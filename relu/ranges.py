@@ -6,7 +6,6 @@ NaN and the infinities lie in no range, as settings are stored as JSON.
 """
 
 import dataclasses
-import functools
 import math
 import operator
 import typing
@@ -19,12 +18,13 @@ from annotated_types import BaseMetadata, Ge, GroupedMetadata, Gt, Interval, Le,
 from relu.errors import InputError
 
 T = TypeVar("T")
-LIMITS: Mapping[type, tuple[str, str, Callable[[Any, Any], bool]]] = {
-    Ge: ("ge", "at least", operator.ge),
-    Gt: ("gt", "more than", operator.gt),
-    Le: ("le", "at most", operator.le),
-    Lt: ("lt", "less than", operator.lt),
+LIMITS: Mapping[type, tuple[str, str, str, Callable[[Any, Any], bool]]] = {
+    Ge: ("ge", ">=", "at least", operator.ge),
+    Gt: ("gt", ">", "more than", operator.gt),
+    Le: ("le", "<=", "at most", operator.le),
+    Lt: ("lt", "<", "less than", operator.lt),
 }
+"""Marker -> the name of its limit, a symbol, words, and what must hold of value and limit."""
 
 
 @dataclass_transform(
@@ -50,14 +50,9 @@ def checked_dataclass(cls: type[T]) -> type[T]:
 
 def require_fields(settings: Any, name: str) -> None:
     """Raises InputError for the first field of a dataclass instance that is out of its range."""
-    hints = _hints(type(settings))
+    hints = typing.get_type_hints(type(settings), include_extras=True)
     for field in dataclasses.fields(settings):
         require(getattr(settings, field.name), hints[field.name], f"{name}.{field.name}")
-
-
-@functools.cache
-def _hints(cls: type[Any]) -> dict[str, Any]:
-    return typing.get_type_hints(cls, include_extras=True)
 
 
 def require(value: Any, hint: Any, what: str) -> None:
@@ -124,7 +119,7 @@ def _is_of(value: Any, base: Any) -> bool:
 def _holds(value: Any, marker: Any) -> bool:
     if isinstance(marker, Predicate):
         return bool(marker.func(value))
-    name, _, compare = LIMITS[type(marker)]
+    name, _, _, compare = LIMITS[type(marker)]
     return compare(value, getattr(marker, name))
 
 
@@ -139,8 +134,24 @@ def _words(marker: Any) -> str:
         return str(marker.func.__doc__).removesuffix(".")
     if marker == Gt(0):
         return "a positive number"
-    name, words, _ = LIMITS[type(marker)]
+    name, _, words, _ = LIMITS[type(marker)]
     return f"{words} {getattr(marker, name)}"
+
+
+def in_symbols(hint: Any) -> str:
+    """The range in short: ">= 1", "> 0, <= 1", "ce|margin"; nothing where none is declared."""
+    ranges = [
+        ", ".join(map(_symbols, markers)) or "|".join(choices(base))
+        for base, markers in alternatives(hint)
+    ]
+    return " or ".join(filter(None, ranges))
+
+
+def _symbols(marker: Any) -> str:
+    if isinstance(marker, Predicate):
+        return _words(marker)
+    name, symbol, _, _ = LIMITS[type(marker)]
+    return f"{symbol} {getattr(marker, name)}"
 
 
 def typed(hint: Any) -> str:
