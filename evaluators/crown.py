@@ -1,9 +1,9 @@
 """Certificates from CROWN and alpha-CROWN, and whatever KW's lines add to them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
+from annotated_types import Ge
 from torch import Tensor, nn
 
 from evaluators._certificates import certificates, kw_prover
@@ -12,13 +12,13 @@ from relu.bounds.alpha_crown import tightest_margins
 from relu.bounds.ball import ball_of
 from relu.bounds.certified_radius import Prover
 from relu.classes import Images, Labels
-from relu.errors import InputError
 from relu.network.layers import Layer
 from relu.network.reader import refusal
+from relu.ranges import checked_dataclass
 from relu.threat import Threat
 
 
-@dataclass(frozen=True, kw_only=True)
+@checked_dataclass
 class Crown:
     """As KW, by the best of several bounds: KW's, CROWN's, and CROWN's with improved slopes.
 
@@ -33,14 +33,9 @@ class Crown:
     cost: ClassVar[int] = 17
     renamed: ClassVar[Mapping[str, str]] = {"halvings": "bisection_steps"}
 
-    iterations: int = 10
+    iterations: Annotated[int, Ge(0)] = 10
     box: bool = True
-    bisection_steps: int = 8
-
-    def __post_init__(self) -> None:
-        for name in ("iterations", "bisection_steps"):
-            if getattr(self, name) < 0:
-                raise InputError(f"crown.{name} must be at least 0, got {getattr(self, name)}")
+    bisection_steps: Annotated[int, Ge(0)] = 8
 
     def refusal(self, net: nn.Module, threat: Threat) -> str | None:
         return refusal(net)

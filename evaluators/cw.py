@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import torch
+from annotated_types import Ge, Gt
 from torch import nn
 
 from evaluators._outcomes import worked_on
@@ -13,8 +13,8 @@ from evaluators.interface import Evidence, Interval
 from relu.attacks.carlini_wagner import nearest_adversarial
 from relu.attacks.witness import closer, outward
 from relu.classes import Images, Labels
-from relu.errors import InputError
 from relu.network.reader import in_float64
+from relu.ranges import checked_dataclass
 from relu.threat import Threat
 
 
@@ -36,7 +36,7 @@ PRESETS: Mapping[str, Preset] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@checked_dataclass
 class Cw:
     """Descent on distance and margin from x, for a constant between them that is searched.
 
@@ -61,22 +61,12 @@ class Cw:
     shard: ClassVar[int] = 250
 
     preset: Literal["paper", "fast"] = "paper"
-    steps: int | None = None
-    binary_search_steps: int | None = None
-    lr: float | None = None
-    first_step: float | None = None
-    constant: float | None = None
-    bisection_steps: int = 20
-
-    def __post_init__(self) -> None:
-        if self.preset not in PRESETS:
-            raise InputError(f"cw.preset must be {' or '.join(PRESETS)}, got {self.preset!r}")
-        for name in Preset._fields:
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise InputError(f"cw.{name} must be a positive number, got {value}")
-        if self.bisection_steps < 0:
-            raise InputError(f"cw.bisection_steps must be at least 0, got {self.bisection_steps}")
+    steps: Annotated[int, Gt(0)] | None = None
+    binary_search_steps: Annotated[int, Gt(0)] | None = None
+    lr: Annotated[float, Gt(0)] | None = None
+    first_step: Annotated[float, Gt(0)] | None = None
+    constant: Annotated[float, Gt(0)] | None = None
+    bisection_steps: Annotated[int, Ge(0)] = 20
 
     @property
     def effort(self) -> Preset:

@@ -120,8 +120,8 @@ def status_of(outcome: str) -> Status:
 class Evaluator(Protocol):
     """A frozen, keyword-only dataclass of settings that judges a batch of inputs.
 
-    The file's name is the evaluator's name on the command line. Optional class attributes, read
-    where present:
+    The file's name is the evaluator's name on the command line. Settings declare their ranges as
+    methods' do (methods/interface.py). Optional class attributes, read where present:
 
     - `aliases: ClassVar[tuple[str, ...]]`: other names people type.
     - `cost: ClassVar[int] = 100`: cheap evaluators (small numbers) run first, so that dear ones

@@ -1,20 +1,20 @@
 """Certificates from linear relaxation with parallel lines: the KW bound [WK18; Fast-Lin]."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
+from annotated_types import Ge
 from torch import nn
 
 from evaluators._certificates import certificates, kw_prover
 from evaluators.interface import Evidence, Interval
 from relu.classes import Images, Labels
-from relu.errors import InputError
 from relu.network.reader import refusal
+from relu.ranges import checked_dataclass
 from relu.threat import Threat
 
 
-@dataclass(frozen=True, kw_only=True)
+@checked_dataclass
 class Kw:
     """The largest radius that bisection finds at which the dual bound of all margins is positive.
 
@@ -29,11 +29,7 @@ class Kw:
     renamed: ClassVar[Mapping[str, str]] = {"halvings": "bisection_steps"}
 
     box: bool = True
-    bisection_steps: int = 8
-
-    def __post_init__(self) -> None:
-        if self.bisection_steps < 0:
-            raise InputError(f"kw.bisection_steps must be at least 0, got {self.bisection_steps}")
+    bisection_steps: Annotated[int, Ge(0)] = 8
 
     def refusal(self, net: nn.Module, threat: Threat) -> str | None:
         return refusal(net)

@@ -6,11 +6,11 @@ import io
 import logging
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from types import ModuleType
-from typing import ClassVar, Literal, get_args
+from typing import Annotated, ClassVar, Literal
 
 import torch
+from annotated_types import Ge
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -18,8 +18,8 @@ from evaluators._auto_lirpa import HINT, auto_lirpa
 from evaluators._lirpa_rounding import rounding_errors
 from evaluators.interface import DECIDED, Evidence, Interval, Status
 from relu.classes import Images, Labels, others
-from relu.errors import InputError
 from relu.network.reader import in_float64
+from relu.ranges import checked_dataclass
 from relu.threat import Threat
 
 Bound = Literal["IBP", "CROWN-IBP", "CROWN", "CROWN-Optimized"]
@@ -30,7 +30,7 @@ MARGIN = 1e-6
 FLOAT32_MARGIN = 1e-3
 
 
-@dataclass(frozen=True, kw_only=True)
+@checked_dataclass
 class Lirpa:
     """auto_LiRPA's lower bounds of all margins at eps, in float64, on any network it can trace.
 
@@ -45,15 +45,7 @@ class Lirpa:
 
     bound: Bound = "CROWN"
     box: bool = True
-    batch: int = 50
-
-    def __post_init__(self) -> None:
-        if self.bound not in get_args(Bound):
-            raise InputError(
-                f"lirpa.bound must be one of {', '.join(get_args(Bound))}, got {self.bound!r}"
-            )
-        if self.batch < 1:
-            raise InputError(f"lirpa.batch must be at least 1, got {self.batch}")
+    batch: Annotated[int, Ge(1)] = 50
 
     def refusal(self, net: nn.Module, threat: Threat) -> str | None:
         try:

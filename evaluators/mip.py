@@ -1,10 +1,10 @@
 """Exact answers by mixed-integer programming [TXT19], with HiGHS or Gurobi."""
 
 import time
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
+from annotated_types import Gt
 from torch import nn
 
 from evaluators._gurobi import HINT, Gurobi, library
@@ -16,13 +16,13 @@ from evaluators._solver import Guarded, Solver, SolverError, WithinLicence
 from evaluators.interface import DECIDED, Evidence, Interval, Status
 from relu.attacks.witness import adversarial
 from relu.classes import Images, Labels, margins
-from relu.errors import InputError
 from relu.network.layers import to_images, to_vectors
 from relu.network.reader import in_float64, read_layers, refusal
+from relu.ranges import checked_dataclass
 from relu.threat import Norm, Threat
 
 
-@dataclass(frozen=True, kw_only=True)
+@checked_dataclass
 class Mip:
     """The network around each input as a mixed-integer program, solved input by input.
 
@@ -42,13 +42,8 @@ class Mip:
     mode: Literal["decide", "radius"] = "decide"
     solver: Literal["auto", "highs", "gurobi"] = "auto"
     tighten: Literal["none", "lp"] = "lp"
-    tighten_seconds: float = 5.0
-    seconds: float = 120.0
-
-    def __post_init__(self) -> None:
-        for name in ("tighten_seconds", "seconds"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"mip.{name} must be a positive number, got {getattr(self, name)}")
+    tighten_seconds: Annotated[float, Gt(0)] = 5.0
+    seconds: Annotated[float, Gt(0)] = 120.0
 
     def refusal(self, net: nn.Module, threat: Threat) -> str | None:
         if threat.norm == "l2" and self.solver == "highs":

@@ -1,10 +1,11 @@
 """PGD attack [MMSTV18] at eps, and beyond it until every input has a witness."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from dataclasses import replace
+from typing import Annotated, ClassVar, Literal
 
 import torch
+from annotated_types import Ge, Predicate
 from torch import Tensor, nn
 
 from evaluators._outcomes import worked_on
@@ -12,12 +13,17 @@ from evaluators.interface import Evidence, Interval
 from relu.attacks.pgd import Loss, ascend
 from relu.attacks.witness import clearly_adversarial, closer
 from relu.classes import Images, Labels
-from relu.errors import InputError
 from relu.network.reader import in_float64
+from relu.ranges import checked_dataclass
 from relu.threat import Threat
 
 
-@dataclass(frozen=True, kw_only=True)
+def is_growth(factor: float) -> bool:
+    """1 (off) or at least 1.01."""
+    return factor == 1 or factor >= 1.01
+
+
+@checked_dataclass
 class Pgd:
     """Projected gradient ascent from random starts; the closest witness of each input is kept.
 
@@ -33,20 +39,11 @@ class Pgd:
     cost: ClassVar[int] = 10
     renamed: ClassVar[Mapping[str, str]] = {"halvings": "bisection_steps"}
 
-    steps: int = 40
-    restarts: int = 2
+    steps: Annotated[int, Ge(1)] = 40
+    restarts: Annotated[int, Ge(1)] = 2
     loss: Loss = "margin"
-    growth: float = 1.5
-    bisection_steps: int = 10
-
-    def __post_init__(self) -> None:
-        for name, least in {"steps": 1, "restarts": 1, "growth": 1, "bisection_steps": 0}.items():
-            if not getattr(self, name) >= least:
-                raise InputError(f"pgd.{name} must be at least {least}, got {getattr(self, name)}")
-        if 1 < self.growth < 1.01:
-            raise InputError(f"pgd.growth must be 1 (off) or at least 1.01, got {self.growth}")
-        if self.loss not in ("ce", "margin"):
-            raise InputError(f"pgd.loss must be ce or margin, got {self.loss!r}")
+    growth: Annotated[float, Predicate(is_growth)] = 1.5
+    bisection_steps: Annotated[int, Ge(0)] = 10
 
     def refusal(self, net: nn.Module, threat: Threat) -> str | None:
         return None

@@ -1,18 +1,19 @@
 """Certificate from linear regions [CAH19, Theorem 3.1] with neighbouring regions (Appendix A)."""
 
 import time
-from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from dataclasses import replace
+from typing import Annotated, ClassVar, Literal
 
 import torch
+from annotated_types import Ge, Gt, Le
 from torch import Tensor, nn
 
 from evaluators.interface import DECIDED, EXACT, Evidence, Interval, Status, exact_at
 from relu.attacks.witness import adversarial
 from relu.classes import Images, Labels
-from relu.errors import InputError
 from relu.network.layers import Layer, to_images, to_vectors
 from relu.network.reader import in_float64, read_layers, refusal
+from relu.ranges import checked_dataclass
 from relu.regions.complete import complete
 from relu.regions.search import Found, joined, search
 from relu.threat import Threat
@@ -22,7 +23,7 @@ MOST = 1000  # neighbours that are looked at together; what they cost grows with
 BEYOND = 10.0  # without a box, this many of its widths around it take its place
 
 
-@dataclass(frozen=True, kw_only=True)
+@checked_dataclass
 class Region:
     """The radius between the nearest hyperplanes of the input's region and of regions around it.
 
@@ -38,18 +39,9 @@ class Region:
     cost: ClassVar[int] = 20
     shard: ClassVar[int] = 100
 
-    neighbours: int | Literal["unlimited"] = 5
-    seconds: float = 60.0
+    neighbours: Annotated[int, Ge(0), Le(MOST)] | Literal["unlimited"] = 5
+    seconds: Annotated[float, Gt(0)] = 60.0
     box: bool = True
-
-    def __post_init__(self) -> None:
-        count = self.neighbours
-        if count != "unlimited" and not (type(count) is int and 0 <= count <= MOST):
-            raise InputError(
-                f"region.neighbours must be a number from 0 to {MOST}, or unlimited, got {count!r}"
-            )
-        if not self.seconds > 0:
-            raise InputError(f"region.seconds must be a positive number, got {self.seconds}")
 
     def refusal(self, net: nn.Module, threat: Threat) -> str | None:
         return refusal(net)

@@ -1,10 +1,10 @@
 """Region attack [CH18]: from linear region to linear region towards the smallest perturbation."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
+from annotated_types import Ge
 from torch import Tensor, nn
 
 from evaluators._outcomes import worked_on
@@ -13,14 +13,14 @@ from relu.attacks.region_attack import SHARES, approach, walk
 from relu.attacks.witness import CLEAR, outward
 from relu.batching import at_once, groups
 from relu.classes import Images, Labels
-from relu.errors import InputError
 from relu.network.reader import in_float64
+from relu.ranges import checked_dataclass
 from relu.threat import Threat
 
 POLISHING = 3  # rounds in float64 at the end, from the point itself
 
 
-@dataclass(frozen=True, kw_only=True)
+@checked_dataclass
 class RegionAttack:
     """The nearest adversarial point that walks through linear regions find; for every norm.
 
@@ -37,24 +37,11 @@ class RegionAttack:
     renamed: ClassVar[Mapping[str, str]] = {"rivals": "other_classes"}
     shard: ClassVar[int] = 250
 
-    other_classes: int = 5
-    steps: int = 15
-    walks: int = 3
-    rounds: int = 15
-    neighbours: int = 7
-
-    def __post_init__(self) -> None:
-        for name, least in {
-            "other_classes": 1,
-            "steps": 1,
-            "walks": 1,
-            "rounds": 0,
-            "neighbours": 0,
-        }.items():
-            if getattr(self, name) < least:
-                raise InputError(
-                    f"region_attack.{name} must be at least {least}, got {getattr(self, name)}"
-                )
+    other_classes: Annotated[int, Ge(1)] = 5
+    steps: Annotated[int, Ge(1)] = 15
+    walks: Annotated[int, Ge(1)] = 3
+    rounds: Annotated[int, Ge(0)] = 15
+    neighbours: Annotated[int, Ge(0)] = 7
 
     def refusal(self, net: nn.Module, threat: Threat) -> str | None:
         return None

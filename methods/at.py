@@ -1,20 +1,20 @@
 """Adversarial training with PGD examples [MMSTV18]."""
 
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 import torch.nn.functional as F
+from annotated_types import Ge, Gt, Le
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from relu.attacks.pgd import ascend
 from relu.classes import Images, Labels
-from relu.errors import InputError
+from relu.ranges import checked_dataclass
 from relu.threat import Threat
 
 
-@dataclass(frozen=True, kw_only=True)
+@checked_dataclass
 class At:
     """Cross-entropy of a batch whose first part is replaced by PGD examples at the threat's eps.
 
@@ -25,14 +25,8 @@ class At:
     label: ClassVar[str] = "AT"
     aliases: ClassVar[tuple[str, ...]] = ("pgd-at", "at-pgd", "madry", "adversarial training")
 
-    steps: int = 40
-    share: float = 0.5
-
-    def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise InputError(f"at.steps must be at least 1, got {self.steps}")
-        if not 0 < self.share <= 1:
-            raise InputError(f"at.share must lie in (0, 1], got {self.share}")
+    steps: Annotated[int, Ge(1)] = 40
+    share: Annotated[float, Gt(0), Le(1)] = 0.5
 
     @classmethod
     def defaults(cls, dataset: str, arch: str, threat: Threat) -> dict[str, object]:

@@ -1,21 +1,20 @@
 """Cross-Lipschitz regularisation [HA17]: small differences between the classes' gradients."""
 
-import math
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch.nn.functional as F
+from annotated_types import Ge
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from methods.mmr import region_at
 from relu.classes import Images, Labels
-from relu.errors import InputError
+from relu.ranges import checked_dataclass
 from relu.regions.jacobian import vjp_at_once
 from relu.threat import Threat
 
 
-@dataclass(frozen=True, kw_only=True)
+@checked_dataclass
 class CrossLipschitz:
     """Cross-entropy + weight * mean over all pairs of classes of ||grad f_l - grad f_k||_2^2.
 
@@ -27,11 +26,7 @@ class CrossLipschitz:
     aliases: ClassVar[tuple[str, ...]] = ("cl", "cross lip")
     uses_threat: ClassVar[bool] = False
 
-    weight: float = 0.01
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.weight < math.inf:
-            raise InputError(f"cross_lipschitz.weight must be at least 0, got {self.weight}")
+    weight: Annotated[float, Ge(0)] = 0.01
 
     def loss(
         self, net: nn.Module, x: Images, y: Labels, *, threat: Threat, progress: float

@@ -1,10 +1,10 @@
 """KW: training on the dual bound of linear relaxation with parallel lines [WK18, WSMK18]."""
 
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 import torch.nn.functional as F
+from annotated_types import Ge, Gt, Le
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -12,13 +12,13 @@ from relu.bounds.ball import ball_of
 from relu.bounds.linear import margin_lower_bounds, relax
 from relu.bounds.random_projection import Projection
 from relu.classes import Images, Labels
-from relu.errors import InputError
 from relu.network.layers import to_vectors
 from relu.network.reader import read_layers
+from relu.ranges import checked_dataclass
 from relu.threat import Threat
 
 
-@dataclass(frozen=True, kw_only=True)
+@checked_dataclass
 class Kw:
     """Cross-entropy of the worst logits that the dual bound leaves possible [WK18, Theorem 2].
 
@@ -32,20 +32,11 @@ class Kw:
     label: ClassVar[str] = "KW"
     aliases: ClassVar[tuple[str, ...]] = ("wong-kolter", "convex adversarial", "lp-d")
 
-    start: float = 0.1
-    ramp: float = 0.5
+    start: Annotated[float, Gt(0), Le(1)] = 0.1
+    ramp: Annotated[float, Ge(0), Le(1)] = 0.5
     box: bool = False
-    projections: int = 50
-    wide: int = 10_000
-
-    def __post_init__(self) -> None:
-        if not 0 < self.start <= 1:
-            raise InputError(f"kw.start must lie in (0, 1], got {self.start}")
-        if not 0 <= self.ramp <= 1:
-            raise InputError(f"kw.ramp must lie in [0, 1], got {self.ramp}")
-        for name, least in {"projections": 1, "wide": 0}.items():
-            if getattr(self, name) < least:
-                raise InputError(f"kw.{name} must be at least {least}, got {getattr(self, name)}")
+    projections: Annotated[int, Ge(1)] = 50
+    wide: Annotated[int, Ge(0)] = 10_000
 
     def loss(
         self, net: nn.Module, x: Images, y: Labels, *, threat: Threat, progress: float

@@ -1,24 +1,23 @@
 """Maximum margin regulariser: wide linear regions, far from the decision boundary [CAH19]."""
 
-import math
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 import torch.nn.functional as F
+from annotated_types import Ge, Gt, Le
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from relu.classes import Images, Labels
-from relu.errors import InputError
 from relu.network.layers import to_vectors
 from relu.network.reader import read_layers
+from relu.ranges import checked_dataclass
 from relu.regions.distances import boundary_distances, decision_distances
 from relu.regions.region import Region, region_of, shortened
 from relu.threat import Threat
 
 
-@dataclass(frozen=True, kw_only=True)
+@checked_dataclass
 class Mmr:
     """Cross-entropy + weight * kMMR [CAH19, eq. 7].
 
@@ -33,26 +32,13 @@ class Mmr:
 
     label: ClassVar[str] = "MMR"
 
-    weight: float = 1.0
-    gamma: float = 0.15
-    gamma_b: float | None = None
-    gamma_d: float | None = None
-    first_share: float = 0.1
-    last_share: float = 0.02
-    ramp: float = 0.1
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.weight < math.inf:
-            raise InputError(f"mmr.weight must be at least 0, got {self.weight}")
-        for name in ("gamma", "gamma_b", "gamma_d"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise InputError(f"mmr.{name} must be a positive number, got {value}")
-        for name in ("first_share", "last_share"):
-            if not 0 < getattr(self, name) <= 1:
-                raise InputError(f"mmr.{name} must lie in (0, 1], got {getattr(self, name)}")
-        if not 0 <= self.ramp <= 1:
-            raise InputError(f"mmr.ramp must lie in [0, 1], got {self.ramp}")
+    weight: Annotated[float, Ge(0)] = 1.0
+    gamma: Annotated[float, Gt(0)] = 0.15
+    gamma_b: Annotated[float, Gt(0)] | None = None
+    gamma_d: Annotated[float, Gt(0)] | None = None
+    first_share: Annotated[float, Gt(0), Le(1)] = 0.1
+    last_share: Annotated[float, Gt(0), Le(1)] = 0.02
+    ramp: Annotated[float, Ge(0), Le(1)] = 0.1
 
     @classmethod
     def defaults(cls, dataset: str, arch: str, threat: Threat) -> dict[str, object]:

@@ -1,20 +1,19 @@
 """MMR's decision term alone: far from the decision boundary of the region's affine map [CAH19]."""
 
-import math
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch.nn.functional as F
+from annotated_types import Ge, Gt, Le
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from methods.mmr import Mmr, decision_penalty, region_at, warm
 from relu.classes import Images, Labels
-from relu.errors import InputError
+from relu.ranges import checked_dataclass
 from relu.threat import Threat
 
 
-@dataclass(frozen=True, kw_only=True)
+@checked_dataclass
 class MmrDd:
     """Cross-entropy + weight * mean of max(0, 1 - d_D / gamma) over all other classes.
 
@@ -23,17 +22,9 @@ class MmrDd:
 
     label: ClassVar[str] = "MMR-dD"
 
-    weight: float = 1.0
-    gamma: float = 0.15
-    ramp: float = 0.1
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.weight < math.inf:
-            raise InputError(f"mmr_dd.weight must be at least 0, got {self.weight}")
-        if not 0 < self.gamma < math.inf:
-            raise InputError(f"mmr_dd.gamma must be a positive number, got {self.gamma}")
-        if not 0 <= self.ramp <= 1:
-            raise InputError(f"mmr_dd.ramp must lie in [0, 1], got {self.ramp}")
+    weight: Annotated[float, Ge(0)] = 1.0
+    gamma: Annotated[float, Gt(0)] = 0.15
+    ramp: Annotated[float, Ge(0), Le(1)] = 0.1
 
     @classmethod
     def defaults(cls, dataset: str, arch: str, threat: Threat) -> dict[str, object]:

@@ -16,10 +16,11 @@ MAY_IMPORT = {
 }
 # The command line puts all of it together, so it alone stands above the leaderboard.
 ABOVE_ALL = ("bench.cli", "bench.__main__")
-GROUND = "errors rounding norms threat classes batching"
+GROUND = "errors ranges rounding norms threat classes batching"
 ROOMS_BELOW = {
     "relu": {
         "errors": "",
+        "ranges": "errors",
         "rounding": "",
         "norms": "rounding",
         "threat": "errors rounding norms",

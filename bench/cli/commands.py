@@ -8,23 +8,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tabulate import tabulate
-
 from bench.cli.cell_filter import keep
+from bench.cli.listing import listed
 from bench.cli.requests import make_request, make_requests
 from bench.cli.run_options import parse_run_options
-from bench.cli.suites import describe, suites
 from bench.cli.tune_request import command, make_search
 from bench.data.checkpoint import digest, read_checkpoint
 from bench.data.sources import SOURCES
 from bench.parsing import one_number, resolve
 from bench.pipeline import Computed, compute, plan_requests
-from bench.plugins.discovery import Catalogue, Plugin, discover
-from bench.plugins.settings import Training
+from bench.plugins.discovery import Catalogue, discover
 from bench.request import Checkpoint, Request
 from bench.run.report import forecast, standing
 from bench.run.run_options import RunOptions
-from bench.store.results import Store
+from bench.store.results import Store, require_folder
 from bench.store.run_files import RUN, TUNE, RunFiles
 from bench.tune import make_trials, ranked
 from leaderboard.brief import row_to_line
@@ -34,8 +31,6 @@ from leaderboard.ratios import HINT, ratios, ratios_to_csv, ratios_to_markdown, 
 from leaderboard.rows import Row, make_row, read_judged, read_rows
 from leaderboard.trials import search_record, search_to_markdown, trials_to_csv
 from relu.errors import InputError
-from relu.network.architectures import ARCHITECTURES
-from relu.threat import format_eps
 
 NAMED = 10  # contradictions of a row that are printed
 
@@ -61,9 +56,10 @@ def eval_command(options: argparse.Namespace) -> int:
     if len(request.datasets) > 1 or len(request.archs) > 1:
         raise InputError("eval expects one --dataset and one --arch: those of the checkpoint")
     member = one_number([] if options.member is None else [options.member], "--member")
-    checkpoint = _checkpoint(request, Path(options.checkpoint), member, options.name)
-    guest = dataclasses.replace(request, checkpoint=checkpoint)
-    return _leaderboard(keep([guest], options.only, catalogue), catalogue, running, options.out)
+    (kept,) = keep([request], options.only, catalogue)
+    checkpoint = _checkpoint(kept, Path(options.checkpoint), member, options.name)
+    guest = dataclasses.replace(kept, checkpoint=checkpoint)
+    return _leaderboard([guest], catalogue, running, options.out)
 
 
 def _checkpoint(request: Request, path: Path, member: int | None, name: str | None) -> Checkpoint:
@@ -98,16 +94,26 @@ def tune_command(options: argparse.Namespace) -> int:
 def leaderboard_command(options: argparse.Namespace) -> int:
     """Prints the rows of finished runs, and writes them where asked; nothing is computed anew."""
     folders = [Path(folder) for folder in options.runs]
+    target = _drawn_into(options.out, folders)
     rows = read_rows(folders)
-    redrawn = len(folders) == 1 and os.access(folders[0], os.W_OK)  # an archive is only printed
-    target = Path(options.out) if options.out else folders[0] if redrawn else None
     if target is not None:
-        if (target / "run.json").exists() and [target.resolve()] != [f.resolve() for f in folders]:
-            raise InputError(f"--out {str(target)!r} holds a run of its own: name another folder")
         Store(target).prepare()
         _write(RunFiles(target), rows)
     print(printed(rows), end="")
     return _complain(rows)
+
+
+def _drawn_into(out: str | None, folders: Sequence[Path]) -> Path | None:
+    """The folder for a redrawn leaderboard, None where it is only printed. Raises InputError."""
+    if out is None:  # an archive is only printed
+        return folders[0] if len(folders) == 1 and os.access(folders[0], os.W_OK) else None
+    if out == "":
+        raise InputError("--out expects a value, got ''")
+    target = Path(out)
+    require_folder(target)
+    if (target / "run.json").exists() and [target.resolve()] != [f.resolve() for f in folders]:
+        raise InputError(f"--out {out!r} holds a run of its own: name another folder")
+    return target
 
 
 def ratios_command(options: argparse.Namespace) -> int:
@@ -140,49 +146,8 @@ def status_command(options: argparse.Namespace) -> int:
 
 def list_command(options: argparse.Namespace) -> int:
     """Shows what --methods, --eval, --dataset, --arch, --set and --suite accept."""
-    catalogue = _catalogue(options)
-    for title, plugins in (("METHODS", catalogue.methods), ("EVALUATORS", catalogue.evaluators)):
-        print(f"{title} (settings with defaults; change one with --set NAME.FIELD=VALUE)")
-        print(_lines([_about(plugin) for plugin in plugins.values()]))
-    training = ", ".join(f"{f.name}={f.default}" for f in dataclasses.fields(Training))
-    print(f"TRAINING of every method\n{_lines([('train', training)])}")
-    print("DATA SETS (input shape, classes, default architecture, default eps)")
-    print(
-        _lines(
-            [
-                (
-                    name,
-                    s.summary,
-                    "x".join(map(str, s.shape)),
-                    s.classes,
-                    s.arch,
-                    ", ".join(f"{norm} {format_eps(eps)}" for norm, eps in s.eps.items()),
-                )
-                for name, s in SOURCES.items()
-            ]
-        )
-    )
-    print("ARCHITECTURES")
-    print(_lines([(name, summary) for name, (summary, _) in ARCHITECTURES.items()]))
-    print("SUITES (run one with --suite NAME)")
-    print(_lines([_about_suite(name) for name in suites()]))
+    print(listed(_catalogue(options)), end="")
     return 0
-
-
-def _about_suite(name: str) -> tuple[str, str]:
-    said, published = describe(name)
-    return name, f"{said} [beside the published {', '.join(published)}]" if published else said
-
-
-def _about(plugin: Plugin) -> tuple[str, ...]:
-    doc = (plugin.cls.__doc__ or "").strip().splitlines()
-    fields = ", ".join(f"{name}={value}" for name, value in plugin.fields().items())
-    return plugin.name, plugin.cls.label, fields or "no settings", doc[0] if doc else ""
-
-
-def _lines(rows: Sequence[Sequence[object]]) -> str:
-    table = tabulate(rows, tablefmt="plain", disable_numparse=True)
-    return "".join(f"  {line}\n" for line in table.splitlines())
 
 
 def _catalogue(options: argparse.Namespace) -> Catalogue:

@@ -64,7 +64,9 @@ Some are in MODULES too: `data.datasets` and `data.sources` also say how a train
 images.
 """
 
-UNCOUNTED = ("jaxtyping", "packaging")  # shapes in signatures, version numbers: no results
+UNCOUNTED = ("annotated_types", "jaxtyping", "packaging")
+"""Shapes and ranges in annotations, version numbers: no results."""
+
 CARRIERS = ("pandas", "safetensors", "scipy", "sklearn", "torchvision")
 """What bench itself only reads and stores with: data and weights, whose digests are in the keys."""
 

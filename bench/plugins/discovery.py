@@ -20,6 +20,7 @@ from bench.plugins.beside import Beside
 from bench.plugins.code_digests import Code, code_behind
 from bench.plugins.contract import check_calls, check_words
 from relu.errors import InputError
+from relu.ranges import declares_range, require
 from relu.threat import Threat
 
 Kind = Literal["method", "evaluator"]
@@ -51,6 +52,10 @@ class Plugin:
 
     def build(self, changes: Mapping[str, Any]) -> Any:
         """An instance with these (dotted) fields changed. Raises InputError where it refuses."""
+        hints = nested_settings.field_types(self.cls)
+        for name, value in changes.items():
+            if declares_range(hints.get(name)):
+                require(value, hints[name], f"{self.name}.{name}")
         try:
             return nested_settings.changed(self.cls(), changes)
         except InputError:
@@ -204,8 +209,10 @@ def _checked(kind: Kind, name: str, cls: type[Any], beside: Beside | None = None
         raise InputError(f"{kind} {cls.__name__} in {source}: resource must be gpu or cpu")
     try:
         defaults = nested_settings.flat(cls())
-        nested_settings.field_types(cls)
         json.dumps(defaults, allow_nan=False)
+        for field, hint in nested_settings.field_types(cls).items():
+            if declares_range(hint):
+                require(defaults[field], hint, field)
     except Exception as error:
         raise InputError(
             f"{kind} {cls.__name__} in {source}: its settings need types and plain finite "

@@ -7,9 +7,9 @@ from typing import Any
 
 
 def field_types(cls: type[Any], prefix: str = "") -> dict[str, Any]:
-    """Dotted name -> type of every setting; a held dataclass gives "held.field"."""
+    """Dotted name -> annotated type of every setting; a held dataclass gives "held.field"."""
     types: dict[str, Any] = {}
-    hints = typing.get_type_hints(cls)
+    hints = typing.get_type_hints(cls, include_extras=True)
     for field in dataclasses.fields(cls):
         hint = hints[field.name]
         if dataclasses.is_dataclass(hint):

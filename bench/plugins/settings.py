@@ -1,16 +1,18 @@
 """Settings of plugins and of training: `--set` texts become checked, typed fields."""
 
 import dataclasses
-import math
 import typing
 from collections.abc import Mapping, Sequence
-from types import NoneType, UnionType
-from typing import Any, Literal
+from types import NoneType
+from typing import Annotated, Any, Literal
 
-from bench.parsing import suggestion
+from annotated_types import Ge, Gt, Le
+
+from bench.parsing import MOST, suggestion
 from bench.plugins.discovery import Catalogue, Kind, Plugin
 from bench.plugins.nested_settings import field_types
 from relu.errors import InputError
+from relu.ranges import alternatives, choices, require, require_fields, typed
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,18 +22,15 @@ class Training:
     epochs; batch: inputs per step; lr: Adam's learning rate, divided by 10 for the last 10 %.
     """
 
-    epochs: int = 100
-    batch: int = 128
-    lr: float = 1e-3
+    epochs: Annotated[int, Ge(1), Le(MOST)] = 100
+    batch: Annotated[int, Ge(1), Le(MOST)] = 128
+    lr: Annotated[float, Gt(0)] = 1e-3
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch"):
-            if not 1 <= getattr(self, name) < 2**31:
-                raise InputError(f"train.{name} must be at least 1, got {getattr(self, name)}")
-        if not 0 < self.lr < float("inf"):
-            raise InputError(f"train.lr must be a positive number, got {self.lr}")
+        require_fields(self, "train")
 
 
+TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 Overrides = Mapping[tuple[str, str], Mapping[str, Any]]
 """(kind, name) -> field -> value, e.g. ("method", "mmr_at") -> {"steps": 7, "mmr.weight": 0.5}"""
 
@@ -155,51 +154,32 @@ def _require_field(name: str, field: str, fields: Sequence[str]) -> None:
 
 
 def parse_value(text: str, hint: Any, what: str) -> Any:
-    """`text` as a value of the type `hint`: bool, int, float, str, Literal, Optional, tuple."""
-    origin = typing.get_origin(hint)
-    arguments = typing.get_args(hint)
-    if origin in (typing.Union, UnionType):
-        if NoneType in arguments and text.lower() == "none":
-            return None
-        inner = [a for a in arguments if a is not NoneType]
-        return _first_that_fits(text, inner, what)
-    if origin is Literal:
-        for choice in arguments:
-            if text == str(choice):
-                return choice
-        valid = [str(a) for a in arguments]
-        raise InputError(
-            f"{what} must be one of {', '.join(valid)}, got {text!r}{suggestion(text, valid)}"
-        )
-    if origin is tuple:
-        inner = arguments[0]
-        return tuple(parse_value(part.strip(), inner, what) for part in text.split(",") if part)
-    if hint is bool:
-        truth = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-        if text.lower() in truth:
-            return truth[text.lower()]
-        raise InputError(f"{what} must be true or false, got {text!r}")
-    try:
-        value = hint(text)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{what} must be of type {_name(hint)}, got {text!r}") from error
-    if isinstance(value, float) and not math.isfinite(value):
-        raise InputError(f"{what} must be a finite number, got {text!r}")
-    return value
+    """`text` as a value of the type `hint` and in its range: bool, int, float, str, Literal, ...
 
-
-def _first_that_fits(text: str, hints: Sequence[Any], what: str) -> Any:
-    if len(hints) == 1:  # whose own complaint says more
-        return parse_value(text, hints[0], what)
-    for hint in hints:
+    Of a union: the first that it fits, None and literals before others. tuple: of items between
+    commas. Raises InputError, one line about `what`.
+    """
+    bases = [base for base, _ in alternatives(hint)]
+    for base in sorted(bases, key=lambda base: base is not NoneType and not choices(base)):
         try:
-            return parse_value(text, hint, what)
-        except InputError:
+            value = _converted(text, base)
+        except (KeyError, TypeError, ValueError):
             continue
-    raise InputError(f"{what} must be one of {', '.join(map(_name, hints))}, got {text!r}")
+        require(value, hint, what)
+        return value
+    valid = [choice for base in bases for choice in choices(base)]
+    raise InputError(f"{what} must be {typed(hint)}, got {text!r}{suggestion(text, valid)}")
 
 
-def _name(hint: Any) -> str:
-    if typing.get_origin(hint) is Literal:
-        return " or ".join(map(str, typing.get_args(hint)))
-    return getattr(hint, "__name__", str(hint))
+def _converted(text: str, base: Any) -> Any:
+    """`text` as a value of a bare type. Raises KeyError, TypeError or ValueError."""
+    if base is NoneType:
+        return {"none": None}[text.lower()]
+    if typing.get_origin(base) is Literal:
+        return dict(zip(choices(base), typing.get_args(base), strict=True))[text]
+    if typing.get_origin(base) is tuple:
+        item = typing.get_args(base)[0]
+        return tuple(parse_value(part.strip(), item, "each") for part in text.split(",") if part)
+    if base is bool:
+        return TRUTHS[text.lower()]
+    return base(text)

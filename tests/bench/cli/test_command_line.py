@@ -213,8 +213,11 @@ def test_list_shows_everything_with_settings(capsys: pytest.CaptureFixture[str])
         "steps=40",
         "epochs=100",
         "4/255",
+        "bisection_steps=8 (>= 0)",
+        "share=0.5 (> 0, <= 1)",
+        "loss=margin (ce|margin)",
     ):
-        assert part in printed
+        assert part in " ".join(printed.split())
 
 
 @pytest.mark.parametrize("command", [[], ["run"], ["tune"], ["eval"], ["leaderboard"], ["list"]])
@@ -298,6 +301,11 @@ WRONG = [
     (("eval", "gone.pt", "--arch", "cnn", "--dataset", "digits", "--workers", "x"), "--workers"),
     (("eval", "x.pt", "--arch", "cnn", "--dataset", "digits", "--member", "0"), "number from 1"),
     (("eval", "gone.pt", "--arch", "cnn"), "required: --dataset"),
+    (("eval", "gone.pt", "--arch", "cnn", "--dataset", "digits", "--only", "arch=fc1"), "--only"),
+    (("eval", "gone.pt", "--arch", "cnn", "--dataset", "digits", "--member", "x"), "--member"),
+    ((*RUN, "--set", "pgd.steps=0", "--data", "/no/such/folder"), "pgd.steps must be at least 1"),
+    ((*RUN, "--grid", "pgd.growth=1,0", "--data", "/no/such/folder"), "pgd.growth must be 1 (off)"),
+    ((*RUN, "--set", "train.epochs=0", "--data", "/no/such/folder"), "train.epochs must be at"),
 ]
 
 
@@ -313,6 +321,17 @@ def test_bad_input_is_one_line_status_2_and_nothing_written(
     assert printed.err.startswith("bench: ")
     assert complaint in printed.err
     assert not out.exists()
+
+
+@pytest.mark.parametrize("target", ["", "a file"])
+def test_where_a_leaderboard_goes_is_checked_before_runs_are_read(
+    target: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    assert main(["leaderboard", "no-such-run", "--out", str(file) if target else ""]) == 2
+    complaint = "it is a file" if target else "--out expects a value, got ''"
+    assert complaint in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("typed", ["PGD-AT", "madry", "AT", "pgd_at"])

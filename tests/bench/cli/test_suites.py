@@ -191,7 +191,10 @@ def test_all_points_are_all_test_inputs_there_are(catalogue: Catalogue, digits: 
         ("methods = 'plain'\npoints = 446", "mine.toml: points 446: digits has 445 test inputs"),
         ("methods = 'plain'\nset = {steps = 3}", "mine.toml: set expects name.field=value"),
         ("methods = 'plain'\nset = {'pgd.steps' = 'x'}", "mine.toml: set pgd.steps=x: pgd.steps"),
-        ("methods = 'plain'\nset = {'pgd.steps' = 0}", "mine.toml: pgd.steps must be at least 1"),
+        (
+            "methods = 'plain'\nset = {'pgd.steps' = 0}",
+            "mine.toml: set pgd.steps=0: pgd.steps must be at least 1",
+        ),
         ("methods = 'plain'\ngrid = {'pgd.steps' = ['x']}", "mine.toml: grid pgd.steps=x: pgd"),
         ("methods = 'plain'\ngrid = {'pgd.steps' = []}", "mine.toml: grid pgd.steps expects"),
         ("methods = 'plain'\npublished = 'tabel1'", "mine.toml: published: unknown published"),

@@ -1,0 +1,92 @@
+"""What `list` shows: everything that options name, and settings with their ranges."""
+
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from tabulate import tabulate
+
+from bench.cli.suites import describe, suites
+from bench.data.sources import SOURCES
+from bench.plugins.discovery import Catalogue, Plugin
+from bench.plugins.nested_settings import field_types, flat
+from bench.plugins.settings import Training
+from relu.network.architectures import ARCHITECTURES
+from relu.ranges import in_symbols
+from relu.threat import format_eps
+
+COLUMNS = 80
+FIXED = "\N{NO-BREAK SPACE}"  # inside a setting, where no line ends
+
+
+def listed(catalogue: Catalogue) -> str:
+    """Methods, evaluators, the training, data sets, architectures and suites."""
+    return "\n".join(
+        [
+            _plugins("METHODS", catalogue.methods),
+            _plugins("EVALUATORS", catalogue.evaluators),
+            f"TRAINING of every method\n  train\n{_settings(Training)}",
+            f"DATA SETS (input shape, classes, default architecture, default eps)\n{_data_sets()}",
+            f"ARCHITECTURES\n{_lines([(n, said) for n, (said, _) in ARCHITECTURES.items()])}",
+            f"SUITES (run one with --suite NAME)\n{_lines([_suite(name) for name in suites()])}",
+        ]
+    )
+
+
+def _plugins(title: str, plugins: Mapping[str, Plugin]) -> str:
+    """A line for each plugin, and its settings below."""
+    docs = [(p.cls.__doc__ or "").strip().partition("\n")[0] for p in plugins.values()]
+    rows = [(p.name, p.cls.label, doc) for p, doc in zip(plugins.values(), docs, strict=True)]
+    heads = _lines(rows).splitlines(keepends=True)
+    text = "".join(
+        head + _settings(plugin.cls) for head, plugin in zip(heads, plugins.values(), strict=True)
+    )
+    return f"{title} (settings: default, range; change one with --set NAME.FIELD=VALUE)\n{text}"
+
+
+def _settings(cls: type[Any]) -> str:
+    """The settings of a class, in indented lines."""
+    fields = [field.replace(" ", FIXED) for field in _fields(cls)]
+    indent = " " * 6
+    filled = textwrap.fill(
+        ", ".join(fields) or "no settings",
+        COLUMNS,
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_on_hyphens=False,
+    )
+    return filled.replace(FIXED, " ") + "\n"
+
+
+def _fields(cls: type[Any]) -> Iterator[str]:
+    """As "steps=40 (>= 1)": each setting, its default and the range that it declares."""
+    hints = field_types(cls)
+    for name, value in flat(cls()).items():
+        symbols = in_symbols(hints[name])
+        yield f"{name}={value} ({symbols})" if symbols else f"{name}={value}"
+
+
+def _data_sets() -> str:
+    return _lines(
+        [
+            (
+                name,
+                source.summary,
+                "x".join(map(str, source.shape)),
+                source.classes,
+                source.arch,
+                ", ".join(f"{norm} {format_eps(eps)}" for norm, eps in source.eps.items()),
+            )
+            for name, source in SOURCES.items()
+        ]
+    )
+
+
+def _suite(name: str) -> tuple[str, str]:
+    said, published = describe(name)
+    return name, f"{said} [beside the published {', '.join(published)}]" if published else said
+
+
+def _lines(rows: Sequence[Sequence[object]]) -> str:
+    table = tabulate(rows, tablefmt="plain", disable_numparse=True)
+    return "".join(f"  {line}\n" for line in table.splitlines())
