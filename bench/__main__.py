@@ -1,4 +1,4 @@
-"""`python -m bench`, `relu-bench`: one line on stderr and status 2 for bad input, 130 for Ctrl-C."""
+"""`python -m bench`, `relu-bench`: one line and status 2 for bad input, 130 for Ctrl-C."""
 
 import contextlib
 import io

@@ -1,7 +1,7 @@
 """Tries the installed wheel as a stranger would, in a folder that is no clone.
 
-`tox run -e wheel` builds the wheel, installs it into an environment of its own and runs this file in
-an empty folder. It stops at the first thing that is not as it should be.
+`tox run -e wheel` builds the wheel, installs it into an environment of its own and runs this file
+in an empty folder. It stops at the first thing that is not as it should be.
 """
 
 import importlib
