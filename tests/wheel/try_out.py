@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 PACKAGES = ("bench", "evaluators", "leaderboard", "methods", "relu")
+CLONE = Path(__file__).resolve().parents[2]
 BIN = Path(sysconfig.get_path("scripts"))
 SITE = Path(sysconfig.get_path("purelib")).resolve()
 TINY = ("--epochs", "1", "--points", "20", "--eval", "pgd")
@@ -75,7 +76,14 @@ def rows_of(run: str) -> list[dict[str, object]]:
     return rows
 
 
+def modules(root: Path) -> set[str]:
+    """All Python files of the packages."""
+    files = [file for name in PACKAGES for file in root.glob(f"{name}/**/*.py")]
+    return {str(file.relative_to(root)) for file in files}
+
+
 def try_packages() -> None:
+    expect(modules(SITE) == modules(CLONE), "the wheel has the modules of the clone and no others")
     for name in PACKAGES:
         folder = Path(importlib.import_module(name).__file__ or "").resolve().parent
         expect(folder == SITE / name, f"{name} comes from the installation")
@@ -93,7 +101,7 @@ def try_commands() -> None:
     expect([row["points"] for row in rows_of("tiny")] == [20], "a run writes its leaderboard")
     expect("| digits " in relu_bench("leaderboard", "tiny"), "a leaderboard is drawn again")
     dry = relu_bench("run", "--suite", "demo", "--dry-run", "--out", "demo")
-    expect("mmr_at" in dry, "the demo is planned")
+    expect("region_attack " in dry, "the demo is planned")
 
 
 def try_published_values() -> None:
