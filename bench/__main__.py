@@ -1,4 +1,4 @@
-"""`python -m bench`: one line on stderr and status 2 for bad input, 130 for Ctrl-C."""
+"""`python -m bench`, `relu-bench`: one line and status 2 for bad input, 130 for Ctrl-C."""
 
 import contextlib
 import io
@@ -11,10 +11,17 @@ from collections.abc import Iterator, Sequence
 from relu.errors import InputError
 
 INTERRUPTED = "bench: interrupted; the same command goes on from here"
+MODULE = "python -m bench"
+SCRIPT = "relu-bench"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; the exit status."""
+def script() -> int:
+    """The command `relu-bench` of an installation."""
+    return main(prog=SCRIPT)
+
+
+def main(arguments: Sequence[str] | None = None, *, prog: str = MODULE) -> int:
+    """Runs one command; the exit status. prog: what the user typed, for usage and errors."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal without our signs shows "?" for them
             stream.reconfigure(errors="replace")
@@ -23,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with _interruptible():
             from bench.cli.options import make_parser
 
-            options = make_parser().parse_args(arguments)
+            options = make_parser(prog).parse_args(arguments)
             from bench.cli import commands
 
         return int(getattr(commands, f"{options.command}_command")(options))

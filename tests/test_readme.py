@@ -1,69 +1,68 @@
-"""The README tells the truth: every option is there, its plugin works, its layout exists."""
+"""The README tells the truth: it is short, its plugins work, its table is one of today."""
 
-import re
+import json
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from bench.__main__ import main
-from bench.cli.options import make_parser
-from bench.cli.requests import make_request
-from bench.plugins.discovery import Catalogue
-from relu.network.architectures import ARCHITECTURES
+from leaderboard.tables import HEADERS
+from tests.pages import README, ROOT, examples, text_of
 
-ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+EXTENDING = ROOT / "docs" / "extending.md"
+LINES = 150
 
 
-def test_every_option_is_explained() -> None:
-    for option in make_parser().options() - {"-h", "--help"}:
-        assert f"`{option}" in README, option
+def example_of(name: str) -> str:
+    """The README's example that defines a class of that name."""
+    (example,) = [text for text in examples(README, "python") if f"class {name}" in text]
+    return example
 
 
-def test_every_name_is_there() -> None:
-    for name in (*ARCHITECTURES, "digits", "mnist", "fashion_mnist", "gts", "cifar10"):
-        assert f"`{name}`" in README, name
+def rows_of(run: Path) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = json.loads((run / "leaderboard.json").read_text())
+    return rows
+
+
+def test_it_is_short() -> None:
+    assert len(text_of(README).splitlines()) <= LINES
 
 
 def test_the_example_of_a_method_trains(tmp_path: Path) -> None:
-    examples = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    (example,) = [text for text in examples if "class MyDefense" in text]
     plugin = tmp_path / "my_defense.py"
-    plugin.write_text(example)
-    assert (
-        main(
-            [
-                "run",
-                "--methods",
-                "my_defense",
-                "--plugin",
-                str(plugin),
-                "--epochs",
-                "1",
-                "--points",
-                "20",
-                "--set",
-                "my_defense.noise=0.2",
-                "--out",
-                str(tmp_path / "run"),
-            ]
-        )
-        == 0
-    )
+    plugin.write_text(example_of("MyDefense"))
+    arguments = ["--plugin", str(plugin), "--set", "my_defense.noise=0.2"]
+    arguments += ["--eval", "pgd,region", "--epochs", "8", "--points", "20"]
+    assert main(["run", "--methods", "my_defense", *arguments, "--out", str(tmp_path / "run")]) == 0
+    (row,) = rows_of(tmp_path / "run")
+    assert row["label"] == "my defense"
+    assert row["test_error"] < 0.5
 
 
-def test_the_example_of_a_suite_is_one(tmp_path: Path, catalogue: Catalogue) -> None:
-    (suite,) = re.findall(r"```toml\n(.*?)```", README, flags=re.DOTALL)
-    (tmp_path / "suite.toml").write_text(suite)
-    options = make_parser().parse_args(["run", "--suite", str(tmp_path / "suite.toml")])
-    request = make_request(options, catalogue)
-    assert request.datasets == ("mnist", "gts")
-    assert request.norms == ("linf", "l2")
-    assert request.overrides == ({("method", "at"): {"steps": 10}},)
+def test_the_example_of_an_evaluator_judges(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plugin = tmp_path / "my_attack.py"
+    plugin.write_text(example_of("MyAttack"))
+    arguments = ["--plugin", str(plugin), "--eval", "my_attack", "--norm", "linf,l2"]
+    arguments += ["--epochs", "5", "--points", "60", "--out", str(tmp_path / "run")]
+    assert main(["run", "--methods", "plain", *arguments]) == 0
+    linf, l2 = rows_of(tmp_path / "run")
+    assert linf["robust_error_low"] > l2["robust_error_low"]  # witnesses, and they are replayed
+    assert "my attack: an attack for linf alone" in capsys.readouterr().out
 
 
-def test_the_tables_have_the_columns_of_today() -> None:
-    tables = [line for line in README.splitlines() if line.startswith("| data set   | arch")]
-    first, second = tables[:2]
-    for column in ("robust error ≥ (%)", "robust error ≤ (%)", "exact (%)", "PGD"):
-        assert f"{column} |" in first
-    for column in ("PGD (s)", "train (s)"):
-        assert f"{column} |" in second
+@pytest.mark.parametrize("name", ["MyDefense", "MyAttack"])
+def test_the_pages_show_the_same_examples(name: str) -> None:
+    assert example_of(name) in examples(EXTENDING, "python")
+
+
+def test_the_table_has_the_columns_of_today_and_is_that_of_the_first_page() -> None:
+    lines = text_of(README).splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("| data set   | arch"))
+    for column in (*HEADERS.values(), "PGD", "KW", "CROWN", "LiRPA", "CW", "MIP"):
+        assert f" {column} |" in lines[start]
+    table = lines[start : start + 7]
+    assert all(line.startswith("|") for line in table)
+    assert "\n".join(table) in text_of(ROOT / "docs" / "index.md")

@@ -37,10 +37,10 @@ class Parser(argparse.ArgumentParser):
         return found
 
 
-def make_parser() -> Parser:
-    """The parser of `python -m bench`."""
+def make_parser(prog: str = "python -m bench") -> Parser:
+    """The parser of all commands, under the name that the user typed."""
     parser = Parser(
-        prog="python -m bench",
+        prog=prog,
         description="Between which two numbers does a network's robust error lie, and what is "
         "the evidence?",
     )

@@ -19,7 +19,6 @@ from torch import Tensor, nn
 
 from relu.classes import margins, others
 from relu.network.layers import Shape
-from relu.norms import dual_length
 from relu.regions.box_projection import project
 from relu.threat import Threat
 
@@ -80,7 +79,7 @@ def _nearest_classes(
     ranks = torch.arange(len(x), device=x.device).unsqueeze(1)
     normals = v[ranks, y.unsqueeze(1)] - v[ranks, classes]
     gaps = logits.gather(1, y.unsqueeze(1)) - logits.gather(1, classes)
-    length = dual_length(normals, threat.q).clamp_min(torch.finfo(x.dtype).tiny)
+    length = threat.p_norm.dual_length(normals).clamp_min(torch.finfo(x.dtype).tiny)
     order = (gaps.detach().abs() / length).argsort(1)
     return classes.gather(1, order[:, :most])
 
@@ -170,7 +169,9 @@ def _nearer(
     logits, gap, normal = _affine(net, points.flatten(0, 1), lambda f: margins(f, labels), shape)
     gap = gap + 2 * clear * logits.abs().amax(1)
     beyond = ROUNDINGS * torch.finfo(x.dtype).eps * distance.repeat_interleave(k)
-    offset = gap - (normal * points.flatten(0, 1)).sum(1) + beyond * dual_length(normal, threat.q)
+    offset = (
+        gap - (normal * points.flatten(0, 1)).sum(1) + beyond * threat.p_norm.dual_length(normal)
+    )
     far, target = project(x, normal.view(n, k, d), offset.view(n, k), threat)
     start = z.unsqueeze(1)
     target = torch.where((far < distance.unsqueeze(1)).unsqueeze(2), target, start)

@@ -35,7 +35,7 @@ VARIANTS: Mapping[str, Sequence[Fields]] = {
         {"neighbours": 0, "box": False},
         {"neighbours": 3},
     ],
-    "region_attack": [{"steps": 4, "walks": 2, "rounds": 3, "neighbours": 2, "rivals": 2}],
+    "region_attack": [{"steps": 4, "walks": 2, "rounds": 3, "neighbours": 2, "other_classes": 2}],
 }
 
 

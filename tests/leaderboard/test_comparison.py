@@ -165,6 +165,7 @@ def run(tmp_path: Path) -> Callable[..., int]:
     return call
 
 
+@pytest.mark.processes
 def test_a_run_prints_and_keeps_what_leaderboard_redraws(
     run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,7 +18,7 @@ import scipy.io
 import torch
 from safetensors.torch import save_file
 
-from bench.__main__ import main
+from bench.__main__ import main, script
 from bench.jobs.job import Job
 from bench.jobs.kinds import Worker
 from bench.jobs.training import Notes
@@ -226,6 +226,19 @@ def test_help_explains_itself(command: list[str], capsys: pytest.CaptureFixture[
         main([*command, "--help"])
     assert caught.value.code == 0
     assert "usage: python -m bench" in capsys.readouterr().out
+
+
+def test_usage_and_errors_say_what_was_typed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["relu-bench", "run", "--help"])
+    with pytest.raises(SystemExit) as caught:
+        script()
+    assert caught.value.code == 0
+    assert "usage: relu-bench run" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["relu-bench", "run", "--nonsense"])
+    assert script() == 2
+    assert "(relu-bench --help lists all options)" in capsys.readouterr().err
 
 
 RUN = ("run", "--methods", "plain")

@@ -263,7 +263,7 @@ def test_threads_add_up_to_the_cores() -> None:
 def test_cores_are_those_of_the_options_else_of_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("bench.run.machine.cores", lambda: 8)
+    monkeypatch.setattr("bench.cli.run_options.cores", lambda: 8)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
 
     def cores(cpus: str | None = None, workers: int | None = None, on_gpus: int = 0) -> int:

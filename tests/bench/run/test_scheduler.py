@@ -142,7 +142,7 @@ def test_a_fault_is_a_type_and_a_place() -> None:
             found.append(failure(error).fault)
     assert found[0] == found[1]
     assert found[0].startswith("builtins.KeyError")
-    assert "test_schedule.py:" in found[0]
+    assert "test_scheduler.py:" in found[0]
     assert failure(KeyError()).fault == "builtins.KeyError"
 
 
