@@ -1,0 +1,1 @@
+"""Jobs on engines: scheduled, watched, and told of."""
