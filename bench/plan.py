@@ -15,6 +15,7 @@ from bench.plugins.discovery import Catalogue, Plugin
 from bench.plugins.nested_settings import flat
 from bench.plugins.settings import Overrides, Training
 from bench.request import Checkpoint, Request
+from bench.store.run_record import CellRecord
 from evaluators.interface import Evaluator
 from relu.network.architectures import skeleton
 from relu.threat import Norm, Threat
@@ -54,18 +55,33 @@ class Cell:
         """Each after the jobs it reads from."""
         yield from (self.network, self.clean, *itertools.chain(*self.judges.values()))
 
-    def record(self) -> dict[str, Any]:
-        """The cell as plain JSON: jobs as keys, and what their keys know of data and code."""
-        parts = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        judges = parts.pop("judges")
-        evidence = {name: [job.key for job in jobs] for name, jobs in judges.items()}
-        keys = {"network": self.network.key, "clean": self.clean.key, "evidence": evidence}
+    def record(self) -> CellRecord:
+        """The cell as it is kept: jobs as keys, and what their keys know of data and code."""
         network = self.network.settings
         clean = self.clean.settings
-        data = {"train": network.get("data"), "test": clean["data"]}
         code = {"network": network["code"], "clean": clean["code"]}
-        code |= {name: jobs[0].settings["code"] for name, jobs in judges.items()}
-        return parts | keys | {"data": data, "code": code}
+        return CellRecord(
+            dataset=self.dataset,
+            arch=self.arch,
+            norm=self.norm,
+            eps=self.eps,
+            box=self.box,
+            method=self.method,
+            label=self.label,
+            settings=self.settings,
+            group=self.group,
+            seed=self.seed,
+            points=self.points,
+            network=self.network.key,
+            clean=self.clean.key,
+            evaluator_labels=self.evaluator_labels,
+            refusals=self.refusals,
+            cascade=self.cascade,
+            published=self.published,
+            evidence={name: tuple(job.key for job in jobs) for name, jobs in self.judges.items()},
+            data={"train": network.get("data"), "test": clean["data"]},
+            code=code | {name: jobs[0].settings["code"] for name, jobs in self.judges.items()},
+        )
 
 
 def make_plan(request: Request, catalogue: Catalogue, data: Mapping[str, DataSet]) -> list[Cell]:

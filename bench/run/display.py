@@ -11,10 +11,10 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
-from bench.run.engines.interface import Engine
 from bench.jobs.job import Job
-from bench.store.outcome import Outcome
+from bench.run.engines.interface import Engine
 from bench.run.progress import Progress, describe, lines
+from bench.store.outcome import Outcome
 from bench.store.run_files import RunFiles
 
 LOOKED_EVERY = 0.25  # seconds between two looks at the engine for the live view

@@ -1,39 +1,30 @@
 """From jobs and options to a run: which engine, which workers, what is stored already."""
 
-from bench.run.run_options import RunOptions
-
-import argparse
 import functools
-import math
 import os
 import sys
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal, get_args
 
+from bench.jobs.job import STORED, Job, stored
 from bench.jobs.job_process import Spec
-from bench.store.attempts import AttemptRecord
+from bench.plan import Cell
 from bench.run.display import Display
 from bench.run.early_rows import Describe, EarlyRows
 from bench.run.engines.dask import Dask, connect
 from bench.run.engines.inline import Inline
 from bench.run.engines.interface import Engine
 from bench.run.engines.local import Local
-from bench.jobs.job import stored
-from bench.jobs.job import STORED, Job
 from bench.run.machine import limit_threads, make_machine
-from bench.store.outcome import Outcome
-from bench.plan import Cell
 from bench.run.progress import Progress
-from bench.store.run_files import RunFiles, read_speeds, save_speeds
+from bench.run.run_options import RunOptions
 from bench.run.scheduler import run
 from bench.run.speeds import Speeds
+from bench.store.attempts import AttemptRecord
+from bench.store.outcome import Outcome
 from bench.store.results import Store
-from relu.errors import InputError
-from bench.parsing import suggestion
+from bench.store.run_files import RunFiles, read_speeds, save_speeds
 
 STATUS_KEPT = 7 * 24 * 3600.0  # seconds
 

@@ -1,8 +1,5 @@
 """What this machine offers: slots on GPUs and cores, and how many threads a job gets."""
 
-from bench.jobs.surroundings import DEVICE
-
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +11,7 @@ import threadpoolctl
 import torch
 
 from bench.jobs.job import Job, JobKind
-from relu.errors import InputError
+from bench.jobs.surroundings import DEVICE
 
 Place = Literal["gpu", "cpu"]
 # Instructions and orders of summing that every x86-64 CPU with AVX2 has, in torch's own kernels,

@@ -7,8 +7,8 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from bench.run.engines.interface import Engine
 from bench.jobs.job import Job
+from bench.run.engines.interface import Engine
 from bench.store.outcome import Outcome
 from relu.threat import Threat
 

@@ -8,8 +8,8 @@ from tabulate import tabulate
 
 from bench.run.launch import Launcher
 from bench.run.progress import ALIVE, clock, kind_of, lines
-from bench.store.run_files import RunFiles, read_cells
 from bench.store.results import Kind, Store
+from bench.store.run_files import RunFiles, read_cells
 
 
 def forecast(launcher: Launcher, cells: int) -> str:
@@ -68,9 +68,9 @@ def standing(root: Path) -> str:
             text += f", but not heard of for {ago}: killed, most likely; run it again to go on"
         texts += [text, *lines(record), ""]
     needed: dict[Kind, set[str]] = {
-        "networks": {cell["network"] for cell in cells},
-        "clean": {cell["clean"] for cell in cells},
-        "evidence": {key for c in cells for keys in c["evidence"].values() for key in keys},
+        "networks": {cell.network for cell in cells},
+        "clean": {cell.clean for cell in cells},
+        "evidence": {key for c in cells for keys in c.evidence.values() for key in keys},
     }
     for kind, keys in needed.items():
         count = len(keys.intersection(store.keys(kind)))

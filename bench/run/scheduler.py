@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
-from bench.run.engines.interface import RETRIES, Engine
 from bench.jobs.job import Job
+from bench.run.engines.interface import RETRIES, Engine
 from bench.run.order import Order
 from bench.store.outcome import Cause, Outcome
 

@@ -11,9 +11,9 @@ from collections.abc import Collection, Mapping, Sequence
 import pandas as pd
 
 from bench.jobs.job import Job, JobTemplate
+from bench.jobs.verdict import combine, merged
 from bench.plan import Cell
 from bench.store.results import Store
-from bench.jobs.verdict import combine, merged
 
 
 def contradicted(store: Store, cell: Cell) -> set[str]:

@@ -450,8 +450,8 @@ MUTANTS = (
     ),
     Mutant(
         "leaderboard/contribution.py",
-        '"alone": int((decided[name] & (deciders == 1)).sum()),',
-        '"alone": int(decided[name].sum()),',
+        "alone=int((decided[name] & (deciders == 1)).sum()),",
+        "alone=int(decided[name].sum()),",
         (f"{CONTRIBUTION}::test_counts_and_means_worked_out_by_hand",),
     ),
     Mutant(

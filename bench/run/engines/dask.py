@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.store.attempts import AttemptRecord, deaths, timeouts
-from bench.run.engines.interface import Attempt, Running
 from bench.jobs.job import Job
+from bench.run.engines.interface import RETRIES, Attempt, Running
 from bench.run.machine import Machine, Place
+from bench.store.attempts import AttemptRecord, deaths, timeouts
 from bench.store.outcome import Outcome, failure, killed, timed_out
-from bench.run.engines.interface import RETRIES
 from relu.errors import InputError
 
 IN_FLIGHT = 3  # jobs of a place that dask may hold, per thread that it has

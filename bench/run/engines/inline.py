@@ -4,8 +4,8 @@ import time
 from collections import deque
 from collections.abc import Sequence
 
-from bench.run.engines.interface import Attempt, Running
 from bench.jobs.job import Job
+from bench.run.engines.interface import Attempt, Running
 from bench.run.machine import Place
 from bench.store.outcome import Outcome
 

@@ -20,10 +20,10 @@ from typing import Any
 from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.backend.utils import kill_process_tree
 
-from bench.store.attempts import AttemptRecord
-from bench.run.engines.interface import Attempt, Running
 from bench.jobs.job import Job
+from bench.run.engines.interface import Attempt, Running
 from bench.run.machine import Machine, Place, Slot
+from bench.store.attempts import AttemptRecord
 from bench.store.outcome import Outcome, failure, killed, timed_out
 
 GRACE = 60.0  # seconds beyond the timeout in which a worker may start up and end a job by itself

@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench.store.run_files import RunFiles
 from bench.store.results import Kind, Store
+from bench.store.run_files import RunFiles
 from tests.bench.example_plugins import noting
 
 # kills

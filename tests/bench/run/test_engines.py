@@ -15,13 +15,13 @@ import pytest
 import torch
 
 from bench.__main__ import main
-from bench.store.attempts import AttemptRecord, Beginning
+from bench.cli.run_options import parse_cores, parse_gpus
+from bench.jobs.job import Job
 from bench.run.engines.dask import connect
 from bench.run.engines.interface import Engine
 from bench.run.engines.local import Local
-from bench.jobs.job import Job
 from bench.run.machine import Machine, Slot, make_machine
-from bench.cli.run_options import parse_cores, parse_gpus
+from bench.store.attempts import AttemptRecord, Beginning
 from bench.store.outcome import Outcome
 from relu.errors import InputError
 

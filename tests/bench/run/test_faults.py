@@ -20,11 +20,11 @@ from torch import Tensor, nn
 
 from bench.__main__ import main
 from bench.data.datasets import DataSet
-from bench.jobs.out_of_memory import in_parts
 from bench.jobs.job import Job
-from bench.plugins.settings import Training
+from bench.jobs.out_of_memory import in_parts
 from bench.jobs.surroundings import own_state
 from bench.jobs.training import Watcher, train
+from bench.plugins.settings import Training
 from methods.plain import Plain
 from relu.network.architectures import build
 from relu.threat import Threat

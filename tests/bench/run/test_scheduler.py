@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
+from bench.jobs.job import Job
 from bench.run.engines.inline import Inline
 from bench.run.engines.interface import Engine, Running
-from bench.jobs.job import Job
-from bench.store.outcome import Outcome, failure
 from bench.run.scheduler import run
+from bench.store.outcome import Outcome, failure
 
 
 def job(key: str, *after: str, informed_by: tuple[str, ...] = ()) -> Job:

@@ -1,6 +1,6 @@
 from bench.jobs.job import Job
-from bench.store.run_files import read_speeds, save_speeds
 from bench.run.speeds import GUESS, Speeds, units
+from bench.store.run_files import read_speeds, save_speeds
 
 
 def training(method: str = "at", steps: int = 40, epochs: int = 10) -> Job:

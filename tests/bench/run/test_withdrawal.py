@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from bench.__main__ import main
-from bench.store.results import Store
 from bench.jobs.verdict import merged
+from bench.store.results import Store
 from tests.bench.example_plugins import evaluator
 
 Write = Callable[[str, str], Path]
