@@ -29,10 +29,6 @@ from bench.store.run_files import RunFiles, read_speeds, save_speeds
 STATUS_KEPT = 7 * 24 * 3600.0  # seconds
 
 
-
-
-
-
 class Launcher:
     """Runs the jobs of a plan as the options say.
 
@@ -151,13 +147,3 @@ class _Watches:
             self._speeds.learn(job, self._where(job), outcome.seconds)
         self._display.ended(job, outcome)
         self._rows.ended(job, outcome)
-
-
-
-
-
-
-
-
-
-

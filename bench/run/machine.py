@@ -117,15 +117,11 @@ def same_everywhere() -> dict[str, str]:
     return {k: v for k, v in SAME_EVERYWHERE.items() if avx2 or k == "MKL_CBWR"}
 
 
-
-
 def limit_threads(count: int) -> None:
     """Lets the libraries of this process compute with so many threads at once."""
     torch.set_num_threads(count)
     pyarrow.set_cpu_count(count)
     threadpoolctl.threadpool_limits(count)  # numpy's and scipy's
-
-
 
 
 def cores() -> int:

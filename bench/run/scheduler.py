@@ -1,8 +1,8 @@
 """Runs a graph of jobs on an engine: what is ready, in a good order, failures contained.
 
 Every job waits for the jobs it reads from and for nothing else; which of those that are ready
-goes first, bench/run/order.py says. A job that fails is tried again (RETRIES), then fails those that
-cannot do without it, and nothing else.
+goes first, bench/run/order.py says. A job that fails is tried again (RETRIES), then fails those
+that cannot do without it, and nothing else.
 """
 
 import signal

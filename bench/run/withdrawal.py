@@ -45,7 +45,11 @@ def judged_again(store: Store, cell: Cell, failures: Collection[str]) -> Cell:
     }
     judges = dict(cell.judges)
     for name, jobs in cell.judges.items():
-        again = [job for job in latest(jobs) if name not in contradicted_evaluators and believed(job) & lies]
+        again = [
+            job
+            for job in latest(jobs)
+            if name not in contradicted_evaluators and believed(job) & lies
+        ]
         judges[name] = (*jobs, *(anew(job, judges, lies, failures) for job in again))
     if judges == cell.judges:
         return cell
