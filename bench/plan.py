@@ -10,6 +10,7 @@ from bench.data.datasets import DataSet
 from bench.data.holdout import HeldOut
 from bench.data.sources import SOURCES
 from bench.jobs.job import Job, JobTemplate
+from bench.jobs.payloads import CleanPayload, ImportPayload, JudgePayload, TrainPayload, but_for
 from bench.plugins.code_digests import code_of
 from bench.plugins.discovery import Catalogue, Plugin
 from bench.plugins.nested_settings import flat
@@ -18,9 +19,10 @@ from bench.request import Checkpoint, Request
 from bench.store.run_record import CellRecord
 from evaluators.interface import Evaluator
 from relu.network.architectures import skeleton
-from relu.threat import Norm, Threat
+from relu.threat import Norm, Threat, format_box
 
 SHARD = 500  # test inputs per judging job, where the evaluator does not say
+SHARD_OWN = ("network", "start", "stop", "known")  # what no two judgings of an evaluator share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +132,7 @@ class Case:
         data = self.data
         skeleton(self.arch, data.shape, data.classes)  # refuses images it cannot take
         held = {"held_out": data.share} if isinstance(data, HeldOut) else {}
-        return {"arch": self.arch, "shape": list(data.shape), "classes": data.classes} | held
+        return {"arch": self.arch, "shape": data.shape, "classes": data.classes} | held
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,8 +161,10 @@ def _networks(
 
 
 def _imported(checkpoint: Checkpoint, case: Case) -> Network:
-    own = {"checkpoint": checkpoint.digest, "code": code_of("import", None)}
-    job = JobTemplate("import", case.about(), resource="cpu").make(own, path=checkpoint.path)
+    code = code_of("import", None)
+    payload = ImportPayload(**case.about(), checkpoint=checkpoint.digest, code=code)
+    template = JobTemplate("import", but_for(payload, ("checkpoint", "code")), resource="cpu")
+    job = template.make({"checkpoint": checkpoint.digest, "code": code}, path=checkpoint.path)
     name = checkpoint.name
     return Network(job=job, method=name, label=name, settings={}, seed=None, group=job.key)
 
@@ -174,19 +178,21 @@ def _trained(
     method = plugin.build({k: v for k, v in own.items() if k[:6] != "train."} | dict(asked))
     loop = {k.removeprefix("train."): v for k, v in own.items() if k[:6] == "train."}
     loop |= {"epochs": request.epochs} if request.epochs is not None else {}
-    training = flat(Training(**loop | dict(overrides.get(("train", ""), {}))))
-    common = case.about() | {
-        "dataset": case.data.name,
-        "data": case.data.fingerprint("train"),
-        "method": plugin.name,
-        "fields": flat(method),
-        "code": code_of("train", plugin.code),
-        "training": training,
-        "threat": _plain(case.threat) if getattr(plugin.cls, "uses_threat", True) else None,
-    }
-    common |= {"reproducible": True} if request.reproducible else {}
-    chosen = flat(method) | {f"train.{name}": value for name, value in training.items()}
-    template = JobTemplate("train", common, resource="gpu")
+    training = Training(**loop | dict(overrides.get(("train", ""), {})))
+    payload = TrainPayload(
+        **case.about(),
+        dataset=case.data.name,
+        data=case.data.fingerprint("train"),
+        method=plugin.name,
+        fields=flat(method),
+        code=code_of("train", plugin.code),
+        training=training,
+        threat=case.threat if getattr(plugin.cls, "uses_threat", True) else None,
+        reproducible=request.reproducible,
+        seed=request.seeds[0],
+    )
+    chosen = flat(method) | {f"train.{name}": value for name, value in flat(training).items()}
+    template = JobTemplate("train", but_for(payload, ("seed",)), resource="gpu")
     group = template.make({}).key
     for seed in request.seeds:
         yield Network(
@@ -213,9 +219,8 @@ class _Judging:
             "dataset": case.data.name,
             "data": case.data.fingerprint("test"),
         }
-        self.clean = JobTemplate(
-            "clean", self.about | {"code": code_of("clean", None)}, resource="gpu"
-        )
+        clean = CleanPayload(**self.about, code=code_of("clean", None), network="")
+        self.clean = JobTemplate("clean", but_for(clean, ("network",)), resource="gpu")
         self.labels: dict[str, str] = {}
         self.refusals: dict[str, str] = {}
         self.settings: dict[str, Any] = {}
@@ -223,7 +228,7 @@ class _Judging:
         for plugin in sorted((catalogue.evaluators[e] for e in request.evaluators), key=_cost):
             self._add(plugin, overrides.get(("evaluator", plugin.name), {}))
         judging = [[template.make({}).key, step] for template, step in self.steps.values()]
-        about = self.about | {"threat": _plain(case.threat)}  # there may be nobody who judges
+        about = self.about | {"threat": case.threat.to_json()}  # there may be nobody who judges
         alike: dict[str, Any] = {"judging": judging, "points": self.points, "about": about}
         alike |= {} if self.cascade else {"cascade": False}
         self.group = JobTemplate("judge", alike, resource="cpu")
@@ -238,13 +243,18 @@ class _Judging:
             return
         fields = flat(evaluator)
         self.settings |= {f"{plugin.name}.{name}": value for name, value in fields.items()}
-        common = self.about | {
-            "evaluator": plugin.name,
-            "fields": fields,
-            "threat": _plain(case.threat),
-            "code": code_of("judge", plugin.code),
-        }
-        template = JobTemplate("judge", common, resource=plugin.cls.resource)
+        payload = JudgePayload(
+            **self.about,
+            evaluator=plugin.name,
+            fields=fields,
+            threat=case.threat,
+            code=code_of("judge", plugin.code),
+            network="",
+            start=0,
+            stop=0,
+            known=(),
+        )
+        template = JobTemplate("judge", but_for(payload, SHARD_OWN), resource=plugin.cls.resource)
         self.steps[plugin.name] = template, getattr(plugin.cls, "shard", SHARD)
 
     def cell(self, network: Network) -> Cell:
@@ -268,7 +278,7 @@ class _Judging:
             arch=case.arch,
             norm=case.threat.norm,
             eps=case.threat.eps,
-            box=",".join(map(repr, case.threat.box)),
+            box=format_box(case.threat.box),
             points=self.points,
             network=network.job,
             clean=clean,
@@ -305,10 +315,6 @@ def _refusal(evaluator: Evaluator, case: Case) -> str | None:
         return str(evaluator.refusal(net, case.threat) or "") or None
     except Exception as error:
         return f"its refusal() raises {type(error).__name__}: {error}"
-
-
-def _plain(threat: Threat) -> dict[str, Any]:
-    return {"norm": threat.norm, "eps": threat.eps, "box": list(threat.box)}
 
 
 def _cost(plugin: Plugin) -> tuple[int, str]:
