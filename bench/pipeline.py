@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -22,10 +21,11 @@ from bench.run.withdrawal import contradicted, judged_again, without
 from bench.store.provenance import provenance
 from bench.store.results import Store
 from bench.store.run_files import RunFiles
+from bench.store.run_record import CellRecord, RunRecord
 from relu.errors import InputError
 
 BROKEN = ("failed", "skipped")  # how jobs end that leave no result
-Describe = Callable[[Store, Mapping[str, Any], Mapping[str, str]], str]
+Describe = Callable[[Store, CellRecord, Mapping[str, str]], str]
 """A line about a cell's record and what failed (job key -> why), told when its last job ended"""
 
 
@@ -47,13 +47,13 @@ class Computed:
     store: Store
     files: RunFiles
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> RunRecord:
         """As it is kept in the run folder."""
-        return {
-            "cells": [cell.record() for cell in self.cells],
-            "failures": dict(self.failures),
-            "provenance": provenance(torch.device("cpu")),
-        }
+        return RunRecord(
+            cells=tuple(cell.record() for cell in self.cells),
+            failures=dict(self.failures),
+            provenance=provenance(torch.device("cpu")),
+        )
 
 
 def plan_requests(
@@ -77,7 +77,7 @@ def compute(planned: Planned, record: str, describe: Describe) -> Computed:
 
     def kept() -> Computed:
         done = Computed(cells=cells, failures=failures, store=store, files=files)
-        files.save_run(done.record(), record)
+        files.save_run(done.record().to_json(), record)
         return done
 
     def begin() -> None:

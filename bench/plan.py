@@ -10,16 +10,19 @@ from bench.data.datasets import DataSet
 from bench.data.holdout import HeldOut
 from bench.data.sources import SOURCES
 from bench.jobs.job import Job, JobTemplate
+from bench.jobs.payloads import CleanPayload, ImportPayload, JudgePayload, TrainPayload, but_for
 from bench.plugins.code_digests import code_of
 from bench.plugins.discovery import Catalogue, Plugin
 from bench.plugins.nested_settings import flat
 from bench.plugins.settings import Overrides, Training
 from bench.request import Checkpoint, Request
+from bench.store.run_record import CellRecord
 from evaluators.interface import Evaluator
 from relu.network.architectures import skeleton
-from relu.threat import Norm, Threat
+from relu.threat import Norm, Threat, format_box
 
 SHARD = 500  # test inputs per judging job, where the evaluator does not say
+SHARD_OWN = ("network", "start", "stop", "known")  # what no two judgings of an evaluator share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,18 +57,33 @@ class Cell:
         """Each after the jobs it reads from."""
         yield from (self.network, self.clean, *itertools.chain(*self.judges.values()))
 
-    def record(self) -> dict[str, Any]:
-        """The cell as plain JSON: jobs as keys, and what their keys know of data and code."""
-        parts = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        judges = parts.pop("judges")
-        evidence = {name: [job.key for job in jobs] for name, jobs in judges.items()}
-        keys = {"network": self.network.key, "clean": self.clean.key, "evidence": evidence}
+    def record(self) -> CellRecord:
+        """The cell as it is kept: jobs as keys, and what their keys know of data and code."""
         network = self.network.settings
         clean = self.clean.settings
-        data = {"train": network.get("data"), "test": clean["data"]}
         code = {"network": network["code"], "clean": clean["code"]}
-        code |= {name: jobs[0].settings["code"] for name, jobs in judges.items()}
-        return parts | keys | {"data": data, "code": code}
+        return CellRecord(
+            dataset=self.dataset,
+            arch=self.arch,
+            norm=self.norm,
+            eps=self.eps,
+            box=self.box,
+            method=self.method,
+            label=self.label,
+            settings=self.settings,
+            group=self.group,
+            seed=self.seed,
+            points=self.points,
+            network=self.network.key,
+            clean=self.clean.key,
+            evaluator_labels=self.evaluator_labels,
+            refusals=self.refusals,
+            cascade=self.cascade,
+            published=self.published,
+            evidence={name: tuple(job.key for job in jobs) for name, jobs in self.judges.items()},
+            data={"train": network.get("data"), "test": clean["data"]},
+            code=code | {name: jobs[0].settings["code"] for name, jobs in self.judges.items()},
+        )
 
 
 def make_plan(request: Request, catalogue: Catalogue, data: Mapping[str, DataSet]) -> list[Cell]:
@@ -114,7 +132,7 @@ class Case:
         data = self.data
         skeleton(self.arch, data.shape, data.classes)  # refuses images it cannot take
         held = {"held_out": data.share} if isinstance(data, HeldOut) else {}
-        return {"arch": self.arch, "shape": list(data.shape), "classes": data.classes} | held
+        return {"arch": self.arch, "shape": data.shape, "classes": data.classes} | held
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,8 +161,10 @@ def _networks(
 
 
 def _imported(checkpoint: Checkpoint, case: Case) -> Network:
-    own = {"checkpoint": checkpoint.digest, "code": code_of("import", None)}
-    job = JobTemplate("import", case.about(), resource="cpu").make(own, path=checkpoint.path)
+    code = code_of("import", None)
+    payload = ImportPayload(**case.about(), checkpoint=checkpoint.digest, code=code)
+    template = JobTemplate("import", but_for(payload, ("checkpoint", "code")), resource="cpu")
+    job = template.make({"checkpoint": checkpoint.digest, "code": code}, path=checkpoint.path)
     name = checkpoint.name
     return Network(job=job, method=name, label=name, settings={}, seed=None, group=job.key)
 
@@ -158,19 +178,21 @@ def _trained(
     method = plugin.build({k: v for k, v in own.items() if k[:6] != "train."} | dict(asked))
     loop = {k.removeprefix("train."): v for k, v in own.items() if k[:6] == "train."}
     loop |= {"epochs": request.epochs} if request.epochs is not None else {}
-    training = flat(Training(**loop | dict(overrides.get(("train", ""), {}))))
-    common = case.about() | {
-        "dataset": case.data.name,
-        "data": case.data.fingerprint("train"),
-        "method": plugin.name,
-        "fields": flat(method),
-        "code": code_of("train", plugin.code),
-        "training": training,
-        "threat": _plain(case.threat) if getattr(plugin.cls, "uses_threat", True) else None,
-    }
-    common |= {"reproducible": True} if request.reproducible else {}
-    chosen = flat(method) | {f"train.{name}": value for name, value in training.items()}
-    template = JobTemplate("train", common, resource="gpu")
+    training = Training(**loop | dict(overrides.get(("train", ""), {})))
+    payload = TrainPayload(
+        **case.about(),
+        dataset=case.data.name,
+        data=case.data.fingerprint("train"),
+        method=plugin.name,
+        fields=flat(method),
+        code=code_of("train", plugin.code),
+        training=training,
+        threat=case.threat if getattr(plugin.cls, "uses_threat", True) else None,
+        reproducible=request.reproducible,
+        seed=request.seeds[0],
+    )
+    chosen = flat(method) | {f"train.{name}": value for name, value in flat(training).items()}
+    template = JobTemplate("train", but_for(payload, ("seed",)), resource="gpu")
     group = template.make({}).key
     for seed in request.seeds:
         yield Network(
@@ -197,9 +219,8 @@ class _Judging:
             "dataset": case.data.name,
             "data": case.data.fingerprint("test"),
         }
-        self.clean = JobTemplate(
-            "clean", self.about | {"code": code_of("clean", None)}, resource="gpu"
-        )
+        clean = CleanPayload(**self.about, code=code_of("clean", None), network="")
+        self.clean = JobTemplate("clean", but_for(clean, ("network",)), resource="gpu")
         self.labels: dict[str, str] = {}
         self.refusals: dict[str, str] = {}
         self.settings: dict[str, Any] = {}
@@ -207,7 +228,7 @@ class _Judging:
         for plugin in sorted((catalogue.evaluators[e] for e in request.evaluators), key=_cost):
             self._add(plugin, overrides.get(("evaluator", plugin.name), {}))
         judging = [[template.make({}).key, step] for template, step in self.steps.values()]
-        about = self.about | {"threat": _plain(case.threat)}  # there may be nobody who judges
+        about = self.about | {"threat": case.threat.to_json()}  # there may be nobody who judges
         alike: dict[str, Any] = {"judging": judging, "points": self.points, "about": about}
         alike |= {} if self.cascade else {"cascade": False}
         self.group = JobTemplate("judge", alike, resource="cpu")
@@ -222,13 +243,18 @@ class _Judging:
             return
         fields = flat(evaluator)
         self.settings |= {f"{plugin.name}.{name}": value for name, value in fields.items()}
-        common = self.about | {
-            "evaluator": plugin.name,
-            "fields": fields,
-            "threat": _plain(case.threat),
-            "code": code_of("judge", plugin.code),
-        }
-        template = JobTemplate("judge", common, resource=plugin.cls.resource)
+        payload = JudgePayload(
+            **self.about,
+            evaluator=plugin.name,
+            fields=fields,
+            threat=case.threat,
+            code=code_of("judge", plugin.code),
+            network="",
+            start=0,
+            stop=0,
+            known=(),
+        )
+        template = JobTemplate("judge", but_for(payload, SHARD_OWN), resource=plugin.cls.resource)
         self.steps[plugin.name] = template, getattr(plugin.cls, "shard", SHARD)
 
     def cell(self, network: Network) -> Cell:
@@ -252,7 +278,7 @@ class _Judging:
             arch=case.arch,
             norm=case.threat.norm,
             eps=case.threat.eps,
-            box=",".join(map(repr, case.threat.box)),
+            box=format_box(case.threat.box),
             points=self.points,
             network=network.job,
             clean=clean,
@@ -289,10 +315,6 @@ def _refusal(evaluator: Evaluator, case: Case) -> str | None:
         return str(evaluator.refusal(net, case.threat) or "") or None
     except Exception as error:
         return f"its refusal() raises {type(error).__name__}: {error}"
-
-
-def _plain(threat: Threat) -> dict[str, Any]:
-    return {"norm": threat.norm, "eps": threat.eps, "box": list(threat.box)}
 
 
 def _cost(plugin: Plugin) -> tuple[int, str]:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from bench.plugins.discovery import Plugin
 from bench.request import Request
@@ -29,53 +29,75 @@ class Search:
     share: float
 
 
+@runtime_checkable
+class TrialRow(Protocol):
+    """What a choice looks at in a row of the leaderboard."""
+
+    @property
+    def group(self) -> str: ...
+    @property
+    def settings(self) -> Mapping[str, Any]: ...
+    @property
+    def failures(self) -> Mapping[str, str]: ...
+    @property
+    def contradictions(self) -> Sequence[str]: ...
+    @property
+    def test_error(self) -> float | None: ...
+    @property
+    def robust_error_low(self) -> float | None: ...
+    @property
+    def robust_error_high(self) -> float | None: ...
+
+
+Row = TypeVar("Row", bound=TrialRow)
+
+
 @dataclass(frozen=True, kw_only=True)
-class Trial:
+class Trial(Generic[Row]):
     """A point of the grid. values: its fields'; rows: one for each seed, about held-out images."""
 
     values: Mapping[str, Any]
-    rows: tuple[Mapping[str, Any], ...]
+    rows: tuple[Row, ...]
 
     @property
     def whole(self) -> bool:
         """Whether every seed has its bound, nothing failed, and no evidence contradicts itself."""
         return not any(
-            row["failures"] or row["contradictions"] or row["robust_error_high"] is None
-            for row in self.rows
+            row.failures or row.contradictions or row.robust_error_high is None for row in self.rows
         )
 
     def mean(self, name: str) -> float | None:
         """The mean of a number over the seeds, None where one of them lacks it."""
-        values = [row[name] for row in self.rows]
+        values = [getattr(row, name) for row in self.rows]
         return None if None in values else math.fsum(values) / len(values)
 
 
-def make_trials(search: Search, rows: Sequence[Mapping[str, Any]]) -> list[Trial]:
+def make_trials(search: Search, rows: Sequence[Row]) -> list[Trial[Row]]:
     """The rows of a search, seeds together, in the order of the grid."""
-    groups: dict[str, list[Mapping[str, Any]]] = {}
+    groups: dict[str, list[Row]] = {}
     for row in rows:
-        groups.setdefault(row["group"], []).append(row)
+        groups.setdefault(row.group, []).append(row)
     return [
-        Trial(values={f: some[0]["settings"][f] for f in search.fields}, rows=tuple(some))
+        Trial(values={f: some[0].settings[f] for f in search.fields}, rows=tuple(some))
         for some in groups.values()
     ]
 
 
-def ranked(trials: Sequence[Trial]) -> list[Trial]:
+def ranked(trials: Sequence[Trial[Row]]) -> list[Trial[Row]]:
     """The trials, the best first (see RULE); those that are not whole are last."""
     return sorted(trials, key=_rank)
 
 
-def _rank(trial: Trial) -> tuple[float, ...]:
+def _rank(trial: Trial[Row]) -> tuple[float, ...]:
     return (not trial.whole, *(_share(trial, name) for name in CRITERIA if trial.whole))
 
 
-def _share(trial: Trial, name: str) -> float:
+def _share(trial: Trial[Row], name: str) -> float:
     value = trial.mean(name)
     return math.inf if value is None else round(value, TIE)
 
 
-def decided_by(best_first: Sequence[Trial]) -> str:
+def decided_by(best_first: Sequence[Trial[Row]]) -> str:
     """What puts the first trial before the second: a criterion, or a few words."""
     whole = [trial for trial in best_first if trial.whole][:2]
     if len(whole) < 2:

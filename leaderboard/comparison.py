@@ -8,7 +8,7 @@ import pandas as pd
 
 from leaderboard import seed_groups
 from leaderboard.published import QUANTITIES, published, tables
-from leaderboard.rows import Row
+from leaderboard.row import Row
 from leaderboard.seed_groups import DASH
 
 LEGEND = """\
@@ -46,10 +46,8 @@ class _Line:
 def _lines(rows: Sequence[Row], table: str) -> list[_Line]:
     """The lines of a table, those that it says nothing of left out."""
     labels = seed_groups.labels(rows)
-    groups = [group for group in seed_groups.groups(rows) if table in group[0].get("published", ())]
-    lines = [
-        _Line(rows=g, label=labels[g[0]["group"]], said=published(g[0], table)) for g in groups
-    ]
+    groups = [group for group in seed_groups.groups(rows) if table in group[0].published]
+    lines = [_Line(rows=g, label=labels[g[0].group], said=published(g[0], table)) for g in groups]
     return [line for line in lines if line.said]
 
 
@@ -84,8 +82,8 @@ def beside_to_csv(rows: Sequence[Row]) -> str:
 
 def _long(line: _Line, table: str) -> Iterator[dict[str, object]]:
     first = line.rows[0]
-    about = {name: first[name] for name in ("dataset", "arch", "norm", "eps", "method")}
-    about |= {"label": line.label, "seeds": len(line.rows), "points": first["points"]}
+    about = first.columns(("dataset", "arch", "norm", "eps", "method"))
+    about |= {"label": line.label, "seeds": len(line.rows), "points": first.points}
     for quantity, said in line.said.items():
         found = line.measured(quantity)
         difference = None if found is None else found - float(said)

@@ -8,13 +8,7 @@ import pandas as pd
 
 from bench.jobs.verdict import Verdict
 from evaluators.interface import EXACT, certified_at, exact_at, fooled_at
-
-Contribution = dict[str, float | int | None]
-"""Of one evaluator, about correctly classified inputs: worked (inputs left to it), fooled (its own
-witness is within eps), certified (its own low is eps or more), alone (decided by it and by no
-other), exact (its low or its witness is at the exact radius), radius_low (mean of its own low over
-all points, 0 where it proved nothing), excess (mean of its witness's radius over the exact one,
-minus 1; None where no exact radius is known)."""
+from leaderboard.row import Contribution
 
 
 def exact_radii(verdict: Verdict) -> np.ndarray:
@@ -54,15 +48,15 @@ def contributions(
     for name, (low, high) in bounds.items():
         at = (np.abs(low - exact) <= EXACT) | (high - exact <= EXACT)
         status = evidence[name]["status"]
-        found[name] = {
-            "worked": int((status != "skipped").sum()),
-            "fooled": int(fooled[name].sum()),
-            "certified": int(certified[name].sum()),
-            "alone": int((decided[name] & (deciders == 1)).sum()),
-            "exact": int(at.sum()),
-            "radius_low": float(low.mean()) if np.isfinite(low).all() else None,
-            "excess": _mean(high[np.isfinite(high)] / exact[np.isfinite(high)] - 1),
-        }
+        found[name] = Contribution(
+            worked=int((status != "skipped").sum()),
+            fooled=int(fooled[name].sum()),
+            certified=int(certified[name].sum()),
+            alone=int((decided[name] & (deciders == 1)).sum()),
+            exact=int(at.sum()),
+            radius_low=float(low.mean()) if np.isfinite(low).all() else None,
+            excess=_mean(high[np.isfinite(high)] / exact[np.isfinite(high)] - 1),
+        )
     return found
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from leaderboard.attribution import attribution_to_csv, attribution_to_markdown
 from leaderboard.comparison import beside_to_csv, beside_to_markdown
-from leaderboard.rows import Row
+from leaderboard.row import Row
 from leaderboard.tables import (
     seconds_to_csv,
     seconds_to_markdown,

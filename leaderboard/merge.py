@@ -1,67 +1,60 @@
 """What several runs say of one network becomes one row."""
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-Cell = Mapping[str, Any]
-CASE = (
-    "dataset",
-    "arch",
-    "norm",
-    "eps",
-    "box",
-    "points",
-)  # what a row is about, but for the network
+from bench.store.run_record import CellRecord
+from leaderboard.row import Row
 
 
-def case(row: Cell) -> tuple[Any, ...]:
-    """What a row is about, but for the network; the usual box where its run does not say."""
-    return tuple(row.get(name, "0.0,1.0" if name == "box" else None) for name in CASE)
+def case(row: CellRecord | Row) -> tuple[str, str, str, float, str, int]:
+    """What a row is about, but for the network."""
+    return row.dataset, row.arch, row.norm, row.eps, row.box, row.points
 
 
-def once(cells: Iterable[Cell]) -> list[dict[str, Any]]:
+def once(cells: Iterable[CellRecord]) -> list[CellRecord]:
     """Each network in each group once, with all published tables and all reasons of refusals."""
-    found: dict[tuple[Any, ...], list[Cell]] = {}
+    found: dict[tuple[Any, ...], list[CellRecord]] = {}
     for cell in cells:
-        found.setdefault((cell["group"], cell["network"], *case(cell)), []).append(cell)
+        found.setdefault((cell.group, cell.network, *case(cell)), []).append(cell)
     return [_merged(same_network) for same_network in found.values()]
 
 
-def _merged(same_network: Sequence[Cell]) -> dict[str, Any]:
-    first = same_network[0]
+def _merged(same_network: Sequence[CellRecord]) -> CellRecord:
     reasons: dict[str, dict[str, None]] = {}
     for cell in same_network:
-        for name, why in cell["refusals"].items():
+        for name, why in cell.refusals.items():
             reasons.setdefault(name, {})[why] = None
     refusals = {name: "; in another run: ".join(texts) for name, texts in reasons.items()}
-    tables = dict.fromkeys(table for cell in same_network for table in cell.get("published", ()))
-    return {**first, "refusals": refusals, "published": list(tables)}
+    tables = dict.fromkeys(table for cell in same_network for table in cell.published)
+    return dataclasses.replace(same_network[0], refusals=refusals, published=tuple(tables))
 
 
-def answered(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def answered(rows: Sequence[Row]) -> list[Row]:
     """Rows without those in which an evaluator refuses what it answers in another run."""
-    kept: dict[int, dict[str, Any]] = {}
+    kept: dict[int, Row] = {}
     for row in rows:
         better = [other for other in rows if _answers(other, row)]
-        best = min([row, *better], key=lambda other: len(other["refusals"]))
+        best = min([row, *better], key=lambda other: len(other.refusals))
         shown = kept.setdefault(id(best), best)
-        tables = dict.fromkeys((*shown["published"], *row["published"]))
-        kept[id(best)] = {**shown, "published": list(tables)}
+        tables = dict.fromkeys((*shown.published, *row.published))
+        kept[id(best)] = dataclasses.replace(shown, published=tuple(tables))
     return list(kept.values())
 
 
-def _answers(better: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
+def _answers(better: Row, row: Row) -> bool:
     """Whether a row shows the same network judged as another, by evaluators that refused there."""
-    refused = set(row["refusals"])
     same = (
-        set(better["refusals"]) < refused
+        set(better.refusals) < set(row.refusals)
         and case(better) == case(row)
-        and all(better[name] == row[name] for name in ("network", "weights", "cascade"))
-        and set(better["evaluator_labels"]) == set(row["evaluator_labels"])
-        and _within(row["settings"], better["settings"])
-        and _within(row["code"], better["code"])
+        and (better.network, better.weights) == (row.network, row.weights)
+        and better.cascade == row.cascade
+        and set(better.evaluator_labels) == set(row.evaluator_labels)
+        and _within(row.settings, better.settings)
+        and _within(row.code, better.code)
     )
-    return same and (not better["failures"] or bool(row["failures"]))
+    return same and (not better.failures or bool(row.failures))
 
 
 def _within(part: Mapping[str, Any], whole: Mapping[str, Any]) -> bool:

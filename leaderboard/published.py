@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.parsing import parse_eps
-from leaderboard.rows import Row
+from leaderboard.row import Row
 from leaderboard.tables import HEADERS
 
 FILE = Path(__file__).parent / "published.csv"
@@ -27,19 +27,19 @@ class Quantity:
 
     def asked(self, row: Row) -> bool:
         """Whether the row is about this quantity."""
-        return self.neighbours in (None, row["settings"].get("region.neighbours"))
+        return self.neighbours in (None, row.settings.get("region.neighbours"))
 
 
 def _percent(key: str) -> Callable[[Row], float | None]:
-    return lambda row: None if (value := row.get(key)) is None else 100 * value
+    return lambda row: None if (value := getattr(row, key)) is None else 100 * value
 
 
 def _radius(key: str) -> Callable[[Row], float | None]:
-    return lambda row: row.get(key)
+    return lambda row: getattr(row, key)
 
 
 def _own_radius(evaluator: str) -> Callable[[Row], float | None]:
-    return lambda row: row["contributions"].get(evaluator, {}).get("radius_low")
+    return lambda row: part.radius_low if (part := row.contributions.get(evaluator)) else None
 
 
 QUANTITIES: Mapping[str, Quantity] = {
@@ -72,8 +72,8 @@ def published(row: Row, table: str) -> dict[str, str]:
         line["column"]: line["value"]
         for line in _lines()
         if line["table"] == table
-        and all(line[key] == row[key] for key in ("dataset", "norm", "arch", "method"))
-        and (not line["eps"] or parse_eps(line["eps"]) == row["eps"])
+        and all(line[key] == getattr(row, key) for key in ("dataset", "norm", "arch", "method"))
+        and (not line["eps"] or parse_eps(line["eps"]) == row.eps)
         and QUANTITIES[line["column"]].asked(row)
     }
 

@@ -10,7 +10,8 @@ import pandas as pd
 
 from leaderboard import seed_groups
 from leaderboard.contribution import exact_radii, own_bounds
-from leaderboard.rows import Judged, Row
+from leaderboard.row import Row
+from leaderboard.rows import Judged
 
 FARTHER = (0.1, 0.2)  # of the exact radius: [CAH19, Section 5.2] counts witnesses beyond these
 HEADERS = [
@@ -37,7 +38,7 @@ class Ratios:
 
     @property
     def label(self) -> str:
-        return str(self.row["evaluator_labels"][self.evaluator])
+        return self.row.evaluator_labels[self.evaluator]
 
 
 def ratios(judged: Iterable[tuple[Row, Judged]], evaluators: Sequence[str] = ()) -> list[Ratios]:
@@ -63,7 +64,7 @@ def ratios_to_markdown(found: Sequence[Ratios]) -> str:
     labels = seed_groups.labels([some.row for some in found])
     lines = [
         [
-            *seed_groups.about([some.row], labels[some.row["group"]]),
+            *seed_groups.about([some.row], labels[some.row.group]),
             seed_groups.plain(some.label),
             str(len(some.ratio)),
             f"{100 * (some.ratio.mean() - 1):.2f}",
@@ -80,7 +81,7 @@ def ratios_to_csv(found: Sequence[Ratios]) -> str:
     about = ("dataset", "arch", "norm", "method", "label", "group", "seed")
     tables = [
         pd.DataFrame({"index": some.index, "ratio": some.ratio}).assign(
-            **{key: some.row[key] for key in about}, evaluator=some.evaluator
+            **some.row.columns(about), evaluator=some.evaluator
         )[[*about, "evaluator", "index", "ratio"]]
         for some in found
     ]
@@ -98,7 +99,7 @@ def ratios_to_svg(found: Sequence[Ratios]) -> str:
     axes = figure.subplots()
     labels = seed_groups.labels([some.row for some in found])
     for some in found:
-        what = f"{some.row['dataset']} {some.row['arch']} {labels[some.row['group']]}: {some.label}"
+        what = f"{some.row.dataset} {some.row.arch} {labels[some.row.group]}: {some.label}"
         what = what.replace("$", r"\$")  # which would begin a formula
         axes.plot(np.arange(1, len(some.ratio) + 1), some.ratio, label=what, linewidth=1)
     axes.set(xlabel="test inputs with exact radius, sorted", ylabel="witness / exact radius")

@@ -1,5 +1,6 @@
 """The rows of a leaderboard, computed from the evidence in run folders."""
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,81 +12,76 @@ import pandas as pd
 from bench.jobs.verdict import Verdict, combine, merged
 from bench.store.results import Kind, Store
 from bench.store.run_files import read_run
+from bench.store.run_record import CellRecord
 from evaluators.interface import certified_at, exact_at, fooled_at
 from leaderboard.contribution import contributions, radius_statistics
 from leaderboard.merge import answered, once
-
-NUMBERS = (
-    "test_error",
-    "robust_error_low",
-    "robust_error_high",
-    "radius_low",
-    "radius_high",
-    "exact_share",
-    "undecided",
-    "exact_correct_share",
-    "exact_over_kw",
-)
-
-UNSAID: Mapping[str, Any] = {
-    "box": "0.0,1.0",
-    "published": (),
-    "data": {},
-    "code": {},
-    "cascade": True,
-}
-"""Of a run whose record does not say."""
-
-Row = dict[str, Any]
-"""One network under one threat: dataset, arch, norm, eps, box, method, label, settings, group,
-seed, points, the NUMBERS (shares in [0, 1]; radii in pixel units; None where unknown or infinite),
-train_seconds, seconds (evaluator -> seconds), outcomes and statuses (evaluator -> which -> inputs),
-unfinished (the outcomes of inputs that an evaluator began and did not end),
-contributions (evaluator -> what it decided), evaluator_labels, published (names of a paper's
-tables); what the network is and what was computed with: network (the key of its job), weights
-(their digest, None where there are none), data (part -> fingerprint), code ("network", "clean" or
-evaluator -> its digests and versions), cascade; and what went wrong: refusals and failures (by
-evaluator), contradictions, left_out (folders that hold other weights of the same training)."""
+from leaderboard.row import Row
 
 
 def read_rows(folders: Iterable[Path]) -> list[Row]:
     """The rows of all runs, each once, in order. Raises InputError for folders that hold no run."""
     stores = [Store(folder) for folder in folders]
     runs = [read_run(store.root) for store in stores]
-    failures = {key: why for run in runs for key, why in run["failures"].items()}
-    cells = once(cell for run in runs for cell in run["cells"])
+    failures = {key: why for run in runs for key, why in run.failures.items()}
+    cells = once(cell for run in runs for cell in run.cells)
     return answered([make_row(stores, cell, failures) for cell in cells])
 
 
-def make_row(stores: Sequence[Store], cell: Mapping[str, Any], failures: Mapping[str, str]) -> Row:
+def make_row(stores: Sequence[Store], cell: CellRecord, failures: Mapping[str, str]) -> Row:
     """The row of one cell: its evidence intersected, its unfinished parts named."""
-    row: Row = {**UNSAID}
-    row |= {k: v for k, v in cell.items() if k not in ("clean", "evidence")}
-    row |= dict.fromkeys(NUMBERS) | {"published": list(row["published"])}
-    row |= {"train_seconds": None, "seconds": {}, "outcomes": {}, "contradictions": []}
-    row |= {"statuses": {}, "unfinished": {}}
-    row["contributions"] = {}
-    held, row["left_out"] = _held(stores, cell)
-    row["weights"] = None
-    row["failures"] = _failures(held, cell, failures)
-    if (store := held.get(cell["network"])) is not None:
-        about = store.settings("networks", cell["network"])
-        row["train_seconds"] = about["seconds"] if about["kind"] == "train" else None
-        row["weights"] = store.weights_digest(cell["network"])
-    if (judged := _judged(held, cell)) is None:
-        return row
-    row["test_error"] = judged.test_error
-    row["seconds"] = {n: float(t["seconds"].sum()) for n, t in judged.evidence.items()}
-    row["outcomes"] = {n: _counts(t["outcome"]) for n, t in judged.evidence.items()}
-    row["statuses"] = {n: _counts(t["status"]) for n, t in judged.evidence.items()}
-    row["unfinished"] = {n: _counts(_unfinished(t)) for n, t in judged.evidence.items()}
-    row["contradictions"] = [str(c) for c in judged.verdict.contradictions]
+    held, left_out = _held(stores, cell)
+    row = Row(
+        box=cell.box,
+        published=cell.published,
+        data=cell.data,
+        code=cell.code,
+        cascade=cell.cascade,
+        dataset=cell.dataset,
+        arch=cell.arch,
+        norm=cell.norm,
+        eps=cell.eps,
+        method=cell.method,
+        label=cell.label,
+        settings=cell.settings,
+        group=cell.group,
+        seed=cell.seed,
+        points=cell.points,
+        network=cell.network,
+        evaluator_labels=cell.evaluator_labels,
+        refusals=cell.refusals,
+        left_out=tuple(left_out),
+        failures=_failures(held, cell, failures),
+    )
+    if (store := held.get(cell.network)) is not None:
+        about = store.settings("networks", cell.network)
+        row = dataclasses.replace(
+            row,
+            train_seconds=about["seconds"] if about["kind"] == "train" else None,
+            weights=store.weights_digest(cell.network),
+        )
+    judged = _judged(held, cell)
+    return row if judged is None else _with_verdict(row, judged)
+
+
+def _with_verdict(row: Row, judged: "Judged") -> Row:
+    """The row with what its evidence says."""
     verdict = judged.verdict
     evidence = judged.evidence
     correct = judged.correct
-    row["contributions"] = contributions(verdict, evidence, correct, cell["eps"])
-    row |= radius_statistics(verdict, evidence, correct, cell["settings"])
-    return row | summary(verdict, cell["eps"])
+    numbers: dict[str, Any] = radius_statistics(verdict, evidence, correct, row.settings)
+    numbers |= summary(verdict, row.eps)
+    return dataclasses.replace(
+        row,
+        test_error=judged.test_error,
+        seconds={name: float(t["seconds"].sum()) for name, t in evidence.items()},
+        outcomes={name: _counts(t["outcome"]) for name, t in evidence.items()},
+        statuses={name: _counts(t["status"]) for name, t in evidence.items()},
+        unfinished={name: _counts(_unfinished(t)) for name, t in evidence.items()},
+        contradictions=tuple(str(c) for c in verdict.contradictions),
+        contributions=contributions(verdict, evidence, correct, row.eps),
+        **numbers,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,17 +98,17 @@ def read_judged(folder: Path) -> Iterator[tuple[Row, Judged]]:
     """The rows of a run that are judged, and what is behind them. Raises InputError."""
     store = Store(folder)
     run = read_run(folder)
-    for cell in once(run["cells"]):
+    for cell in once(run.cells):
         held, _ = _held([store], cell)
         if (judged := _judged(held, cell)) is not None:
-            yield make_row([store], cell, run["failures"]), judged
+            yield make_row([store], cell, run.failures), judged
 
 
-def _judged(held: Mapping[str, Store], cell: Mapping[str, Any]) -> Judged | None:
-    if (store := held.get(cell["clean"])) is None:
+def _judged(held: Mapping[str, Store], cell: CellRecord) -> Judged | None:
+    if (store := held.get(cell.clean)) is None:
         return None
-    clean = store.load_clean(cell["clean"])
-    points = clean.head(cell["points"])
+    clean = store.load_clean(cell.clean)
+    points = clean.head(cell.points)
     evidence = _evidence(held, cell)
     return Judged(
         test_error=1 - float(clean["correct"].mean()),
@@ -122,14 +118,14 @@ def _judged(held: Mapping[str, Store], cell: Mapping[str, Any]) -> Judged | None
     )
 
 
-def _held(stores: Sequence[Store], cell: Mapping[str, Any]) -> tuple[dict[str, Store], list[str]]:
+def _held(stores: Sequence[Store], cell: CellRecord) -> tuple[dict[str, Store], list[str]]:
     """Key -> the first store that has it, all about the same weights; and who has other weights.
 
     Two machines may train the same settings to different weights. They are two networks of one
     seed, and evidence about the one says nothing of the other: the one of which more is known
     counts, the first of two, and the folders of all others are named.
     """
-    key = cell["network"]
+    key = cell.network
     homes: dict[str, Store] = {}
     for store in stores:
         if store.has("networks", key):
@@ -142,10 +138,10 @@ def _held(stores: Sequence[Store], cell: Mapping[str, Any]) -> tuple[dict[str, S
     return {key: homes[most], **found[most]}, others
 
 
-def _about(stores: Sequence[Store], cell: Mapping[str, Any], weights: str) -> dict[str, Store]:
+def _about(stores: Sequence[Store], cell: CellRecord, weights: str) -> dict[str, Store]:
     """Key -> the first store that has it, of what was computed about these weights."""
-    made: list[tuple[Kind, str]] = [("clean", cell["clean"])]
-    made += [("evidence", key) for keys in cell["evidence"].values() for key in keys]
+    made: list[tuple[Kind, str]] = [("clean", cell.clean)]
+    made += [("evidence", key) for keys in cell.evidence.values() for key in keys]
     held: dict[str, Store] = {}
     for kind, key in made:
         for store in stores:
@@ -154,10 +150,10 @@ def _about(stores: Sequence[Store], cell: Mapping[str, Any], weights: str) -> di
     return held
 
 
-def _evidence(held: Mapping[str, Store], cell: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
+def _evidence(held: Mapping[str, Store], cell: CellRecord) -> dict[str, pd.DataFrame]:
     tables = {
         name: [held[key].load_evidence(key) for key in keys if key in held]
-        for name, keys in cell["evidence"].items()
+        for name, keys in cell.evidence.items()
     }
     return {name: merged(parts) for name, parts in tables.items() if parts}
 
@@ -196,14 +192,14 @@ def _finite(value: float) -> float | None:
 
 
 def _failures(
-    held: Mapping[str, Store], cell: Mapping[str, Any], failures: Mapping[str, str]
+    held: Mapping[str, Store], cell: CellRecord, failures: Mapping[str, str]
 ) -> dict[str, str]:
     """What is missing, by "network" or evaluator, and why."""
-    for key in (cell["network"], cell["clean"]):
+    for key in (cell.network, cell.clean):
         if key not in held:
             return {"network": failures.get(key, "not finished")}
     missing = {}
-    for name, keys in cell["evidence"].items():
+    for name, keys in cell.evidence.items():
         absent = [key for key in keys if key not in held]
         if absent:
             reasons = sorted({failures.get(key, "not finished") for key in absent})

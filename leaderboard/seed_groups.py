@@ -6,10 +6,8 @@ from typing import Any
 
 from tabulate import tabulate
 
-from bench.parsing import parse_box
 from leaderboard.merge import case
-from leaderboard.rows import Row
-from relu.threat import Threat
+from leaderboard.row import Row
 
 DASH = "–"
 ABOUT = ("data set", "arch", "threat", "method", "points")
@@ -22,11 +20,13 @@ def groups(rows: Sequence[Row]) -> list[list[Row]]:
     """
     found: dict[object, list[Row]] = {}
     for i, row in enumerate(rows):
-        alike = (row["group"], *case(row)) if row["seed"] is not None else i
+        alike = (row.group, *case(row)) if row.seed is not None else i
         found.setdefault(alike, []).append(row)
     for group in found.values():
         for name in ("seed", "network"):
-            assert len({row[name] for row in group}) == len(group), f"one {name} twice in a line"
+            assert len({getattr(row, name) for row in group}) == len(group), (
+                f"one {name} twice in a line"
+            )
     return list(found.values())
 
 
@@ -38,7 +38,7 @@ def labels(rows: Sequence[Row]) -> dict[str, str]:
     """
     named: dict[Any, dict[str, Row]] = {}
     for row in rows:
-        named.setdefault((row["label"], *case(row)), {}).setdefault(row["group"], row)
+        named.setdefault((row.label, *case(row)), {}).setdefault(row.group, row)
     found = {}
     for same_label in named.values():
         said: dict[str, list[str]] = {group: [] for group in same_label}
@@ -48,7 +48,7 @@ def labels(rows: Sequence[Row]) -> dict[str, str]:
             for twins in _twins(said):
                 _tell({group: same_label[group] for group in twins}, said, detail)
         for group, row in same_label.items():
-            found[group] = row["label"] + (f" ({', '.join(said[group])})" if said[group] else "")
+            found[group] = row.label + (f" ({', '.join(said[group])})" if said[group] else "")
     return found
 
 
@@ -75,39 +75,39 @@ def _twins(said: Mapping[str, Sequence[str]]) -> list[list[str]]:
 
 
 def _settings(row: Row) -> dict[str, str]:
-    return {name: f"{name}={row['settings'][name]}" for name in sorted(row["settings"])}
+    return {name: f"{name}={row.settings[name]}" for name in sorted(row.settings)}
 
 
 def _data(row: Row) -> dict[str, str]:
     words = {"train": "training data", "test": "test data"}
-    parts = {part: row["data"].get(part) for part in words}
+    parts = {part: row.data.get(part) for part in words}
     return {part: f"{words[part]} {_short(digest)}" for part, digest in parts.items() if digest}
 
 
 def _judging(row: Row) -> dict[str, str]:
     """By whom a network was judged, and whether these heard of each other."""
-    names = [name for name in row["evaluator_labels"] if name not in row["refusals"]]
-    told = {"by": f"judged by {', '.join(row['evaluator_labels'][name] for name in names)}"}
-    return told if row["cascade"] else told | {"cascade": "without cascade"}
+    names = [name for name in row.evaluator_labels if name not in row.refusals]
+    told = {"by": f"judged by {', '.join(row.evaluator_labels[name] for name in names)}"}
+    return told if row.cascade else told | {"cascade": "without cascade"}
 
 
 def _versions(row: Row) -> dict[str, str]:
-    versions = [code["versions"] for code in row["code"].values()]
+    versions = [code["versions"] for code in row.code.values()]
     return {name: f"{name} {v}" for some in versions for name, v in sorted(some.items())}
 
 
 def _code(row: Row) -> dict[str, str]:
     """Whose code it was: the method's, each evaluator's, and that of the bench as one."""
-    names = {"network": row["label"], **row["evaluator_labels"]}
-    own = {part: code["plugin"] for part, code in row["code"].items() if "plugin" in code}
+    names = {"network": row.label, **row.evaluator_labels}
+    own = {part: code["plugin"] for part, code in row.code.items() if "plugin" in code}
     told = {part: f"code of {names.get(part, part)} {_short(own[part])}" for part in own}
-    bench = [code["bench"] for code in row["code"].values()]
+    bench = [code["bench"] for code in row.code.values()]
     whole = hashlib.sha256("".join(bench).encode()).hexdigest()
     return told | ({"bench": f"code of the bench {_short(whole)}"} if bench else {})
 
 
 def _group(row: Row) -> dict[str, str]:
-    return {"group": _short(row["group"])}  # weights of a file, or nothing that has a name
+    return {"group": _short(row.group)}  # weights of a file, or nothing that has a name
 
 
 def _short(digest: str) -> str:
@@ -119,17 +119,12 @@ def about(rows: Sequence[Row], label: str) -> list[str]:
     first = rows[0]
     seeds = f" ({len(rows)} seeds)" if len(rows) > 1 else ""
     return [
-        first["dataset"],
-        first["arch"],
-        threat_of(first),
+        first.dataset,
+        first.arch,
+        str(first.threat),
         plain(label) + seeds,
-        str(first["points"]),
+        str(first.points),
     ]
-
-
-def threat_of(row: Mapping[str, Any]) -> str:
-    """A row's threat, as printed."""
-    return str(Threat(norm=row["norm"], eps=row["eps"], box=parse_box(row["box"])))
 
 
 def plain(text: str) -> str:

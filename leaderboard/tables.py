@@ -3,13 +3,13 @@
 import json
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
 from leaderboard import seed_groups
-from leaderboard.rows import Row
+from leaderboard.row import Row
 from leaderboard.seed_groups import ABOUT, DASH
 
 HEADERS = {
@@ -34,28 +34,25 @@ were left to it."""
 
 def to_json(rows: Sequence[Row]) -> str:
     """A list of rows, every number in full precision, without what clocks measured."""
-    return json.dumps([timeless(row) for row in rows], indent=1, allow_nan=False) + "\n"
+    return json.dumps([timeless_json(row) for row in rows], indent=1, allow_nan=False) + "\n"
 
 
 def to_csv(rows: Sequence[Row]) -> str:
     """One line per row, without what clocks measured; settings spread over columns."""
-    flat = []
-    for row in rows:
-        plain = {k: v for k, v in timeless(row).items() if not isinstance(v, dict | list)}
-        plain |= dict(row["settings"])
-        plain["notes"] = "; ".join(notes_of(row))
-        flat.append(plain)
-    return str(pd.DataFrame(flat).to_csv(index=False))
+    return str(pd.DataFrame([csv_line(row) for row in rows]).to_csv(index=False))
+
+
+def csv_line(row: Row) -> dict[str, Any]:
+    """What a line of the CSV says of a row: what is one value, then the settings, then notes."""
+    single = {k: v for k, v in timeless_json(row).items() if not isinstance(v, dict | list)}
+    return single | dict(row.settings) | {"notes": "; ".join(notes_of(row))}
 
 
 def seconds_to_csv(rows: Sequence[Row]) -> str:
     """What each row cost: seconds of its training and of each evaluator."""
     columns = ("dataset", "arch", "norm", "eps", "method", "label", "group", "seed", "points")
     costs = [
-        {name: row[name] for name in columns}
-        | {"train": row["train_seconds"]}
-        | dict(row["seconds"])
-        for row in rows
+        row.columns(columns) | {"train": row.train_seconds} | dict(row.seconds) for row in rows
     ]
     return str(pd.DataFrame(costs).to_csv(index=False))
 
@@ -66,8 +63,8 @@ def seconds_to_markdown(rows: Sequence[Row]) -> str:
     labels = seed_groups.labels(rows)
     lines = [
         [
-            *seed_groups.about(group, labels[group[0]["group"]]),
-            mean([row["train_seconds"] for row in group], 1, 1),
+            *seed_groups.about(group, labels[group[0].group]),
+            mean([row.train_seconds for row in group], 1, 1),
             *(_cost(group, name) for name in evaluators),
         ]
         for group in seed_groups.groups(rows)
@@ -76,9 +73,10 @@ def seconds_to_markdown(rows: Sequence[Row]) -> str:
     return seed_groups.table(lines, headers)
 
 
-def timeless(row: Row) -> Row:
-    """A row without what clocks measured."""
-    return {name: value for name, value in row.items() if name not in ("train_seconds", "seconds")}
+def timeless_json(row: Row) -> dict[str, Any]:
+    """A row as plain JSON, without what clocks measured."""
+    measured = ("train_seconds", "seconds")
+    return {name: value for name, value in row.to_json().items() if name not in measured}
 
 
 def to_markdown(rows: Sequence[Row]) -> str:
@@ -88,13 +86,13 @@ def to_markdown(rows: Sequence[Row]) -> str:
     footnotes: list[str] = []
     lines = []
     for group in seed_groups.groups(rows):
-        lines.append(_line(group, labels[group[0]["group"]], evaluators, footnotes))
+        lines.append(_line(group, labels[group[0].group], evaluators, footnotes))
     headers = [*ABOUT, *HEADERS.values(), *evaluators.values()]
     return f"{seed_groups.table(lines, headers)}{footer(footnotes)}\n{LEGEND}\n"
 
 
 def _evaluators(rows: Sequence[Row]) -> dict[str, str]:
-    return {name: label for row in rows for name, label in row["evaluator_labels"].items()}
+    return {name: label for row in rows for name, label in row.evaluator_labels.items()}
 
 
 def _line(
@@ -110,22 +108,22 @@ def _line(
     return line
 
 
-def numbers(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[str]:
+def numbers(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
     """What stands under HEADERS of those names: percents, and radii in pixel units."""
     texts = []
     for name in names:
         scale, digits = (1, 4) if name.startswith("radius") else (100, 2)
-        texts.append(mean([row[name] for row in rows], scale, digits))
+        texts.append(mean([getattr(row, name) for row in rows], scale, digits))
     return texts
 
 
 def _cost(rows: Sequence[Row], evaluator: str) -> str:
     """Seconds, and how many of them an input took that the evaluator worked on."""
-    total = mean([row["seconds"].get(evaluator) for row in rows], 1, 1)
+    total = mean([row.seconds.get(evaluator) for row in rows], 1, 1)
     worked = sum(_worked(row, evaluator) or 0 for row in rows)
     if total == DASH or not worked:
         return total
-    return f"{total} ({sum(row['seconds'][evaluator] for row in rows) / worked:.4f})"
+    return f"{total} ({sum(row.seconds[evaluator] for row in rows) / worked:.4f})"
 
 
 def _judged(rows: Sequence[Row], evaluator: str) -> str:
@@ -136,7 +134,7 @@ def _judged(rows: Sequence[Row], evaluator: str) -> str:
 
 def _worked(row: Row, evaluator: str) -> int | None:
     """How many inputs the evaluator worked on, None where it did not run."""
-    counts = row["statuses"].get(evaluator)
+    counts = row.statuses.get(evaluator)
     if counts is None:
         return None
     return sum(int(n) for status, n in counts.items() if status != "skipped")
@@ -166,17 +164,17 @@ def marks(notes: Sequence[str], footnotes: list[str]) -> str:
 
 def notes_of(row: Row, *about: str) -> list[str]:
     """Everything that keeps a row from being whole, or only what is said `about` some part."""
-    notes = [(name, f"{_name(row, name)}: {why}") for name, why in row["failures"].items()]
-    notes += [(name, f"{_name(row, name)}: {why}") for name, why in row["refusals"].items()]
-    for name, counts in row["unfinished"].items():
+    notes = [(name, f"{_name(row, name)}: {why}") for name, why in row.failures.items()]
+    notes += [(name, f"{_name(row, name)}: {why}") for name, why in row.refusals.items()]
+    for name, counts in row.unfinished.items():
         notes += [(name, f"{_name(row, name)}: {o} ({n} inputs)") for o, n in counts.items()]
-    if row["left_out"]:
-        where = ", ".join(row["left_out"])
+    if row.left_out:
+        where = ", ".join(row.left_out)
         said = f"{_name(row, 'network')}: trained to other weights in {where}, left out here"
         notes.append(("network", said))
-    if row["contradictions"]:
-        first = row["contradictions"][0]
-        count = len(row["contradictions"])
+    if row.contradictions:
+        first = row.contradictions[0]
+        count = len(row.contradictions)
         more = f" (and {count - 1} more)" if count > 1 else ""
         said = f"CONTRADICTION, its certificates are withdrawn: {first}{more}"
         notes.append(("contradictions", said))
@@ -184,5 +182,5 @@ def notes_of(row: Row, *about: str) -> list[str]:
 
 
 def _name(row: Row, part: str) -> str:
-    seed = "" if row["seed"] is None else f", seed {row['seed']}"
-    return f"{row['label']}{seed}" if part == "network" else str(row["evaluator_labels"][part])
+    seed = "" if row.seed is None else f", seed {row.seed}"
+    return f"{row.label}{seed}" if part == "network" else row.evaluator_labels[part]

@@ -1,21 +1,21 @@
 """Trials of a search for settings, the best first, as markdown, CSV and JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pandas as pd
 from tabulate import tabulate
 
 from bench.tune import RULE, Trial, decided_by
-from leaderboard.rows import Row
-from leaderboard.seed_groups import threat_of
+from leaderboard.row import Row
 from leaderboard.tables import (
     HEADERS,
+    csv_line,
     footer,
     marks,
     notes_of,
     numbers,
-    timeless,
-    to_csv,
+    timeless_json,
 )
 
 HELD_OUT = "held-out error (%)"
@@ -26,15 +26,15 @@ on them. *held-out error*: share of all held-out images that are misclassified. 
 are the leaderboard's, over the held-out images that were judged."""
 
 
-def search_to_markdown(trials: Sequence[Trial], run: str | None, *, share: float) -> str:
+def search_to_markdown(trials: Sequence[Trial[Row]], run: str | None, *, share: float) -> str:
     """What was searched, the table of trials, and the choice as the command line `run`."""
     first = trials[0].rows[0]
-    about = " ".join([first["label"], "on", first["dataset"], first["arch"], threat_of(first)])
-    held = f"{100 * share:g} % of the training images held out, {first['points']} of them judged"
+    about = " ".join([first.label, "on", first.dataset, first.arch, str(first.threat)])
+    held = f"{100 * share:g} % of the training images held out, {first.points} of them judged"
     return f"{about}: {held}\n\n{trials_to_markdown(trials)}\n{_choice(trials, run)}\n"
 
 
-def _choice(trials: Sequence[Trial], run: str | None) -> str:
+def _choice(trials: Sequence[Trial[Row]], run: str | None) -> str:
     if run is None:
         return "Nothing is chosen: no trial succeeded."
     lines = [f"Chosen: {_named(trials[0])}; decided by {_why(trials)}."]
@@ -43,16 +43,16 @@ def _choice(trials: Sequence[Trial], run: str | None) -> str:
     return "\n".join([*lines, f"What decides: {RULE}.", "", f"    {run}"])
 
 
-def _named(trial: Trial) -> str:
+def _named(trial: Trial[Row]) -> str:
     return ", ".join(f"{name}={value}" for name, value in trial.values.items())
 
 
-def _why(trials: Sequence[Trial]) -> str:
+def _why(trials: Sequence[Trial[Row]]) -> str:
     why = decided_by(trials)
     return {"test_error": "held-out error"}.get(why, HEADERS.get(why, why).removesuffix(" (%)"))
 
 
-def search_record(trials: Sequence[Trial], run: str | None, *, share: float) -> dict[str, Any]:
+def search_record(trials: Sequence[Trial[Row]], run: str | None, *, share: float) -> dict[str, Any]:
     """The search as plain JSON: the choice (None where no trial succeeded), how, all trials."""
     records = [trial_record(trial) for trial in trials]
     choice = None if run is None else {"values": records[0]["values"], "command": run}
@@ -61,7 +61,7 @@ def search_record(trials: Sequence[Trial], run: str | None, *, share: float) -> 
     return {"choice": choice, "how": how, "trials": records}
 
 
-def trials_to_markdown(trials: Sequence[Trial]) -> str:
+def trials_to_markdown(trials: Sequence[Trial[Row]]) -> str:
     """A line per trial, seeds folded into mean ± standard deviation, with footnotes."""
     footnotes: list[str] = []
     lines = [_line(trial, footnotes) for trial in trials]
@@ -77,30 +77,29 @@ def trials_to_markdown(trials: Sequence[Trial]) -> str:
     return f"{table}\n{footer(footnotes)}\n{LEGEND}\n"
 
 
-def _line(trial: Trial, footnotes: list[str]) -> list[str]:
+def _line(trial: Trial[Row], footnotes: list[str]) -> list[str]:
     shown = numbers(trial.rows, COLUMNS)
-    notes = [note for row in trial.rows for note in notes_of(dict(row))]
+    notes = [note for row in trial.rows for note in notes_of(row)]
     shown[COLUMNS.index("robust_error_high")] += marks(notes, footnotes)
     return [*map(str, trial.values.values()), *shown]
 
 
-def trials_to_csv(trials: Sequence[Trial]) -> str:
+def trials_to_csv(trials: Sequence[Trial[Row]]) -> str:
     """One line per trial and seed, the best trial first, with all settings and no times."""
-    return to_csv(
-        [
-            {"trial": i, **_renamed(dict(row))}
-            for i, trial in enumerate(trials, 1)
-            for row in trial.rows
-        ]
-    )
+    lines = [
+        {"trial": i, **_renamed(csv_line(row))}
+        for i, trial in enumerate(trials, 1)
+        for row in trial.rows
+    ]
+    return str(pd.DataFrame(lines).to_csv(index=False))
 
 
-def trial_record(trial: Trial) -> dict[str, Any]:
+def trial_record(trial: Trial[Row]) -> dict[str, Any]:
     """A trial as plain JSON: its values, means over seeds (None where unknown), and rows."""
     means = _renamed({name: trial.mean(name) for name in COLUMNS})
-    rows = [_renamed(timeless(dict(row))) for row in trial.rows]
+    rows = [_renamed(timeless_json(row)) for row in trial.rows]
     return {"values": dict(trial.values), "whole": trial.whole, **means, "rows": rows}
 
 
-def _renamed(row: Row) -> Row:
+def _renamed(row: Mapping[str, Any]) -> dict[str, Any]:
     return {"held_out_error" if name == "test_error" else name: v for name, v in row.items()}

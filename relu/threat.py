@@ -2,8 +2,9 @@
 
 import functools
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Bool, Float
@@ -23,6 +24,11 @@ def format_eps(eps: float) -> str:
     plain = f"{eps!r}"
     numerator = round(eps * 255)
     return plain if len(plain) <= 6 or numerator / 255 != eps else f"{numerator}/255"
+
+
+def format_box(box: tuple[float, float]) -> str:
+    """Its edges in full, "0.0,1.0"."""
+    return ",".join(map(repr, box))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +54,15 @@ class Threat:
             raise InputError(f"eps must be a positive number, got {self.eps!r}")
         if not self.box[0] < self.box[1]:
             raise InputError(f"box must be (low, high) with low < high, got {self.box!r}")
+
+    def to_json(self) -> dict[str, Any]:
+        return {"norm": self.norm, "eps": self.eps, "box": list(self.box)}
+
+    @classmethod
+    def from_json(cls, said: Mapping[str, Any]) -> "Threat":
+        """The threat that `to_json` has written."""
+        low, high = said["box"]
+        return cls(norm=said["norm"], eps=said["eps"], box=(low, high))
 
     @property
     def q(self) -> float:

@@ -39,7 +39,7 @@ ROOMS_BELOW = {
         "plugins": "parsing",
         "request": "plugins",
         "jobs": "store data plugins",
-        "plan": "jobs data plugins request",
+        "plan": "jobs store data plugins request",
         "run": "plan jobs store",
         "tune": "plugins data request parsing",
         "pipeline": "run plan jobs store data plugins request",

@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from bench.cli.cell_filter import keep
 from bench.cli.listing import listed
@@ -23,12 +22,14 @@ from bench.run.report import forecast, standing
 from bench.run.run_options import RunOptions
 from bench.store.results import Store, require_folder
 from bench.store.run_files import RUN, TUNE, RunFiles
+from bench.store.run_record import CellRecord
 from bench.tune import make_trials, ranked
 from leaderboard.brief import row_to_line
 from leaderboard.files import printed, written
 from leaderboard.published import tables
 from leaderboard.ratios import HINT, ratios, ratios_to_csv, ratios_to_markdown, ratios_to_svg
-from leaderboard.rows import Row, make_row, read_judged, read_rows
+from leaderboard.row import Row
+from leaderboard.rows import make_row, read_judged, read_rows
 from leaderboard.trials import search_record, search_to_markdown, trials_to_csv
 from relu.errors import InputError
 
@@ -85,7 +86,7 @@ def tune_command(options: argparse.Namespace) -> int:
     done.files.save_text("tune.md", text)
     done.files.save_text("tune.csv", trials_to_csv(trials))
     kept = search_record(trials, run, share=search.share)
-    done.files.save_run(done.record() | kept, TUNE)
+    done.files.save_run(done.record().to_json() | kept, TUNE)
     print(text, end="")
     print(f"trials and choice: {options.out}/tune.md, .csv, .json", file=sys.stderr)
     return max(_complain(rows), 1 if done.failures or best is None else 0)
@@ -190,7 +191,7 @@ def _computed(
     return compute(planned, record, _describe)
 
 
-def _describe(store: Store, cell: Mapping[str, Any], failures: Mapping[str, str]) -> str:
+def _describe(store: Store, cell: CellRecord, failures: Mapping[str, str]) -> str:
     return row_to_line(make_row([store], cell, failures))
 
 
@@ -206,9 +207,9 @@ def _write(files: RunFiles, rows: Sequence[Row]) -> None:
 def _complain(rows: Sequence[Row]) -> int:
     """Names contradictions on stderr; 1 where there is one."""
     for row in rows:
-        where = f"{row['dataset']} {row['arch']} {row['label']} {row['norm']}"
-        for text in row["contradictions"][:NAMED]:
+        where = f"{row.dataset} {row.arch} {row.label} {row.norm}"
+        for text in row.contradictions[:NAMED]:
             print(f"CONTRADICTION ({where}): {text}", file=sys.stderr)
-        if (more := len(row["contradictions"]) - NAMED) > 0:
+        if (more := len(row.contradictions) - NAMED) > 0:
             print(f"CONTRADICTION ({where}): {more} more, all in leaderboard.json", file=sys.stderr)
-    return int(any(row["contradictions"] for row in rows))
+    return int(any(row.contradictions for row in rows))

@@ -14,6 +14,7 @@ from bench.plugins.nested_settings import field_types
 from bench.plugins.settings import Training
 from bench.request import Request
 from bench.tune import Search, Trial
+from leaderboard.row import Row
 from relu.errors import InputError
 
 CARRIED = ("eps", "box", "epochs", "seeds", "eval", "data", "out")  # go on to `run` as given
@@ -85,12 +86,14 @@ def _dotted(method: Plugin, field: str) -> str:
     return f"methods.{method.name}.{field}" if field in method.fields() else field
 
 
-def command(search: Search, trial: Trial, options: argparse.Namespace, catalogue: Catalogue) -> str:
+def command(
+    search: Search, trial: Trial[Row], options: argparse.Namespace, catalogue: Catalogue
+) -> str:
     """The command line that trains and judges with a trial's settings, now on the test set."""
     row = trial.rows[0]
     given = vars(options)
     words = ["python", "-m", "bench", "run"]
-    words += ["--dataset", row["dataset"], "--arch", row["arch"], "--norm", row["norm"]]
+    words += ["--dataset", row.dataset, "--arch", row.arch, "--norm", row.norm]
     words += ["--methods", search.method.name]
     words += [word for name in CARRIED for word in _option(name, given[name])]
     words += ["--no-cascade"] if options.no_cascade else []

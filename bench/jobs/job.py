@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from bench.jobs.payloads import PAYLOADS, JobKind, Payload
 from bench.store.results import Kind as StoreKind
 from bench.store.results import Store
 
 FORMAT = 2  # of keys and stored files; a change makes every earlier result unknown
 ENCODER = json.JSONEncoder(sort_keys=True)
-JobKind = Literal["train", "import", "clean", "judge"]
 Resource = Literal["gpu", "cpu"]
 STORED: Mapping[JobKind, StoreKind] = {
     "train": "networks",
@@ -37,6 +37,11 @@ class Job:
     after: tuple[str, ...] = ()
     informed_by: tuple[str, ...] = ()
     path: str = ""
+
+    @property
+    def payload(self) -> Payload:
+        """The settings, typed. Raises InputError where they are not those of its kind."""
+        return PAYLOADS[self.kind].from_json(self.settings)
 
     @property
     def stored(self) -> StoreKind:

@@ -3,7 +3,6 @@
 import functools
 import os
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +16,18 @@ from bench.data.holdout import hold_out
 from bench.data.sources import SOURCES
 from bench.jobs.isolation import Isolation
 from bench.jobs.job import Job, inputs
+from bench.jobs.known import known_interval
 from bench.jobs.out_of_memory import in_parts
+from bench.jobs.payloads import CleanPayload, ImportPayload, JudgePayload, TrainPayload
 from bench.jobs.resumable_judging import Pieces
 from bench.jobs.surroundings import DEVICE, keep_freed_memory
 from bench.jobs.training import Checkpoints, Notes, train
-from bench.jobs.verdict import Replay, combine, joined, replay
+from bench.jobs.verdict import Replay, joined, replay
 from bench.plugins.code_digests import code_of, difference
 from bench.plugins.discovery import Catalogue, Kind
-from bench.plugins.settings import Training
 from bench.store.provenance import provenance
 from bench.store.results import Store
-from evaluators.interface import Evidence, Interval
+from evaluators.interface import Evidence
 from relu.attacks.witness import adversarial
 from relu.errors import InputError
 from relu.network.architectures import build
@@ -64,13 +64,15 @@ class Worker:
         self.device = _device(job)
         self._inputs = inputs(self.store, job)  # as they are before anything is read
         self.store.discard(job.stored, job.key)  # damaged, or resting on inputs that are gone
-        work = {
-            "train": self._train,
-            "import": self._import,
-            "clean": self._clean,
-            "judge": self._judge,
-        }[job.kind]
-        work(job, notes)
+        match job.payload:
+            case TrainPayload() as payload:
+                self._train(job, payload, notes)
+            case ImportPayload() as payload:
+                self._import(job, payload)
+            case CleanPayload() as payload:
+                self._clean(job, payload)
+            case JudgePayload() as payload:
+                self._judge(job, payload, notes)
 
     def _require_same_code(self, job: Job) -> None:
         """A worker elsewhere, or one that starts late, may have other code than the plan's."""
@@ -82,52 +84,47 @@ class Worker:
             what = difference(s["code"], here, f"{kind} {s[kind]!r}" if plugin else "")
             raise InputError(f"{what} when the run was planned")
 
-    def data(self, job: Job, part: str) -> DataSet:
+    def data(self, payload: TrainPayload | CleanPayload | JudgePayload, part: str) -> DataSet:
         """The job's data set. Raises InputError where it is not the one the job is about."""
-        name = job.settings["dataset"]
-        share = job.settings.get("held_out")
+        name = payload.dataset
+        share = payload.held_out
         if (name, share) not in self._data:
             whole = load(name, self.data_folder)
             self._data[name, share] = whole if share is None else hold_out(whole, share)
         data = self._data[name, share]
-        if data.fingerprint(part) != job.settings["data"]:
+        if data.fingerprint(part) != payload.data:
             raise InputError(f"the {part} data of {name} are not what they were in the plan")
         return data
 
-    def _train(self, job: Job, notes: Notes) -> None:
-        s = job.settings
-        data = self.data(job, "train")
-        source = SOURCES[s["dataset"]]
-        method = self.catalogue.methods[s["method"]].build(s["fields"])
+    def _train(self, job: Job, payload: TrainPayload, notes: Notes) -> None:
+        data = self.data(payload, "train")
+        source = SOURCES[payload.dataset]
+        method = self.catalogue.methods[payload.method].build(payload.fields)
         usual = Threat(norm="linf", eps=source.eps["linf"])
-        threat = _threat(s["threat"]) if s["threat"] else usual
-        net = build(s["arch"], data.shape, data.classes, seed=s["seed"]).to(self.device)
-        training = Training(**s["training"])
+        seed = payload.seed
+        net = build(payload.arch, data.shape, data.classes, seed=seed).to(self.device)
         history = train(
             net,
             method,
             data,
-            threat=threat,
-            training=training,
-            seed=s["seed"],
+            threat=payload.threat or usual,
+            training=payload.training,
+            seed=seed,
             augmented=source.augment,
-            watcher=Checkpoints(self.store, job.key, training.epochs, notes),
+            watcher=Checkpoints(self.store, job.key, payload.training.epochs, notes),
         )
         seconds = sum(row["seconds"] for row in history)  # of all legs, where it was resumed
         self.store.save_network(job.key, net, history, self._about(job, seconds))
 
-    def _import(self, job: Job, notes: Notes) -> None:
-        s = job.settings
-        net = build(s["arch"], tuple(s["shape"]), s["classes"])
-        wanted = s["checkpoint"]
-        net.load_state_dict(
-            read_checkpoint(Path(job.path), s["arch"], s["shape"], s["classes"], wanted=wanted)
-        )
+    def _import(self, job: Job, payload: ImportPayload) -> None:
+        about = payload.arch, payload.shape, payload.classes
+        net = build(*about)
+        net.load_state_dict(read_checkpoint(Path(job.path), *about, wanted=payload.checkpoint))
         self.store.save_network(job.key, net, [], self._about(job, 0.0))
 
-    def _clean(self, job: Job, notes: Notes) -> None:
-        data = self.data(job, "test")
-        exact_net = in_float64(self._net(job))
+    def _clean(self, job: Job, payload: CleanPayload) -> None:
+        data = self.data(payload, "test")
+        exact_net = in_float64(self._net(payload))
         started = time.perf_counter()
         wrong = []
         predicted = []
@@ -155,17 +152,15 @@ class Worker:
         with torch.no_grad():
             return adversarial(exact_net, x, y).cpu(), exact_net(x.double()).argmax(1).cpu()
 
-    def _judge(self, job: Job, notes: Notes) -> None:
-        s = job.settings
-        data = self.data(job, "test")
-        part = slice(s["start"], s["stop"])
-        x = data.x_test[part].to(self.device)
-        y = data.y_test[part].to(self.device)
-        net = self._net(job)
-        threat = _threat(s["threat"])
+    def _judge(self, job: Job, payload: JudgePayload, notes: Notes) -> None:
+        data = self.data(payload, "test")
+        x = data.x_test[payload.part].to(self.device)
+        y = data.y_test[payload.part].to(self.device)
+        net = self._net(payload)
+        threat = payload.threat
         exact_net = in_float64(net)  # before the evaluator has its hands on the network
-        evaluator = self.catalogue.evaluators[s["evaluator"]].build(s["fields"])
-        known = self._known(job, x)
+        evaluator = self.catalogue.evaluators[payload.evaluator].build(payload.fields)
+        known = known_interval(self.store, job, payload, x)
         started = time.perf_counter()
 
         def judge(start: int, stop: int) -> Evidence:
@@ -203,47 +198,14 @@ class Worker:
             torch.cuda.synchronize(self.device)
         seconds = time.perf_counter() - started
         checked = replay(exact_net, x, y, evidence, threat=threat)
-        table = _table(s["start"], checked, seconds, evidence.seconds)
+        table = _table(payload.start, checked, seconds, evidence.seconds)
         self.store.save_evidence(job.key, table, checked.witness, self._about(job, seconds))
         self.store.forget_checkpoint(job.key)
 
-    def _net(self, job: Job) -> nn.Sequential:
-        s = job.settings
-        net = build(s["arch"], tuple(s["shape"]), s["classes"])
-        net.load_state_dict(self.store.load_network(s["network"]))
+    def _net(self, payload: CleanPayload | JudgePayload) -> nn.Sequential:
+        net = build(payload.arch, payload.shape, payload.classes)
+        net.load_state_dict(self.store.load_network(payload.network))
         return net.to(self.device).requires_grad_(False).eval()
-
-    def _known(self, job: Job, x: Tensor) -> Interval:
-        """What the clean inputs and the evaluators before this one prove."""
-        part = slice(job.settings["start"], job.settings["stop"])
-        _, clean_key = job.after
-        clean = self.store.load_clean(clean_key)[part]
-        evidence = {
-            key: self.store.load_evidence(key)
-            for key in job.informed_by
-            if self.store.has("evidence", key)
-        }
-        table = combine(clean, evidence, withdrawn=job.settings.get("withdrawn", ())).table
-        low = torch.tensor(table["low"].to_numpy())
-        high = torch.tensor(table["high"].to_numpy())
-        witness = self._nearest_witnesses(evidence, x, part.start).to(self.device)
-        return Interval(low=low.to(self.device), high=high.to(self.device), witness=witness)
-
-    def _nearest_witnesses(
-        self, evidence: Mapping[str, pd.DataFrame], x: Tensor, start: int
-    ) -> Tensor:
-        """The nearest witness of each x, whose first one is test input `start`; NaN: none."""
-        best = torch.full_like(x, torch.nan, dtype=torch.float64, device="cpu")
-        nearest = torch.full((len(x),), torch.inf, dtype=torch.float64)
-        for key, table in evidence.items():
-            index, witness = self.store.load_witnesses(key)
-            high = torch.tensor(table.set_index("index")["high"].loc[index.numpy()].to_numpy())
-            rows = index - start
-            some = ((rows >= 0) & (rows < len(x))).nonzero().squeeze(1)
-            some = some[high[some] < nearest[rows[some]]]
-            nearest[rows[some]] = high[some]
-            best[rows[some]] = witness[some].double()
-        return best
 
     def _about(self, job: Job, seconds: float) -> dict[str, Any]:
         """What settings.json says: the settings behind the key, where and how it was made."""
@@ -264,10 +226,6 @@ def _device(job: Job) -> torch.device:
     if os.environ.get(DEVICE) == "cuda":  # a training on one core in its place would take days
         raise RuntimeError("this worker was given a GPU, but CUDA does not start in it")
     return torch.device("cpu")
-
-
-def _threat(fields: Mapping[str, Any]) -> Threat:
-    return Threat(norm=fields["norm"], eps=fields["eps"], box=tuple(fields["box"]))
 
 
 def _table(start: int, checked: Replay, seconds: float, each: Tensor | None) -> pd.DataFrame:

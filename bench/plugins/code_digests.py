@@ -19,7 +19,7 @@ from bench.plugins.imports import (
     spec_of,
 )
 
-IN_ALL = ("jobs.kinds", "jobs.surroundings")
+IN_ALL = ("jobs.kinds", "jobs.payloads", "jobs.surroundings")
 MODULES: Mapping[str, tuple[str, ...]] = {
     "train": (
         *IN_ALL,
@@ -34,6 +34,7 @@ MODULES: Mapping[str, tuple[str, ...]] = {
     "judge": (
         *IN_ALL,
         "jobs.verdict",
+        "jobs.known",
         "jobs.resumable_judging",
         "jobs.isolation",
         "jobs.out_of_memory",
@@ -56,6 +57,7 @@ APART: Mapping[str, str] = {
     "plugins.nested_settings": "turns settings into plain values, which are in the key",
     "plugins.settings": "its values are in the key",
     "store.provenance": "says where a result comes from",
+    "store.records": "turns plain values, which are in the key, into typed ones and back",
     "store.results": "keeps results as they are; FORMAT in their keys tells its versions apart",
 }
 """Modules of bench that jobs use and that do not decide what comes out, and why not.

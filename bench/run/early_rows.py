@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import Any
 
 from bench.jobs.job import Job
 from bench.plan import Cell
 from bench.store.outcome import Outcome
+from bench.store.run_record import CellRecord
 
-Describe = Callable[[Mapping[str, Any], Mapping[str, str]], str]
+Describe = Callable[[CellRecord, Mapping[str, str]], str]
 """A line about a cell's record, from what is stored, and what failed (job key -> why)."""
 BEHIND = 10  # rows that may wait to be told; where cells end faster, some are left to the table
 
@@ -66,7 +66,7 @@ class EarlyRows:
             told = self.thread.submit(self._row, cell.record(), dict(self.failures))
             self.waiting.append(told)
 
-    def _row(self, record: Mapping[str, Any], failures: Mapping[str, str]) -> None:
+    def _row(self, record: CellRecord, failures: Mapping[str, str]) -> None:
         try:
             self.say(self.describe(record, failures))
         except Exception as error:  # the run is worth more than a line about it

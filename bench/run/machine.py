@@ -10,7 +10,8 @@ import pyarrow
 import threadpoolctl
 import torch
 
-from bench.jobs.job import Job, JobKind
+from bench.jobs.job import Job
+from bench.jobs.payloads import JobKind
 from bench.jobs.surroundings import DEVICE
 
 Place = Literal["gpu", "cpu"]

@@ -68,9 +68,9 @@ def standing(root: Path) -> str:
             text += f", but not heard of for {ago}: killed, most likely; run it again to go on"
         texts += [text, *lines(record), ""]
     needed: dict[Kind, set[str]] = {
-        "networks": {cell["network"] for cell in cells},
-        "clean": {cell["clean"] for cell in cells},
-        "evidence": {key for c in cells for keys in c["evidence"].values() for key in keys},
+        "networks": {cell.network for cell in cells},
+        "clean": {cell.clean for cell in cells},
+        "evidence": {key for c in cells for keys in c.evidence.values() for key in keys},
     }
     for kind, keys in needed.items():
         count = len(keys.intersection(store.keys(kind)))

@@ -4,7 +4,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bench.jobs.job import Job, JobKind
+from bench.jobs.job import Job
+from bench.jobs.payloads import JobKind
 
 MEMORY = 0.9  # weight of what was known before, against a new measurement's 1
 GUESS: Mapping[JobKind, float] = {"train": 10.0, "import": 1.0, "clean": 2.0, "judge": 0.02}

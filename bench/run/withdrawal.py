@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 import pandas as pd
 
 from bench.jobs.job import Job, JobTemplate
+from bench.jobs.payloads import JudgePayload, but_for
 from bench.jobs.verdict import combine, merged
 from bench.plan import Cell
 from bench.store.results import Store
@@ -48,7 +49,7 @@ def judged_again(store: Store, cell: Cell, failures: Collection[str]) -> Cell:
         again = [
             job
             for job in latest(jobs)
-            if name not in contradicted_evaluators and believed(job) & lies
+            if name not in contradicted_evaluators and judging(job).believed & lies
         ]
         judges[name] = (*jobs, *(anew(job, judges, lies, failures) for job in again))
     if judges == cell.judges:
@@ -61,9 +62,9 @@ def latest(jobs: Sequence[Job]) -> list[Job]:
     return list({_shard(job): job for job in jobs}.values())
 
 
-def believed(job: Job) -> set[str]:
-    """Keys of the evidence whose lows a job was told."""
-    return set(job.settings["known"]) - set(job.settings.get("withdrawn", ()))
+def judging(job: Job) -> JudgePayload:
+    """What a judging job is about."""
+    return JudgePayload.from_json(job.settings)
 
 
 def anew(
@@ -78,7 +79,7 @@ def anew(
         if other.settings["start"] < stop and start < other.settings["stop"]
     ]
     told = {"known": known, "withdrawn": [key for key in known if key in lies]}
-    common = {name: value for name, value in job.settings.items() if name not in told}
+    common = but_for(judging(job), tuple(told))
     template = JobTemplate("judge", common, resource=job.resource)
     heard = tuple(key for key in known if key not in failures)
     return template.make(told, after=job.after, informed_by=heard)

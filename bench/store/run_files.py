@@ -27,6 +27,7 @@ from filelock import FileLock, Timeout
 
 from bench.store.attempts import AttemptRecord, Beginning, make_ending, read_attempts, to_line
 from bench.store.outcome import Outcome
+from bench.store.run_record import CellRecord, RunRecord
 from relu.errors import InputError
 
 RUN = "run.json"
@@ -189,19 +190,20 @@ def _size(path: Path) -> int:
         return 0
 
 
-def read_run(root: Path, name: str = RUN) -> dict[str, Any]:
+def read_run(root: Path, name: str = RUN) -> RunRecord:
     """The record of the run that a folder holds. Raises InputError where there is none."""
     try:
-        run = json.loads((root / name).read_text(encoding="utf-8"))
-        return {"cells": list(run["cells"]), "failures": dict(run["failures"])}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return RunRecord.from_json(json.loads((root / name).read_text(encoding="utf-8")))
+    except InputError as error:
+        raise InputError(f"{str(root / name)!r}: {error}") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{str(root)!r} is no run folder: {name} is missing or torn") from error
 
 
-def read_cells(root: Path) -> list[dict[str, Any]]:
+def read_cells(root: Path) -> list[CellRecord]:
     """The cells of all records in a folder. Raises InputError where there is none."""
     names = [name for name in (RUN, TUNE) if (root / name).is_file()] or [RUN]
-    return [cell for name in names for cell in read_run(root, name)["cells"]]
+    return [cell for name in names for cell in read_run(root, name).cells]
 
 
 def _speeds() -> Path:

@@ -17,7 +17,9 @@ from bench.data.datasets import DataSet
 from bench.data.sources import SOURCES
 from bench.store.results import Store
 from bench.tune import Trial, decided_by, ranked
+from leaderboard.row import Row
 from tests.bench.example_plugins import evaluator
+from tests.leaderboard.test_tables import row as any_row
 from tests.outputs import stored_jobs
 
 Write = Callable[[str, str], Path]
@@ -59,23 +61,16 @@ def kept(out: Path) -> dict[str, Any]:
     return dict(json.loads((out / "tune.json").read_text()))
 
 
-def trial(name: str, *numbers: tuple[float | None, float, float], **changes: Any) -> Trial:
+def trial(name: str, *numbers: tuple[float | None, float, float], **changes: Any) -> Trial[Row]:
     """A trial with (robust error <=, robust error >=, held-out error) for each seed."""
     rows = [
-        {
-            "robust_error_high": high,
-            "robust_error_low": low,
-            "test_error": error,
-            "failures": {},
-            "contradictions": [],
-        }
-        | changes
+        any_row(robust_error_high=high, robust_error_low=low, test_error=error, **changes)
         for high, low, error in numbers
     ]
     return Trial(values={"name": name}, rows=tuple(rows))
 
 
-def names(*trials: Trial) -> str:
+def names(*trials: Trial[Row]) -> str:
     return "".join(trial.values["name"] for trial in ranked(trials))
 
 

@@ -384,14 +384,14 @@ MUTANTS = (
     ),
     Mutant(
         "bench/plan.py",
-        '"data": case.data.fingerprint("train"),',
-        '"data": "",',
+        'data=case.data.fingerprint("train"),',
+        'data="",',
         (f"{PLAN}::test_keys_stay_what_they_are_from_version_to_version",),
     ),
     Mutant(
         "bench/plan.py",
-        '"training": training,',
-        '"training": {},',
+        "training=training,",
+        "training=Training(),",
         (f"{PLAN}::test_a_changed_setting_changes_only_what_depends_on_it",),
     ),
     Mutant(
@@ -450,8 +450,8 @@ MUTANTS = (
     ),
     Mutant(
         "leaderboard/contribution.py",
-        '"alone": int((decided[name] & (deciders == 1)).sum()),',
-        '"alone": int(decided[name].sum()),',
+        "alone=int((decided[name] & (deciders == 1)).sum()),",
+        "alone=int(decided[name].sum()),",
         (f"{CONTRIBUTION}::test_counts_and_means_worked_out_by_hand",),
     ),
     Mutant(
@@ -655,8 +655,8 @@ MUTANTS = (
         ),
     ),
     Mutant(
-        "bench/run/withdrawal.py",
-        'return set(job.settings["known"]) - set(job.settings.get("withdrawn", ()))',
+        "bench/jobs/payloads.py",
+        "return set(self.known) - set(self.withdrawn or ())",
         "return set()",
         ("tests/bench/run/test_withdrawal.py::test_what_a_liar_had_spared_others_is_judged_again",),
     ),

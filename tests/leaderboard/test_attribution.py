@@ -1,28 +1,24 @@
 """The table of what each evaluator decided."""
 
+import dataclasses
 from io import StringIO
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from bench.store.records import plain
 from leaderboard.attribution import LEGEND, attribution_to_csv, attribution_to_markdown
-from leaderboard.contribution import Contribution
-from leaderboard.rows import Row
+from leaderboard.row import Contribution, Row
 from tests.leaderboard.test_tables import cells
 from tests.leaderboard.test_tables import row as any_row
 
 
 def part(**changes: Any) -> Contribution:
-    return {
-        "worked": 98,
-        "fooled": 40,
-        "certified": 0,
-        "alone": 3,
-        "exact": 2,
-        "radius_low": 0.0,
-        "excess": 0.1234,
-    } | changes
+    usual = Contribution(
+        worked=98, fooled=40, certified=0, alone=3, exact=2, radius_low=0.0, excess=0.1234
+    )
+    return dataclasses.replace(usual, **changes)
 
 
 def row(**changes: Any) -> Row:
@@ -90,4 +86,4 @@ def test_the_csv_has_a_line_for_each_row_and_evaluator_in_full() -> None:
     assert table["excess"].tolist() == pytest.approx([0.1234, float("nan"), 0.1234], nan_ok=True)
     assert table["seconds"].tolist() == [1.25, 2.0, 1.25]
     assert table["eps"].tolist() == [4 / 255] * 3
-    assert list(table.columns[-8:]) == [*part(), "seconds"]
+    assert list(table.columns[-8:]) == [*plain(part()), "seconds"]

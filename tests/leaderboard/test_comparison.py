@@ -12,7 +12,9 @@ import pytest
 from bench.__main__ import main
 from leaderboard.comparison import beside_to_csv, beside_to_markdown
 from leaderboard.published import FILE, QUANTITIES, published, tables
-from leaderboard.rows import Row, read_rows
+from leaderboard.row import Row
+from leaderboard.rows import read_rows
+from tests.leaderboard.test_attribution import part
 from tests.leaderboard.test_tables import cells
 from tests.leaderboard.test_tables import row as any_row
 
@@ -93,8 +95,8 @@ def test_exact_radii_over_kw_are_a_ratio_in_percent() -> None:
 
 
 def test_own_radii_of_evaluators_belong_to_the_row_with_their_setting() -> None:
-    kw = {"kw": {"radius_low": 0.7}}
-    region = {"region": {"radius_low": 0.25}}
+    kw = {"kw": part(radius_low=0.7)}
+    region = {"region": part(radius_low=0.25)}
     five = {"region.neighbours": 5}
     rows = [
         row("table4", settings={"region.neighbours": n}, group=str(n), contributions=kw | region)
@@ -185,7 +187,7 @@ def test_a_run_prints_and_keeps_what_leaderboard_redraws(
     assert run("table5", second) == 0
     assert main(["leaderboard", str(first), str(second), "--out", str(both)]) == 0
     (merged,) = read_rows([first, second])
-    assert merged["published"] == ["table3", "table5"]
+    assert merged.published == ("table3", "table5")
     assert (both / "published.md").read_text().count("Measured beside published") == 2
 
     assert run("", first) == 0  # the latest command has nothing published

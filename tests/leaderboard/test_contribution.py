@@ -18,6 +18,7 @@ from leaderboard.contribution import (
 
 inf = np.inf
 EPS = 0.1
+DECIDED = ("fooled", "certified", "alone", "exact")
 DONE = "done"
 SKIPPED = "skipped: already decided"
 Table = pd.DataFrame
@@ -63,7 +64,7 @@ def test_counts_and_means_worked_out_by_hand() -> None:
     assert verdict.contradictions == ()
     found = contributions(verdict, EVIDENCE, correct, EPS)
     assert list(found) == ["pgd", "cw", "exact"]
-    assert found["pgd"] == {
+    assert vars(found["pgd"]) == {
         "worked": 5,
         "fooled": 2,
         "certified": 0,
@@ -72,7 +73,7 @@ def test_counts_and_means_worked_out_by_hand() -> None:
         "radius_low": 0.0,
         "excess": pytest.approx((0.3 / 0.2 - 1 + 0.075 / 0.06 - 1) / 2),
     }
-    assert found["cw"] == {
+    assert vars(found["cw"]) == {
         "worked": 4,
         "fooled": 1,
         "certified": 0,
@@ -81,7 +82,7 @@ def test_counts_and_means_worked_out_by_hand() -> None:
         "radius_low": 0.0,
         "excess": pytest.approx(0.0),
     }
-    assert found["exact"] == {
+    assert vars(found["exact"]) == {
         "worked": 4,
         "fooled": 1,
         "certified": 2,
@@ -105,10 +106,10 @@ def test_an_exact_radius_is_decided_at_eps_by_one_alone() -> None:
     evidence = {"mip": table([below(EPS)], [EPS])}
     verdict, correct = judged([True], evidence)
     found = contributions(verdict, evidence, correct, EPS)["mip"]
-    assert [found[key] for key in ("fooled", "certified", "alone", "exact")] == [1, 0, 1, 1]
+    assert [getattr(found, key) for key in DECIDED] == [1, 0, 1, 1]
     beyond = {"mip": table([EPS], [EPS + 1e-7])}
     found = contributions(*judged([True], beyond)[:1], beyond, correct, EPS)["mip"]
-    assert [found[key] for key in ("fooled", "certified", "alone", "exact")] == [0, 1, 1, 1]
+    assert [getattr(found, key) for key in DECIDED] == [0, 1, 1, 1]
 
 
 def test_who_is_contradicted_loses_its_lows_and_keeps_its_witnesses() -> None:
@@ -121,7 +122,7 @@ def test_who_is_contradicted_loses_its_lows_and_keeps_its_witnesses() -> None:
     assert {c.low_by for c in verdict.contradictions} == {"liar"}
     assert own_bounds(verdict, evidence)["liar"][0].tolist() == [0, 0]
     found = contributions(verdict, evidence, correct, EPS)
-    assert found["liar"] == {
+    assert vars(found["liar"]) == {
         "worked": 2,
         "fooled": 1,
         "certified": 0,
@@ -130,8 +131,8 @@ def test_who_is_contradicted_loses_its_lows_and_keeps_its_witnesses() -> None:
         "radius_low": 0.0,
         "excess": pytest.approx(0.0),
     }
-    assert (found["kw"]["certified"], found["kw"]["alone"], found["kw"]["exact"]) == (1, 1, 1)
-    assert found["pgd"]["excess"] is None
+    assert (found["kw"].certified, found["kw"].alone, found["kw"].exact) == (1, 1, 1)
+    assert found["pgd"].excess is None
 
 
 def test_a_contradicted_lie_about_infinity_leaves_no_nan() -> None:
@@ -139,7 +140,7 @@ def test_a_contradicted_lie_about_infinity_leaves_no_nan() -> None:
     verdict, correct = judged([True, True], evidence)
     low, _ = own_bounds(verdict, evidence)["liar"]
     assert low.tolist() == [0, 0]
-    assert contributions(verdict, evidence, correct, EPS)["liar"]["radius_low"] == 0
+    assert contributions(verdict, evidence, correct, EPS)["liar"].radius_low == 0
 
 
 def test_misclassified_inputs_count_for_nobody() -> None:
@@ -147,23 +148,23 @@ def test_misclassified_inputs_count_for_nobody() -> None:
     verdict, correct = judged([False, False], evidence)
     found = contributions(verdict, evidence, correct, EPS)
     for name in evidence:
-        assert [found[name][key] for key in ("fooled", "certified", "alone", "exact")] == [0] * 4
-        assert found[name]["excess"] is None
+        assert [getattr(found[name], key) for key in DECIDED] == [0] * 4
+        assert found[name].excess is None
 
 
 def test_inputs_that_a_shard_is_missing_of_are_open() -> None:
     evidence = {"kw": table([0.2], [inf])}  # of the second input nothing is known yet
     verdict, correct = judged([True, True], evidence)
     (found,) = contributions(verdict, evidence, correct, EPS).values()
-    assert (found["worked"], found["certified"], found["radius_low"]) == (1, 1, 0.1)
+    assert (found.worked, found.certified, found.radius_low) == (1, 1, 0.1)
 
 
 def test_a_radius_that_nothing_bounds_has_no_mean() -> None:
     evidence = {"kw": table([inf, 0.2], [inf, inf])}
     verdict, correct = judged([True, True], evidence)
     found = contributions(verdict, evidence, correct, EPS)["kw"]
-    assert found["radius_low"] is None
-    assert found["certified"] == 2
+    assert found.radius_low is None
+    assert found.certified == 2
 
 
 def test_no_evidence_is_no_contribution() -> None:

@@ -10,6 +10,8 @@ from torch import nn
 from bench.plan import make_plan
 from bench.request import Request
 from bench.store.results import Store
+from bench.store.run_files import RunFiles
+from bench.store.run_record import CellRecord, RunRecord
 from leaderboard import seed_groups
 from leaderboard.merge import answered, once
 from leaderboard.rows import read_rows
@@ -17,7 +19,7 @@ from leaderboard.tables import to_markdown
 from tests.leaderboard.test_tables import row
 
 
-def cell(**changes: Any) -> dict[str, Any]:
+def cell_json(**changes: Any) -> dict[str, Any]:
     return {
         "dataset": "digits",
         "arch": "fc_small",
@@ -39,9 +41,11 @@ def cell(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def save(
-    folder: Path, *cells: dict[str, Any], weight: float | None = 1.0, judged: bool = True
-) -> Path:
+def cell(**changes: Any) -> CellRecord:
+    return CellRecord.from_json(cell_json(**changes))
+
+
+def save(folder: Path, *cells: CellRecord, weight: float | None = 1.0, judged: bool = True) -> Path:
     """A run folder with these cells, and their networks and results."""
     store = Store(folder)
     store.prepare()
@@ -51,11 +55,11 @@ def save(
             nn.init.constant_(net.weight, weight)
             nn.init.constant_(net.bias, 0.0)
             about = {"kind": "train", "seconds": 1.0, "inputs": {}}
-            store.save_network(some["network"], net, [], about)
+            store.save_network(some.network, net, [], about)
         if judged:
-            inputs = {"inputs": {"weights": store.weights_digest(some["network"])}}
+            inputs = {"inputs": {"weights": store.weights_digest(some.network)}}
             clean = pd.DataFrame({"index": range(3), "correct": [True] * 3})
-            store.save_clean(some["clean"], clean, inputs)
+            store.save_clean(some.clean, clean, inputs)
             table = pd.DataFrame(
                 {
                     "index": range(3),
@@ -65,10 +69,9 @@ def save(
                     "outcome": ["done"] * 3,
                 }
             )
-            for key in (key for keys in some["evidence"].values() for key in keys):
+            for key in (key for keys in some.evidence.values() for key in keys):
                 store.save_evidence(key, table, torch.full((3, 1), torch.nan), inputs)
-    run = {"cells": cells, "failures": {}}
-    (folder / "run.json").write_text(json.dumps(run))
+    RunFiles(folder).save_run(RunRecord(cells=cells, failures={}).to_json())
     return folder
 
 
@@ -99,9 +102,9 @@ def test_evidence_wins_over_a_refusal_in_another_run(tmp_path: Path) -> None:
     folders = [save(tmp_path / "a", refusing), save(tmp_path / "b", judging)]
     for order in (folders, folders[::-1]):
         (one,) = read_rows(order)
-        assert not one["refusals"]
-        assert set(one["outcomes"]) == {"pgd", "kw"}
-        assert one["published"] == ["table3"]
+        assert not one.refusals
+        assert set(one.outcomes) == {"pgd", "kw"}
+        assert one.published == ("table3",)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +124,7 @@ def test_a_refusal_stays_where_the_other_row_is_another_or_unfinished(
 ) -> None:
     refusing = row(refusals={"kw": "not installed"})
     (one,) = answered([refusing, row(group="h")])
-    assert not one["refusals"]
+    assert not one.refusals
     assert len(answered([refusing, row(group="h", **changes)])) == 2
 
 
@@ -130,8 +133,8 @@ def test_other_weights_of_the_same_training_are_another_network(tmp_path: Path) 
     second = save(tmp_path / "b", cell(), weight=2.0)
     rows = read_rows([first, second])
     (one,) = rows
-    assert one["radius_high"] == 1.0  # the first folder's, and nothing of the second's
-    assert one["left_out"] == [str(second)]
+    assert one.radius_high == 1.0  # the first folder's, and nothing of the second's
+    assert one.left_out == (str(second),)
     assert "seeds" not in to_markdown(rows)
     assert f"AT, seed 0: trained to other weights in {second}, left out here" in to_markdown(rows)
 
@@ -140,9 +143,9 @@ def test_of_two_weights_the_judged_ones_are_shown(tmp_path: Path) -> None:
     first = save(tmp_path / "a", cell(), weight=1.0, judged=False)
     second = save(tmp_path / "b", cell(), weight=2.0)
     (one,) = read_rows([first, second])
-    assert one["radius_high"] == 2.0
-    assert not one["failures"]
-    assert one["left_out"] == [str(first)]
+    assert one.radius_high == 2.0
+    assert not one.failures
+    assert one.left_out == (str(first),)
 
 
 def test_cases_that_nobody_judges_stay_apart() -> None:
@@ -173,7 +176,7 @@ def test_a_plan_keeps_cases_that_nobody_judges_apart(
 def test_a_record_says_which_data_and_code_it_rests_on(catalogue: Any, digits: Any) -> None:
     asked = Request(datasets=("digits",), methods=("at",), evaluators=("pgd",), points=10)
     (one,) = make_plan(asked, catalogue, {"digits": digits})
-    record = json.loads(json.dumps(one.record()))
+    record = json.loads(json.dumps(one.record().to_json()))
     assert record["data"] == {part: digits.fingerprint(part) for part in ("train", "test")}
     assert set(record["code"]) == {"network", "clean", "pgd"}
     assert record["code"]["pgd"]["plugin"] == catalogue.evaluators["pgd"].code.digest
@@ -181,7 +184,10 @@ def test_a_record_says_which_data_and_code_it_rests_on(catalogue: Any, digits: A
 
 
 def test_old_records_are_read_and_folded(tmp_path: Path) -> None:
-    old = {name: value for name, value in cell().items() if name not in ("box", "published")}
-    rows = read_rows([save(tmp_path / "a", old), save(tmp_path / "b", cell())])
+    later = ("box", "published", "cascade", "data", "code")
+    old = {name: value for name, value in cell_json().items() if name not in later}
+    save(tmp_path / "a", CellRecord.from_json(old))
+    (tmp_path / "a" / "run.json").write_text(json.dumps({"cells": [old], "failures": {}}))
+    rows = read_rows([tmp_path / "a", save(tmp_path / "b", cell())])
     assert len(rows) == 1
     assert list(seed_groups.labels(rows).values()) == ["AT"]

@@ -17,7 +17,8 @@ from leaderboard.ratios import (
     ratios_to_markdown,
     ratios_to_svg,
 )
-from leaderboard.rows import Judged, Row
+from leaderboard.row import Row
+from leaderboard.rows import Judged
 from tests.leaderboard.test_tables import cells
 from tests.leaderboard.test_tables import row as any_row
 

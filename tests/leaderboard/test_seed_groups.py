@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from leaderboard import seed_groups
-from leaderboard.rows import Row
+from leaderboard.row import Row
 from tests.leaderboard.test_tables import row
 
 
@@ -31,8 +31,8 @@ def test_rows_about_different_cases_are_no_seeds_of_one_line() -> None:
 @pytest.mark.parametrize("settings", [{}, {"steps": 7}])
 def test_other_data_are_said_in_words(settings: dict[str, int]) -> None:
     first = row(data={"train": "aaaaaaaa", "test": "bbbbbbbb"})
-    other = row(data={"train": "aaaaaaaa", "test": "cccccccc"}, group="h")
-    other["settings"] = other["settings"] | settings
+    others = {"train": "aaaaaaaa", "test": "cccccccc"}
+    other = row(data=others, group="h", settings={**first.settings, **settings})
     steps = ["steps=40, ", "steps=7, "] if settings else ["", ""]
     assert labels(first, other) == [
         f"AT ({steps[0]}test data #bbbbbb)",

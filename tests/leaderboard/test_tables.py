@@ -5,7 +5,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from leaderboard.rows import Row
+from bench.store.records import plain
+from leaderboard.row import Row
 from leaderboard.tables import (
     seconds_to_csv,
     seconds_to_markdown,
@@ -16,7 +17,7 @@ from leaderboard.tables import (
 
 
 def row(**changes: Any) -> Row:
-    return {
+    usual = {
         "network": f"network of seed {changes.get('seed', 0)}",
         "weights": "w",
         "left_out": [],
@@ -54,7 +55,8 @@ def row(**changes: Any) -> Row:
         "exact_share": 0.018,
         "train_seconds": 3.0,
         "seconds": {"pgd": 1.25, "kw": 2.0},
-    } | changes
+    }
+    return Row.from_json(plain(usual | changes))
 
 
 def cells(markdown: str) -> list[list[str]]:

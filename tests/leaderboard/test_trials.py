@@ -4,11 +4,12 @@ from io import StringIO
 import pandas as pd
 
 from bench.tune import Trial
+from leaderboard.row import Row
 from leaderboard.trials import search_record, search_to_markdown, trials_to_csv
 from tests.leaderboard.test_tables import cells, row
 
 
-def trial(steps: int, **changes: object) -> Trial:
+def trial(steps: int, **changes: object) -> Trial[Row]:
     return Trial(values={"steps": steps}, rows=(row(settings={"steps": steps}, **changes),))
 
 

@@ -1,3 +1,4 @@
+import json
 import math
 
 import numpy as np
@@ -5,9 +6,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from bench.parsing import NORMS, parse_eps, parse_norm
+from bench.parsing import NORMS, parse_box, parse_eps, parse_norm
 from relu.errors import InputError
-from relu.threat import Norm, Threat, format_eps
+from relu.threat import Norm, Threat, format_box, format_eps
 from tests.oracles import nearest_in_l1_ball
 from tests.strategies import images, seeds, threats
 
@@ -129,3 +130,12 @@ def test_a_ball_of_a_few_float32_steps_is_kept_too(eps: float) -> None:
     z = threat.inside(x, threat.project(x, x + torch.randn(1000, 4)))
     assert threat.contains(x, z).all()
     assert (threat.distance(x, z) > 0).float().mean() > (0.3 if eps == 1e-7 else 0.99)
+
+
+@pytest.mark.parametrize("box", [(0.0, 1.0), (-0.5, 1.25)])
+def test_a_threat_goes_through_json_unchanged(box: tuple[float, float]) -> None:
+    threat = Threat(norm="l1", eps=4 / 255, box=box)
+    said = threat.to_json()
+    assert said == {"norm": "l1", "eps": 4 / 255, "box": list(box)}
+    assert Threat.from_json(json.loads(json.dumps(said))) == threat
+    assert parse_box(format_box(box)) == box

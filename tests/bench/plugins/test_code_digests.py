@@ -13,7 +13,7 @@ from bench.plugins.imports import absolute, imported, release
 from tests.bench.example_plugins import evaluator
 
 Write = Callable[[str, str], Path]
-BENCH = Path(code_digests.__file__).parents[1]
+BENCH = Path(code_digests.__file__).parent.parent
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,6 +11,7 @@ from bench.jobs.job import Job
 from bench.plan import Cell
 from bench.run.early_rows import EarlyRows
 from bench.store.outcome import Outcome
+from bench.store.run_record import CellRecord
 
 DONE = Outcome(status="done")
 STORED = Outcome(status="stored")
@@ -46,8 +46,8 @@ def cell(name: str) -> Cell:
 def told(*ended: tuple[str, Outcome], cells: str = "ab") -> list[str]:
     lines: list[str] = []
 
-    def describe(record: Mapping[str, Any], failures: Mapping[str, str]) -> str:
-        return f"{record['label']} {dict(failures)}"
+    def describe(record: CellRecord, failures: Mapping[str, str]) -> str:
+        return f"{record.label} {dict(failures)}"
 
     with EarlyRows(list(map(cell, cells)), describe, lines.append) as rows:
         for key, outcome in ended:
@@ -72,7 +72,7 @@ def test_a_row_that_was_stored_before_is_left_to_the_table() -> None:
 def test_a_row_that_cannot_be_told_ends_nothing() -> None:
     lines: list[str] = []
 
-    def describe(record: Mapping[str, Any], failures: Mapping[str, str]) -> str:
+    def describe(record: CellRecord, failures: Mapping[str, str]) -> str:
         raise KeyError("gone")
 
     with EarlyRows([cell("a")], describe, lines.append) as rows:

@@ -15,6 +15,7 @@ from bench.run.progress import Progress, clock, lines
 from bench.store.outcome import Outcome
 from bench.store.results import Store
 from bench.store.run_files import RunFiles
+from bench.store.run_record import RunRecord
 
 ABOUT = {
     "arch": "cnn",
@@ -139,7 +140,7 @@ def test_a_dry_run_counts_expects_and_writes_nothing(
 def test_the_status_of_a_run_that_was_killed_says_so(
     files: RunFiles, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    files.save_run({"cells": [], "failures": {}})
+    files.save_run(RunRecord(cells=(), failures={}).to_json())
     record = progress().record(engine(), lambda key: "", state="running")
     files.save_status(record | {"updated": time.time() - 3600})
     assert main(["status", str(files.root)]) == 0
