@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.data.datasets import DataSet
 from bench.data.holdout import HeldOut
+from bench.data.method_defaults import method_defaults
 from bench.data.sources import SOURCES
 from bench.jobs.job import Job, JobTemplate
 from bench.jobs.payloads import CleanPayload, ImportPayload, JudgePayload, TrainPayload, but_for
@@ -169,11 +170,17 @@ def _imported(checkpoint: Checkpoint, case: Case) -> Network:
     return Network(job=job, method=name, label=name, settings={}, seed=None, group=job.key)
 
 
+def usual_settings(plugin: Plugin, dataset: str, arch: str, threat: Threat) -> dict[str, Any]:
+    """A method's settings where nobody asks for others: its own, and those of the data set."""
+    there = method_defaults(plugin.name, dataset, arch, threat)
+    return plugin.defaults(dataset, arch, threat) | there
+
+
 def _trained(
     request: Request, plugin: Plugin, case: Case, overrides: Overrides
 ) -> Iterator[Network]:
     """The networks of one method, seed by seed."""
-    own = plugin.defaults(case.data.name, case.arch, case.threat)
+    own = usual_settings(plugin, case.data.name, case.arch, case.threat)
     asked = overrides.get(("method", plugin.name), {})
     method = plugin.build({k: v for k, v in own.items() if k[:6] != "train."} | dict(asked))
     loop = {k.removeprefix("train."): v for k, v in own.items() if k[:6] == "train."}

@@ -33,11 +33,6 @@ class At:
         if not 0 < self.share <= 1:
             raise InputError(f"at.share must lie in (0, 1], got {self.share}")
 
-    @classmethod
-    def defaults(cls, dataset: str, arch: str, threat: Threat) -> dict[str, object]:
-        """Fewer PGD steps on the colour data sets [CAH19, Appendix B]."""
-        return {"steps": 7} if dataset in ("gts", "cifar10") else {}
-
     def loss(
         self,
         net: nn.Module,
