@@ -402,7 +402,7 @@ MUTANTS = (
         (f"{PLAN}::test_keys_stay_what_they_are_from_version_to_version",),
     ),
     Mutant(
-        "bench/plan.py",
+        "bench/data/case.py",
         'held = {"held_out": data.share} if isinstance(data, HeldOut) else {}',
         'held = {"held_out": 0.5} if isinstance(data, HeldOut) else {}',
         (f"{PLAN}::test_jobs_about_held_out_data_say_so_and_have_keys_of_their_own",),
