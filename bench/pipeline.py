@@ -11,7 +11,8 @@ import torch
 
 from bench.data.datasets import DataSet, load
 from bench.data.holdout import hold_out
-from bench.plan import Cell, all_jobs, make_plan, once
+from bench.jobs.cell import Cell
+from bench.plan import all_jobs, make_plan, once
 from bench.plugins.discovery import Catalogue
 from bench.request import Request
 from bench.run.launch import Launcher

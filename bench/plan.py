@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bench.data.case import Case
 from bench.data.datasets import DataSet
-from bench.data.holdout import HeldOut
+from bench.data.method_defaults import method_defaults
 from bench.data.sources import SOURCES
+from bench.jobs.cell import Cell
 from bench.jobs.job import Job, JobTemplate
 from bench.jobs.payloads import CleanPayload, ImportPayload, JudgePayload, TrainPayload, but_for
 from bench.plugins.code_digests import code_of
@@ -16,74 +18,12 @@ from bench.plugins.discovery import Catalogue, Plugin
 from bench.plugins.nested_settings import flat
 from bench.plugins.settings import Overrides, Training
 from bench.request import Checkpoint, Request
-from bench.store.run_record import CellRecord
 from evaluators.interface import Evaluator
 from relu.network.architectures import skeleton
-from relu.threat import Norm, Threat, format_box
+from relu.threat import Threat, format_box
 
 SHARD = 500  # test inputs per judging job, where the evaluator does not say
 SHARD_OWN = ("network", "start", "stop", "known")  # what no two judgings of an evaluator share
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cell:
-    """One network under one threat, a row of the leaderboard, and the jobs that fill it.
-
-    settings: everything that was chosen, by dotted name ("steps", "train.lr", "pgd.restarts").
-    group: what cells share that differ in nothing but their seed. judges: evaluator -> shards.
-    refusals: evaluator -> why the cell is outside its theory. published: tables of a paper.
-    """
-
-    dataset: str
-    arch: str
-    norm: Norm
-    eps: float
-    box: str
-    method: str
-    label: str
-    settings: Mapping[str, Any]
-    group: str
-    seed: int | None
-    points: int
-    network: Job
-    clean: Job
-    judges: Mapping[str, tuple[Job, ...]]
-    evaluator_labels: Mapping[str, str]
-    refusals: Mapping[str, str]
-    cascade: bool = True
-    published: tuple[str, ...] = ()
-
-    def jobs(self) -> Iterator[Job]:
-        """Each after the jobs it reads from."""
-        yield from (self.network, self.clean, *itertools.chain(*self.judges.values()))
-
-    def record(self) -> CellRecord:
-        """The cell as it is kept: jobs as keys, and what their keys know of data and code."""
-        network = self.network.settings
-        clean = self.clean.settings
-        code = {"network": network["code"], "clean": clean["code"]}
-        return CellRecord(
-            dataset=self.dataset,
-            arch=self.arch,
-            norm=self.norm,
-            eps=self.eps,
-            box=self.box,
-            method=self.method,
-            label=self.label,
-            settings=self.settings,
-            group=self.group,
-            seed=self.seed,
-            points=self.points,
-            network=self.network.key,
-            clean=self.clean.key,
-            evaluator_labels=self.evaluator_labels,
-            refusals=self.refusals,
-            cascade=self.cascade,
-            published=self.published,
-            evidence={name: tuple(job.key for job in jobs) for name, jobs in self.judges.items()},
-            data={"train": network.get("data"), "test": clean["data"]},
-            code=code | {name: jobs[0].settings["code"] for name, jobs in self.judges.items()},
-        )
 
 
 def make_plan(request: Request, catalogue: Catalogue, data: Mapping[str, DataSet]) -> list[Cell]:
@@ -120,22 +60,6 @@ def all_jobs(cells: Sequence[Cell]) -> list[Job]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Case:
-    """What a cell is about, whatever the method."""
-
-    data: DataSet
-    arch: str
-    threat: Threat
-
-    def about(self) -> dict[str, Any]:
-        """What every job says of it."""
-        data = self.data
-        skeleton(self.arch, data.shape, data.classes)  # refuses images it cannot take
-        held = {"held_out": data.share} if isinstance(data, HeldOut) else {}
-        return {"arch": self.arch, "shape": data.shape, "classes": data.classes} | held
-
-
-@dataclass(frozen=True, kw_only=True)
 class Network:
     """Where a cell's network comes from: its job, and the row's words for it.
 
@@ -169,11 +93,17 @@ def _imported(checkpoint: Checkpoint, case: Case) -> Network:
     return Network(job=job, method=name, label=name, settings={}, seed=None, group=job.key)
 
 
+def usual_settings(plugin: Plugin, dataset: str, arch: str, threat: Threat) -> dict[str, Any]:
+    """A method's settings where nobody asks for others: its own, and those of the data set."""
+    there = method_defaults(plugin.name, dataset, arch, threat)
+    return plugin.defaults(dataset, arch, threat) | there
+
+
 def _trained(
     request: Request, plugin: Plugin, case: Case, overrides: Overrides
 ) -> Iterator[Network]:
     """The networks of one method, seed by seed."""
-    own = plugin.defaults(case.data.name, case.arch, case.threat)
+    own = usual_settings(plugin, case.data.name, case.arch, case.threat)
     asked = overrides.get(("method", plugin.name), {})
     method = plugin.build({k: v for k, v in own.items() if k[:6] != "train."} | dict(asked))
     loop = {k.removeprefix("train."): v for k, v in own.items() if k[:6] == "train."}

@@ -11,23 +11,30 @@ from leaderboard.row import Row
 from leaderboard.tables import HEADERS
 
 FILE = Path(__file__).parent / "published.csv"
+RADII = Path(__file__).parent / "published_radii.csv"  # whose own radii the tables have columns of
+
+
+def read_csv(file: Path) -> list[dict[str, str]]:
+    """The lines of a table, by the names in its first one."""
+    return list(csv.DictReader(file.read_text(encoding="utf-8").splitlines()))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Quantity:
     """A quantity of published tables: its column's header, and how it is read from a row.
 
-    measure: shares in percent, radii in pixel units, None where unknown. neighbours: the setting
-    of `region` that the quantity is about, where it is about one.
+    measure: shares in percent, radii in pixel units, None where unknown. setting, value: what an
+    evaluator must have been set to, where the quantity is about that ("": about none).
     """
 
     header: str
     measure: Callable[[Row], float | None]
-    neighbours: int | None = None
+    setting: str = ""
+    value: str = ""
 
     def asked(self, row: Row) -> bool:
         """Whether the row is about this quantity."""
-        return self.neighbours in (None, row.settings.get("region.neighbours"))
+        return not self.setting or str(row.settings.get(self.setting)) == self.value
 
 
 def _percent(key: str) -> Callable[[Row], float | None]:
@@ -51,13 +58,15 @@ QUANTITIES: Mapping[str, Quantity] = {
     "radius_high": Quantity(header=HEADERS["radius_high"], measure=_radius("radius_high")),
     "exact_share": Quantity(header=HEADERS["exact_share"], measure=_percent("exact_correct_share")),
     "exact_over_kw": Quantity(header=HEADERS["exact_over_kw"], measure=_percent("exact_over_kw")),
-    "kw_radius_low": Quantity(header="KW's radius ≥", measure=_own_radius("kw")),
-    "region_radius_low": Quantity(
-        header="region's radius ≥", measure=_own_radius("region"), neighbours=0
-    ),
-    "region_neighbours_radius_low": Quantity(
-        header="region's radius ≥, 5 neighbours", measure=_own_radius("region"), neighbours=5
-    ),
+    **{
+        line["quantity"]: Quantity(
+            header=line["header"],
+            measure=_own_radius(line["evaluator"]),
+            setting=line["setting"],
+            value=line["value"],
+        )
+        for line in read_csv(RADII)
+    },
 }
 
 
@@ -80,4 +89,4 @@ def published(row: Row, table: str) -> dict[str, str]:
 
 @functools.cache
 def _lines() -> list[dict[str, str]]:
-    return list(csv.DictReader(FILE.read_text(encoding="utf-8").splitlines()))
+    return read_csv(FILE)

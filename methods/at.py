@@ -28,11 +28,6 @@ class At:
     steps: Annotated[int, Ge(1)] = 40
     share: Annotated[float, Gt(0), Le(1)] = 0.5
 
-    @classmethod
-    def defaults(cls, dataset: str, arch: str, threat: Threat) -> dict[str, object]:
-        """Fewer PGD steps on the colour data sets [CAH19, Appendix B]."""
-        return {"steps": 7} if dataset in ("gts", "cifar10") else {}
-
     def loss(
         self, net: nn.Module, x: Images, y: Labels, *, threat: Threat, progress: float
     ) -> Float[Tensor, ""]:

@@ -27,7 +27,8 @@ class Method(Protocol):
       a network is trained once and judged under every norm and eps.
     - `defaults(dataset, arch, threat) -> dict[str, object]` (classmethod): field values that
       differ there, a held method's as "mmr.weight"; "train.epochs", "train.batch" and "train.lr"
-      are the loop's.
+      are the loop's. What the methods of this folder have on a data set stands beside the data
+      sets (bench/data/method_defaults.py) and counts before what their classes say.
     """
 
     label: ClassVar[str]

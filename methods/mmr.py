@@ -42,10 +42,8 @@ class Mmr:
 
     @classmethod
     def defaults(cls, dataset: str, arch: str, threat: Threat) -> dict[str, object]:
-        """Gamma 1.5 eps; on MNIST and F-MNIST a small step for l2 [CAH19, Appendix B]."""
-        slow = threat.norm == "l2" and dataset in ("mnist", "fashion_mnist")
-        own: dict[str, object] = {"gamma": 1.5 * threat.eps}
-        return own | ({"train.lr": 1e-4} if slow else {})
+        """Gamma 1.5 eps [CAH19, Appendix B]."""
+        return {"gamma": 1.5 * threat.eps}
 
     def loss(
         self, net: nn.Module, x: Images, y: Labels, *, threat: Threat, progress: float

@@ -23,17 +23,9 @@ class MmrAt:
 
     @classmethod
     def defaults(cls, dataset: str, arch: str, threat: Threat) -> dict[str, object]:
-        """MMR's and At's; half MMR's step where that is small [CAH19, Appendix B].
-
-        On the MNIST cnn, linf, the paper's published pair: weight 0.5, gamma 2 eps.
-        """
+        """MMR's."""
         mmr = Mmr.defaults(dataset, arch, threat)
-        at = At.defaults(dataset, arch, threat)
-        own: dict[str, object] = {f"at.{name}": value for name, value in at.items()}
-        own["mmr.gamma"] = mmr["gamma"]
-        if (dataset, arch, threat.norm) == ("mnist", "cnn", "linf"):
-            own |= {"mmr.weight": 0.5, "mmr.gamma": 2 * threat.eps}
-        return own | ({"train.lr": 5e-5} if "train.lr" in mmr else {})
+        return {f"mmr.{name}": value for name, value in mmr.items()}
 
     def loss(
         self, net: nn.Module, x: Images, y: Labels, *, threat: Threat, progress: float

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 
+from bench.jobs.cell import Cell
 from bench.jobs.job import Job
-from bench.plan import Cell
 from bench.store.outcome import Outcome
 from bench.store.run_record import CellRecord
 

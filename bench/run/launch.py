@@ -7,9 +7,9 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 
+from bench.jobs.cell import Cell
 from bench.jobs.job import STORED, Job, stored
 from bench.jobs.job_process import Spec
-from bench.plan import Cell
 from bench.run.display import Display
 from bench.run.early_rows import Describe, EarlyRows
 from bench.run.engines.dask import Dask, connect

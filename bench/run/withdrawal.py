@@ -10,10 +10,10 @@ from collections.abc import Collection, Mapping, Sequence
 
 import pandas as pd
 
+from bench.jobs.cell import Cell
 from bench.jobs.job import Job, JobTemplate
 from bench.jobs.payloads import JudgePayload, but_for
 from bench.jobs.verdict import combine, merged
-from bench.plan import Cell
 from bench.store.results import Store
 
 

@@ -5,7 +5,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.store.records import make_record, plain
+from relu.errors import InputError
 from relu.threat import Norm
+
+VERSION = 2
+"""Of run folders: what run.json and tune.json say, as numbers of `version` in them.
+
+1: folders that say none. 2: the version is said; what version 1 may lack is always there.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,11 +71,20 @@ class RunRecord:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        return dict(plain(self))
+        return {"version": VERSION, **plain(self)}
 
     @classmethod
     def from_json(cls, said: Mapping[str, Any]) -> "RunRecord":
-        """What a file says of its run; what else it says is left. Raises InputError."""
+        """What a file says of its run; what else it says is left.
+
+        Raises InputError for a version that this bench does not know.
+        """
+        version = said.get("version", 1)
+        if version not in range(1, VERSION + 1):
+            raise InputError(
+                f"expected a run folder of version 1 to {VERSION}, got version {version!r}: "
+                "read it with the bench that wrote it, or a newer one"
+            )
         cells = tuple(CellRecord.from_json(cell) for cell in said["cells"])
         return cls(
             cells=cells,

@@ -5,8 +5,9 @@ import pytest
 
 from bench.data.datasets import DataSet
 from bench.data.holdout import hold_out
+from bench.jobs.cell import Cell
 from bench.jobs.job import Job
-from bench.plan import Cell, all_jobs, make_plan
+from bench.plan import all_jobs, make_plan
 from bench.plugins.discovery import Catalogue, discover
 from bench.request import Request
 from relu.errors import InputError

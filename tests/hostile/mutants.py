@@ -42,6 +42,7 @@ PLAN = "tests/bench/test_plan.py"
 COMMANDS = "tests/bench/cli/test_command_line.py"
 RESUME = "tests/bench/jobs/test_resume.py"
 ROWS = "tests/leaderboard/test_rows.py"
+RUN_RECORD = "tests/bench/store/test_run_record.py"
 CONTRIBUTION = "tests/leaderboard/test_contribution.py"
 STATED = (f"{DUAL}::test_no_rounding_term_is_left_out",)
 
@@ -401,7 +402,7 @@ MUTANTS = (
         (f"{PLAN}::test_keys_stay_what_they_are_from_version_to_version",),
     ),
     Mutant(
-        "bench/plan.py",
+        "bench/data/case.py",
         'held = {"held_out": data.share} if isinstance(data, HeldOut) else {}',
         'held = {"held_out": 0.5} if isinstance(data, HeldOut) else {}',
         (f"{PLAN}::test_jobs_about_held_out_data_say_so_and_have_keys_of_their_own",),
@@ -652,6 +653,28 @@ MUTANTS = (
         'low=("low", "min"),\n            high=("high", "min"),',
         (
             "tests/bench/run/test_withdrawal.py::test_rounds_of_one_evaluator_become_one_row_for_each_input",
+        ),
+    ),
+    Mutant(
+        "bench/store/run_record.py",
+        "if version not in range(1, VERSION + 1):",
+        "if version not in range(1, VERSION + 2):",
+        (f"{RUN_RECORD}::test_another_version_is_one_line_with_what_was_expected_and_what_came",),
+    ),
+    Mutant(
+        "bench/data/method_defaults.py",
+        "and self.norm in (None, threat.norm)",
+        "",
+        (
+            "tests/bench/data/test_method_defaults.py::test_every_method_has_the_settings_it_had_when_it_named_the_data_sets",
+        ),
+    ),
+    Mutant(
+        "bench/jobs/payloads.py",
+        "if name not in UNSAID or value != UNSAID[name]",
+        "if name not in UNSAID or value",
+        (
+            "tests/bench/jobs/test_payloads.py::test_what_is_not_said_is_left_out_and_what_is_empty_is_not",
         ),
     ),
     Mutant(

@@ -2,6 +2,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from bench.data.method_defaults import method_defaults
 from methods.at import At
 from methods.plain import Plain
 from relu.threat import Threat
@@ -42,7 +43,7 @@ def test_the_second_half_of_the_batch_stays_clean() -> None:
 
 def test_colour_data_sets_take_the_papers_seven_steps() -> None:
     for dataset, changes in (("gts", {"steps": 7}), ("cifar10", {"steps": 7}), ("mnist", {})):
-        assert At.defaults(dataset, "cnn", THREAT) == changes
+        assert method_defaults("at", dataset, "cnn", THREAT) == changes
 
 
 def test_the_threat_decides_how_far_the_examples_go(digits_net: nn.Sequential) -> None:

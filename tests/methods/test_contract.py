@@ -9,6 +9,7 @@ from bench.data.datasets import DataSet
 from bench.data.sources import SOURCES
 from bench.jobs.training import train
 from bench.parsing import NORMS
+from bench.plan import usual_settings
 from bench.plugins.discovery import discover
 from bench.plugins.settings import Training
 from methods.interface import Method
@@ -25,7 +26,8 @@ def test_it_builds_with_its_defaults_on_every_data_set(name: str) -> None:
     assert isinstance(plugin.cls(), Method)
     for dataset, source in SOURCES.items():
         for norm in NORMS:
-            own = plugin.defaults(dataset, source.arch, Threat(norm=norm, eps=source.eps[norm]))
+            threat = Threat(norm=norm, eps=source.eps[norm])
+            own = usual_settings(plugin, dataset, source.arch, threat)
             fields = {k: v for k, v in own.items() if not k.startswith("train.")}
             assert isinstance(plugin.build(fields), Method)
 

@@ -5,6 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from bench.plan import usual_settings
+from bench.plugins.discovery import Catalogue
 from methods.at import At
 from methods.mmr import Mmr, warm
 from methods.mmr_at import MmrAt
@@ -78,14 +80,17 @@ def test_a_sigmoid_is_refused_by_its_layers_name() -> None:
         Mmr().loss(net, torch.rand(2, 1, 8, 8), torch.arange(2), threat=LINF, progress=0.0)
 
 
-def test_defaults_are_the_papers() -> None:
+def test_defaults_are_the_papers(catalogue: Catalogue) -> None:
     l2 = Threat(norm="l2", eps=0.3)
-    assert Mmr.defaults("mnist", "fc1", l2) == {"gamma": pytest.approx(0.45), "train.lr": 1e-4}
-    assert MmrAt.defaults("fashion_mnist", "fc1", l2)["train.lr"] == 5e-5
-    assert MmrAt.defaults("gts", "fc1", LINF)["at.steps"] == 7
-    published = MmrAt.defaults("mnist", "cnn", LINF)
+    mmr = catalogue.methods["mmr"]
+    mmr_at = catalogue.methods["mmr_at"]
+    gamma = pytest.approx(0.45)
+    assert usual_settings(mmr, "mnist", "fc1", l2) == {"gamma": gamma, "train.lr": 1e-4}
+    assert usual_settings(mmr_at, "fashion_mnist", "fc1", l2)["train.lr"] == 5e-5
+    assert usual_settings(mmr_at, "gts", "fc1", LINF)["at.steps"] == 7
+    published = usual_settings(mmr_at, "mnist", "cnn", LINF)
     assert (published["mmr.weight"], published["mmr.gamma"]) == (0.5, 0.2)
-    assert Mmr.defaults("mnist", "cnn", LINF) == {"gamma": pytest.approx(0.15)}
+    assert usual_settings(mmr, "mnist", "cnn", LINF) == {"gamma": pytest.approx(0.15)}
 
 
 @pytest.mark.parametrize("field", ["gamma_b", "gamma_d"])

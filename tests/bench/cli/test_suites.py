@@ -14,7 +14,8 @@ from bench.cli.requests import make_requests
 from bench.cli.suites import read_suite, suites
 from bench.data.datasets import DataSet
 from bench.data.sources import SOURCES
-from bench.plan import Cell, make_plan, once
+from bench.jobs.cell import Cell
+from bench.plan import make_plan, once
 from bench.plugins.discovery import Catalogue
 from bench.request import Request
 from leaderboard.published import FILE

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from bench.__main__ import main
+from bench.jobs.cell import Cell
 from bench.jobs.job import Job
-from bench.plan import Cell
 from bench.run.early_rows import EarlyRows
 from bench.store.outcome import Outcome
 from bench.store.run_record import CellRecord

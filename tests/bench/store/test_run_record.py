@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from bench.__main__ import main
 from bench.store.results import Store
 from bench.store.run_files import RunFiles, read_cells, read_run
-from bench.store.run_record import CellRecord, RunRecord
+from bench.store.run_record import VERSION, CellRecord, RunRecord
 from relu.errors import InputError
 
 CELL = CellRecord(
@@ -62,6 +63,35 @@ def test_a_cell_without_a_field_is_named_in_one_line(folder: Path, name: str) ->
     (folder / "run.json").write_text(json.dumps({"cells": [said], "failures": {}}))
     with pytest.raises(InputError, match=rf"run\.json'.* a cell .*{name!r} is missing"):
         read_run(folder)
+
+
+@pytest.mark.parametrize("name", ["run.json", "tune.json"])
+def test_a_folder_says_its_version_and_one_that_says_none_is_the_first(
+    folder: Path, name: str
+) -> None:
+    record = RunRecord(cells=(CELL,), failures={})
+    RunFiles(folder).save_run(record.to_json(), name)
+    said = json.loads((folder / name).read_text())
+    assert next(iter(said)) == "version"
+    assert said.pop("version") == VERSION
+    (folder / name).write_text(json.dumps(said))
+    assert read_run(folder, name) == record
+    (folder / name).write_text(json.dumps(said | {"version": 1}))
+    assert read_run(folder, name) == record
+
+
+@pytest.mark.parametrize("version", [VERSION + 1, 0, "2", None, 1.5])
+def test_another_version_is_one_line_with_what_was_expected_and_what_came(
+    folder: Path, version: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = RunRecord(cells=(CELL,), failures={}).to_json() | {"version": version, "cells": "new"}
+    (folder / "run.json").write_text(json.dumps(said))
+    for command in ("leaderboard", "status", "ratios"):
+        assert main([command, str(folder)]) == 2
+        err = capsys.readouterr().err
+        assert err.count("\n") == 1
+        assert f"version 1 to {VERSION}, got version {version!r}" in err
+        assert str(folder / "run.json") in err
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"cells": 1}', '{"cells": ["x"], "failures": {}}'])
