@@ -80,7 +80,7 @@ class Input:
         if norm.objective == "sum":  # one pixel moves: one that can
             low, high = self.threat.box
             slope = slope * torch.where(slope > 0, z > low, z < high)
-        return -norm.aligned(slope)
+        return -norm.aligned(slope.unsqueeze(0))[0]
 
     def logits(self, z: Tensor) -> Tensor:
         """Of one point."""

@@ -11,6 +11,7 @@ import torch
 import bench
 
 PACKAGES = (
+    "annotated-types",
     "auto-LiRPA",
     "distributed",
     "filelock",
