@@ -11,6 +11,11 @@ from relu.errors import InputError
 from relu.threat import Norm
 
 MOST = 2**31 - 1  # of whole numbers: what every library takes
+NORMS: Mapping[Norm, tuple[str, ...]] = {
+    "linf": ("inf", "infinity", "max", "l_inf"),
+    "l2": ("2", "euclidean"),
+    "l1": ("1",),
+}
 
 
 def split(value: Any, where: str, *, empty: bool) -> list[str]:
@@ -72,13 +77,6 @@ def resolve(name: str, valid: Mapping[str, Iterable[str]], what: str) -> str:
 
 def _letters(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
-
-
-NORMS: Mapping[Norm, tuple[str, ...]] = {
-    "linf": ("inf", "infinity", "max", "l_inf"),
-    "l2": ("2", "euclidean"),
-    "l1": ("1",),
-}
 
 
 def parse_norm(text: str) -> Norm:

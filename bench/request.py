@@ -7,8 +7,6 @@ from bench.plugins.settings import Overrides
 from relu.threat import Norm
 
 FIRST = 1000  # test inputs that are judged, where nothing is said
-
-
 TRAIN = ("train", "")  # the training loop, among overrides
 
 

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+UNIT = 2.0**-53  # the relative rounding error of one operation in float64
 UNDERFLOW = 2.0**-960
 """what sums of up to 2^40 products may lose as each of them underflows (2^-1022), with room"""
 
@@ -34,9 +35,6 @@ def gamma(layers: Sequence[Summing], d: int) -> float:
     that they underflow lose up to UNDERFLOW beside it, wherever a sum is formed.
     """
     return 8 * (d + sum(layer.terms for layer in layers)) * 2.0**-53
-
-
-UNIT = 2.0**-53  # the relative rounding error of one operation in float64
 
 
 def distance_up(x: Float[Tensor, "n d"], z: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:

@@ -11,6 +11,13 @@ import torch
 
 from bench.jobs.job import Job
 
+DEVICE = "BENCH_DEVICE"  # environment variable: what a worker must use, "cuda" or "cpu"
+# glibc's malloc.h
+M_TRIM_THRESHOLD = -1
+M_MMAP_THRESHOLD = -3
+KEPT = 2**30  # bytes of freed memory that stay with the process
+LARGEST = 2**25  # bytes; glibc takes no larger threshold for blocks that it maps one by one
+
 
 @contextlib.contextmanager
 def own_state(job: Job) -> Iterator[None]:
@@ -26,6 +33,7 @@ def own_state(job: Job) -> Iterator[None]:
     deterministic = torch.are_deterministic_algorithms_enabled()
     precision = torch.get_float32_matmul_precision()
     benchmark = torch.backends.cudnn.benchmark
+    tf32 = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
     try:
         yield
@@ -35,15 +43,7 @@ def own_state(job: Job) -> Iterator[None]:
         torch.use_deterministic_algorithms(deterministic, warn_only=True)
         torch.set_float32_matmul_precision(precision)
         torch.backends.cudnn.benchmark = benchmark
-
-
-DEVICE = "BENCH_DEVICE"  # environment variable: what a worker must use, "cuda" or "cpu"
-
-# glibc's malloc.h
-M_TRIM_THRESHOLD = -1
-M_MMAP_THRESHOLD = -3
-KEPT = 2**30  # bytes of freed memory that stay with the process
-LARGEST = 2**25  # bytes; glibc takes no larger threshold for blocks that it maps one by one
+        torch.backends.cudnn.allow_tf32 = tf32
 
 
 def keep_freed_memory() -> bool:

@@ -8,9 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from relu.norms.sharing import room_against
 from relu.rounding import sum_up
 
-BISECTIONS = 14  # likewise
+BISECTIONS = 14  # each of which leaves a valid bound
 SHARE = 0.01  # of the pixels move in one l1 step, as in the sparse steps of [TB19]
 
 
@@ -92,8 +93,7 @@ class L1:
         eps: Float[Tensor, " n"],
     ) -> Float[Tensor, "n k"]:
         """Never less than the maximum; more by what a bisection leaves."""
-        room = torch.where(rows > 0, down.unsqueeze(1), up.unsqueeze(1))
-        return most_in_room(rows.abs(), room, eps.unsqueeze(1))
+        return most_in_room(rows.abs(), room_against(rows, up, down), eps.unsqueeze(1))
 
     def shared(
         self,

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from relu.norms.sharing import multiplier
+from relu.norms.sharing import multiplier, room_against
 from relu.rounding import norm_up
 
 NEWTON_STEPS = 4  # of a monotone iteration, any iterate of which gives a valid bound
@@ -69,8 +69,7 @@ class L2:
         eps: Float[Tensor, " n"],
     ) -> Float[Tensor, "n k"]:
         """Never less than the maximum; more by what a few steps of an iteration leave."""
-        room = torch.where(rows > 0, down.unsqueeze(1), up.unsqueeze(1))
-        return most_in_room(rows.abs(), room, eps.unsqueeze(1))
+        return most_in_room(rows.abs(), room_against(rows, up, down), eps.unsqueeze(1))
 
     def shared(
         self,

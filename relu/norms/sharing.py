@@ -1,6 +1,7 @@
-"""How a gap is shared out among coordinates: one multiplier decides for all of them."""
+"""What norms share: the way that pixels have, and one multiplier that shares a gap out."""
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 
@@ -20,3 +21,10 @@ def multiplier(rate: Tensor, most: Tensor, edge: Tensor, missing: Tensor) -> Ten
     piece = (at_edge < missing.unsqueeze(2)).sum(2, keepdim=True).clamp_max(edge.shape[2] - 1)
     slope = moving.gather(2, piece).clamp_min(torch.finfo(rate.dtype).tiny)
     return (missing.unsqueeze(2) - stopped.gather(2, piece)) / slope
+
+
+def room_against(
+    rows: Float[Tensor, "n k d"], up: Float[Tensor, "n d"], down: Float[Tensor, "n d"]
+) -> Float[Tensor, "n k d"]:
+    """How far each pixel can go the way on which the rows fall."""
+    return torch.where(rows > 0, down.unsqueeze(1), up.unsqueeze(1))

@@ -186,9 +186,9 @@ MUTANTS = (
         (f"{DUAL}::test_no_bound_exceeds_the_exact_minimum",),
     ),
     Mutant(
-        "relu/norms/l2.py",
-        "room = torch.where(rows > 0, down.unsqueeze(1), up.unsqueeze(1))",
-        "room = torch.where(rows > 0, up.unsqueeze(1), down.unsqueeze(1))",
+        "relu/norms/sharing.py",
+        "return torch.where(rows > 0, down.unsqueeze(1), up.unsqueeze(1))",
+        "return torch.where(rows > 0, up.unsqueeze(1), down.unsqueeze(1))",
         (f"{BALL}::test_a_form_never_loses_more_than_is_said_and_hardly_less",),
     ),
     Mutant(
