@@ -48,6 +48,18 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if "mark.gpu" not in collection_path.read_text(encoding="utf-8") else None
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuses names that show a set: its order differs between processes, which then disagree.
+
+    Even of whole numbers: a set read from a .pyc file is built in another order.
+    """
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        values = callspec.params.values() if callspec else ()
+        if any(isinstance(v, set | frozenset) and str(v) in item.nodeid for v in values):
+            raise pytest.UsageError(f"{item.nodeid}: a set in a test's name; use a list or a tuple")
+
+
 def _gpu_alone(config: pytest.Config) -> bool:
     return config.getoption("markexpr", "") == "gpu"
 
