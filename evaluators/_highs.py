@@ -7,7 +7,7 @@ import highspy
 import numpy as np
 
 from evaluators._solver import TOLERANCE, Answer, SolverError
-from relu.milp.encoding import SMALL
+from relu.milp.forms import SMALL
 from relu.milp.program import Program
 
 STATUS = highspy.HighsModelStatus

@@ -17,7 +17,7 @@ from relu.milp.encoding import SLACK, Encoding, encoding
 from relu.network.layers import Layer, Shape, to_images
 from relu.threat import Threat
 
-ROUNDING = 1e-12  # of a network's logits in float64
+LOGIT_ROUNDING = 1e-12  # of a network's logits in float64
 # Of what a margin can vary by: the program's margin at the input is no more than this above the
 # network's, and no more than this below.
 AGREEING = 1e-9
@@ -92,7 +92,7 @@ class Input:
         logits: Tensor = self.net(self.images(z))
         least = margins(logits, self.label.expand(len(z)))
         size = logits.abs().amax(1)
-        return torch.where((least < 0) & (least > -ROUNDING * size), torch.zeros_like(least), least)
+        return torch.where((least < 0) & (least > -LOGIT_ROUNDING * size), torch.zeros_like(least), least)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from relu.bounds.ball import ball_of
 from relu.bounds.linear import margin_lower_bounds, relax
-from relu.bounds.random_projection import Projection
+from relu.bounds.random_projection import RandomProjections
 from relu.classes import Images, Labels
 from relu.network.layers import to_vectors
 from relu.network.reader import read_layers
@@ -44,8 +44,8 @@ class Kw:
         layers = read_layers(net, tuple(x.shape[1:]))
         vectors = to_vectors(layers, x)
         ball = ball_of(vectors, threat, eps=self._radius(vectors, threat, progress), box=self.box)
-        projection = Projection(count=self.projections, wider_than=self.wide)
-        bound = margin_lower_bounds(relax(layers, ball, "kw", projection=projection), y)
+        estimates = RandomProjections(count=self.projections, wider_than=self.wide)
+        bound = margin_lower_bounds(relax(layers, ball, "kw", estimates=estimates), y)
         worst = F.pad(-bound, (1, 0))
         return F.cross_entropy(worst, torch.zeros_like(y))
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from relu.classes import margins, others
 from relu.network.layers import Shape
-from relu.regions.box_projection import project
+from relu.regions.box_projection import nearest_on_hyperplanes
 from relu.threat import Threat
 
 ASIDE = 0.2  # of an approach's step goes to the hyperplane's point nearest to where it is, not to x
@@ -103,7 +103,9 @@ def _affine(
 def _towards(x: Tensor, z: Tensor, normal: Tensor, gap: Tensor, threat: Threat) -> Tensor:
     """A step onto the hyperplane; z itself where the box has none of it."""
     offset = (gap - (normal * z).sum(1)).unsqueeze(1)
-    points = [project(a, normal.unsqueeze(1), offset, threat)[1].squeeze(1) for a in (x, z)]
+    points = [
+        nearest_on_hyperplanes(a, normal.unsqueeze(1), offset, threat)[1].squeeze(1) for a in (x, z)
+    ]
     target = points[0].lerp(points[1], ASIDE)
     moved = threat.clamped(z + OVERSHOOT * (target - z))
     return torch.where(target.isnan(), z, moved)
@@ -172,7 +174,7 @@ def _nearer(
     offset = (
         gap - (normal * points.flatten(0, 1)).sum(1) + beyond * threat.p_norm.dual_length(normal)
     )
-    far, target = project(x, normal.view(n, k, d), offset.view(n, k), threat)
+    far, target = nearest_on_hyperplanes(x, normal.view(n, k, d), offset.view(n, k), threat)
     start = z.unsqueeze(1)
     target = torch.where((far < distance.unsqueeze(1)).unsqueeze(2), target, start)
     shares = torch.tensor(SHARES, device=z.device, dtype=z.dtype).view(1, 1, -1, 1)

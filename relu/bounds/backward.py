@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from relu.batching import PaddedBatch, at_once, groups
-from relu.bounds.ball import Room
+from relu.bounds.ball import Perturbations
 from relu.bounds.relaxation import LinearRelaxation
 from relu.network.layers import Layer
 
@@ -28,22 +28,22 @@ Step = tuple[LinearRelaxation, Callable[[Tensor], Tensor]]
 
 
 def fall(
-    rows: Float[Tensor, "*n k size"], steps: Sequence[Step], room: Room
+    rows: Float[Tensor, "*n k size"], steps: Sequence[Step], deltas: Perturbations
 ) -> Float[Tensor, "n k"]:
     """How far rows (k x size: the same of all inputs) can fall below their reference."""
-    lost, rows = _swept(rows, steps, len(room.eps))
-    return lost + room.fall(rows)
+    lost, rows = _swept(rows, steps, len(deltas.eps))
+    return lost + deltas.support_below(rows)
 
 
 def fall_and_rise(
-    rows: Float[Tensor, "*n k size"], steps: Sequence[Step], room: Room
+    rows: Float[Tensor, "*n k size"], steps: Sequence[Step], deltas: Perturbations
 ) -> tuple[Float[Tensor, "n k"], Float[Tensor, "n k"]]:
     """How far rows can fall below their reference, and rise above it."""
     if not all(lines.parallel for lines, _ in steps):
-        return fall(rows, steps, room), fall(-rows, steps, room)
-    lost, rows = _swept(rows, steps, len(room.eps))
-    down = lost + room.fall(rows)
-    return down, down if room.symmetric else lost + room.rise(rows)
+        return fall(rows, steps, deltas), fall(-rows, steps, deltas)
+    lost, rows = _swept(rows, steps, len(deltas.eps))
+    down = lost + deltas.support_below(rows)
+    return down, down if deltas.symmetric else lost + deltas.support_above(rows)
 
 
 def _swept(rows: Tensor, steps: Sequence[Step], n: int) -> tuple[Tensor, Tensor]:
@@ -102,20 +102,20 @@ def steps_below(
 def some_rows(
     layers: Sequence[Layer],
     lines: Sequence[LinearRelaxation],
-    room: Room,
+    deltas: Perturbations,
     top: int,
     which: Int[Tensor, " m"],
     unit: Int[Tensor, " m"],
 ) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:
     """Fall and rise of units of a dense layer `top`, each of the input `which` (increasing)."""
-    found = [(room.eps[:0], room.eps[:0])]
-    widest = max(room.up.shape[1], *(layer.size for layer in layers[: top + 1]))
+    found = [(deltas.eps[:0], deltas.eps[:0])]
+    widest = max(deltas.up.shape[1], *(layer.size for layer in layers[: top + 1]))
     for part in groups(len(unit), at_once(unit.device) // widest):
         grid = PaddedBatch(which[part])
         rows = layers[top].weight.index_select(0, grid.filled(unit[part]).flatten())
         rows = rows.unflatten(0, grid.shape)
         steps = steps_below(layers, lines, top, grid.inputs)
-        both = fall_and_rise(rows, steps, room.at(grid.inputs))
+        both = fall_and_rise(rows, steps, deltas.at(grid.inputs))
         found.append((grid.taken(both[0]), grid.taken(both[1])))
     falls, rises = zip(*found, strict=True)
     return torch.cat(falls), torch.cat(rises)

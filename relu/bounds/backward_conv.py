@@ -10,24 +10,24 @@ from torch import Tensor
 
 from relu.batching import at_once, groups
 from relu.bounds.backward import Step, fall_and_rise
-from relu.bounds.ball import Room
+from relu.bounds.ball import Perturbations
 from relu.bounds.relaxation import LinearRelaxation
 from relu.network.layers import Layer
 from relu.regions.receptive_field import ReceptiveFields, receptive_fields_of
 
 
 def all_windows(
-    layers: Sequence[Layer], lines: Sequence[LinearRelaxation], room: Room, top: int
+    layers: Sequence[Layer], lines: Sequence[LinearRelaxation], deltas: Perturbations, top: int
 ) -> tuple[Float[Tensor, "n size"], Float[Tensor, "n size"]]:
     """Fall and rise of every unit of a convolution `top`.
 
     Position by position, where the rows of many inputs are one matrix product.
     """
     windows = receptive_fields_of(layers, top)
-    empty = room.eps.new_zeros(0, layers[top].size)
+    empty = deltas.eps.new_zeros(0, layers[top].size)
     found = [[empty, empty]]
-    for part in groups(len(room.eps), at_once(room.eps.device) // windows.kernels.numel()):
-        cuts = _Cuts(windows, lines[:top], room, part)
+    for part in groups(len(deltas.eps), at_once(deltas.eps.device) // windows.kernels.numel()):
+        cuts = _Cuts(windows, lines[:top], deltas, part)
         both = zip(*(cuts.position(p) for p in range(len(windows.pixels))), strict=True)
         found.append([torch.stack(values).permute(1, 0, 2).flatten(1) for values in both])
     falls, rises = zip(*found, strict=True)
@@ -37,21 +37,21 @@ def all_windows(
 def some_windows(
     layers: Sequence[Layer],
     lines: Sequence[LinearRelaxation],
-    room: Room,
+    deltas: Perturbations,
     top: int,
     which: Int[Tensor, " m"],
     unit: Int[Tensor, " m"],
 ) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:
     """Fall and rise of units of a convolution `top`, each of the input `which` (increasing)."""
     windows = receptive_fields_of(layers, top)
-    found = [(room.eps[:0], room.eps[:0])]
+    found = [(deltas.eps[:0], deltas.eps[:0])]
     numbers = at_once(unit.device)
     size = windows.kernels.shape[1]
     done = 0
-    for inputs in groups(len(room.eps), numbers // (len(windows.pixels) * size)):
+    for inputs in groups(len(deltas.eps), numbers // (len(windows.pixels) * size)):
         stop = int((which < inputs.stop).sum())
         if stop > done:
-            cuts = _Cuts(windows, lines[:top], room, inputs)
+            cuts = _Cuts(windows, lines[:top], deltas, inputs)
             for part in groups(stop - done, numbers // size):
                 some = slice(done + part.start, done + part.stop)
                 found.append(cuts.units(which[some] - inputs.start, unit[some]))
@@ -62,14 +62,14 @@ def some_windows(
 
 @dataclass(frozen=True, eq=False)
 class _Cuts:
-    """What the positions of a convolution see of the lines below it and of the room, some inputs.
+    """What the positions of a convolution see of the lines below it and of the deltas.
 
     lines: of every layer below. Tables of positions x inputs x entries of a window.
     """
 
     windows: ReceptiveFields
     lines: Sequence[LinearRelaxation]
-    room: Room
+    deltas: Perturbations
     inputs: slice
 
     def _cut(self, values: Tensor, layer: int) -> Tensor:
@@ -94,7 +94,7 @@ class _Cuts:
         inside = (pixels >= 0).nonzero().squeeze(1)
         here = [lines[p] for lines in self.by_position]
         rows = self.windows.kernels if here else self.windows.kernels[:, inside]
-        seen = self.room.at(self.inputs).seen(pixels[inside])
+        seen = self.deltas.at(self.inputs).seen(pixels[inside])
         whole = len(inside) == len(pixels)
         return fall_and_rise(rows, self._steps(here, None if whole else inside), seen)
 
@@ -105,7 +105,7 @@ class _Cuts:
         position, channel = self.windows.split(unit)
         rows = self.windows.kernels.index_select(0, channel).unsqueeze(1)
         seen = (self.windows.pixels >= 0).to(rows.dtype)[position].unsqueeze(1)
-        place = position * len(self.room.eps[self.inputs]) + which
+        place = position * len(self.deltas.eps[self.inputs]) + which
 
         def taken(values: Tensor) -> Tensor:
             some: Tensor = values.flatten(0, 1).index_select(0, place)
@@ -116,13 +116,13 @@ class _Cuts:
         if steps:
             lines, transposed = steps[-1]
             steps[-1] = lines, lambda rows: transposed(rows) * seen
-        eps = self.room.eps[self.inputs][which]
+        eps = self.deltas.eps[self.inputs][which]
         up, down = (
-            seen[:, 0] if self.room.even else taken(self._cut(side, 0))
-            for side in (self.room.up, self.room.down)
+            seen[:, 0] if self.deltas.even else taken(self._cut(side, 0))
+            for side in (self.deltas.up, self.deltas.down)
         )
-        room = replace(self.room, eps=eps, up=up, down=down)
-        fall, rise = fall_and_rise(rows if steps else rows * seen, steps, room)
+        deltas = replace(self.deltas, eps=eps, up=up, down=down)
+        fall, rise = fall_and_rise(rows if steps else rows * seen, steps, deltas)
         return fall.squeeze(1), rise.squeeze(1)
 
     def _steps(self, here: Sequence[LinearRelaxation], inside: Tensor | None) -> list[Step]:

@@ -15,8 +15,8 @@ from relu.threat import Threat
 
 
 @dataclass(frozen=True, eq=False)
-class Room:
-    """How far pixels can go from a center: -down <= delta <= up, and ||delta|| <= eps.
+class Perturbations:
+    """Perturbations delta of a center: -down <= delta <= up, and ||delta|| <= eps.
 
     For linf up = down say it all. even: there is no box, so that eps says it all. A pixel with
     up = down = 0 does not move.
@@ -33,19 +33,19 @@ class Room:
         """Whether forms rise as much as they fall."""
         return self.even or self.norm.box_shaped
 
-    def at(self, which: Int[Tensor, " m"] | slice) -> "Room":
+    def at(self, which: Int[Tensor, " m"] | slice) -> "Perturbations":
         """That of the inputs `which`."""
         up = self.up[which]
         down = up if self.symmetric else self.down[which]
         return replace(self, eps=self.eps[which], up=up, down=down)
 
-    def seen(self, pixels: Int[Tensor, " s"]) -> "Room":
+    def seen(self, pixels: Int[Tensor, " s"]) -> "Perturbations":
         """That of some pixels alone."""
         up = self.up[:, pixels]
         return replace(self, up=up, down=up if self.symmetric else self.down[:, pixels])
 
-    def fall(self, rows: Float[Tensor, "n k d"]) -> Float[Tensor, "n k"]:
-        """How far rows . z can fall from the center. Differentiable in the rows.
+    def support_below(self, rows: Float[Tensor, "n k d"]) -> Float[Tensor, "n k"]:
+        """Max -rows . delta: how far rows . z can fall from the center. Differentiable in the rows.
 
         Never less than that; more only for l2 and l1 inside a box, by what a few steps of an
         iteration leave.
@@ -56,9 +56,9 @@ class Room:
             return self.norm.dual_length(rows) * self.eps.unsqueeze(1)
         return self.norm.support(rows, self.up, self.down, self.eps)
 
-    def rise(self, rows: Float[Tensor, "n k d"]) -> Float[Tensor, "n k"]:
-        """How far rows . z can rise from the center."""
-        return self.fall(rows if self.symmetric else -rows)
+    def support_above(self, rows: Float[Tensor, "n k d"]) -> Float[Tensor, "n k"]:
+        """Max rows . delta: how far rows . z can rise from the center (the support function)."""
+        return self.support_below(rows if self.symmetric else -rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +70,7 @@ class Ball:
     """
 
     center: Float[Tensor, "n d"]
-    room: Room
+    deltas: Perturbations
 
 
 def ball_of(
@@ -84,7 +84,7 @@ def ball_of(
     eps = torch.full_like(x[:, 0], threat.eps) if eps is None else eps.to(x.dtype)
     up = down = eps.unsqueeze(1).expand_as(x)
     if not box:
-        return Ball(x, Room(threat.p_norm, eps, up, down, even=True))
+        return Ball(x, Perturbations(threat.p_norm, eps, up, down, even=True))
     low, high = threat.box
     down = (x - low).minimum(down)
     up = (high - x).minimum(up)
@@ -93,4 +93,4 @@ def ball_of(
         x = x + (up - down) / 2
         up = (up + down) / 2
         down = up
-    return Ball(x, Room(threat.p_norm, eps, up, down, even=False))
+    return Ball(x, Perturbations(threat.p_norm, eps, up, down, even=False))

@@ -16,7 +16,7 @@ from relu.threat import Threat
 # An input whose smallest margin in float32 is below minus this part of its largest logit (or of 1)
 # is not tried in float64.
 SCREEN = 1e-2
-LEAST = 1e-3  # of eps: a search begins no nearer to the input
+NEAREST_START = 1e-3  # of eps: a search begins no nearer to the input
 
 Prover = Callable[[tuple[Layer, ...], Tensor, Tensor, Tensor], Tensor]
 """prove(layers, x, y, eps): lower bounds, per input, of the smallest margin over its ball; x in the
@@ -60,7 +60,9 @@ def certified(
     if bisection_steps and len(rows):
         searching = _Search(question, search or prove, rows, secants.of(rows))
         proven[rows] = searching.radii(
-            first=eps[rows] if start is None else proven[rows].clamp_min(LEAST * threat.eps),
+            first=eps[rows]
+            if start is None
+            else proven[rows].clamp_min(NEAREST_START * threat.eps),
             good=proven[rows],
             known=low[rows],
             high=high[rows],

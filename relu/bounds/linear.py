@@ -21,8 +21,8 @@ from torch import Tensor
 from relu.batching import at_once, groups
 from relu.bounds.backward import fall, some_rows, steps_below
 from relu.bounds.backward_conv import all_windows, some_windows
-from relu.bounds.ball import Ball, Room
-from relu.bounds.random_projection import ESTIMATES, Projection, projected_falls
+from relu.bounds.ball import Ball, Perturbations
+from relu.bounds.random_projection import ESTIMATES, RandomProjections, projected_falls
 from relu.bounds.relaxation import LinearRelaxation, Relaxation, crossing, lines_of
 from relu.classes import gaps, others
 from relu.network.layers import Conv, Layer
@@ -66,7 +66,7 @@ class RelaxedNetwork:
 
         return replace(
             self,
-            ball=Ball(taken(self.ball.center), self.ball.room.at(which)),
+            ball=Ball(taken(self.ball.center), self.ball.deltas.at(which)),
             low=tuple(map(taken, self.low)),
             high=tuple(map(taken, self.high)),
             lines=tuple(lines.mapped(taken) for lines in self.lines),
@@ -82,12 +82,12 @@ def relax(
     *,
     every: bool = False,
     known: Bounds | None = None,
-    projection: Projection | None = None,
+    estimates: RandomProjections | None = None,
 ) -> RelaxedNetwork:
     """The relaxation of the network over the balls. Differentiable in the parameters.
 
     every: bounds of every unit in full, also of those that cannot switch. known: bounds of all
-    hidden layers, taken as they are. projection: estimates of wide layers in place of bounds, with
+    hidden layers, taken as they are. estimates: estimates of wide layers in place of bounds, with
     parallel lines and in float32; they prove nothing.
 
     In float64 all bounds are moved outwards by what rounding may have done to them. With
@@ -100,17 +100,17 @@ def relax(
     unit = gamma(layers, ball.center.shape[1]) if ball.center.dtype == torch.float64 else 0.0
     found = RelaxedNetwork(layers, ball, unit, (), (), (), (), ball.center[:, :0])
     given = ball.center
-    most = ball.center.abs() + ball.room.up.maximum(ball.room.down)
+    most = ball.center.abs() + ball.deltas.up.maximum(ball.deltas.down)
     total = 1 + most.sum(1, keepdim=True)
     for layer in layers[:-1]:
         error, total = _errors(layer, given, most, total, unit)
         z = layer.forward(given)
         if known is not None:
             low, high = known[len(found.lines)]
-        elif projection is not None and _projectable(found, layer, projection):
+        elif estimates is not None and _projectable(found, layer, estimates):
             assert not unit, "estimates must not certify"
             falls = projected_falls(
-                layers, found.lines, ball.room, len(found.lines), projection.count
+                layers, found.lines, ball.deltas, len(found.lines), estimates.count
             )
             low = z - falls
             high = z + falls
@@ -138,19 +138,21 @@ def margin_lower_bounds(relaxed: RelaxedNetwork, y: Int[Tensor, " n"]) -> Float[
     falls = [rows.new_zeros(0, rows.shape[1])]
     for part in groups(len(y), at_once(y.device) // (rows.shape[1] * widest)):
         steps = steps_below(relaxed.layers, relaxed.lines, top, part)
-        falls.append(fall(rows[part], steps, relaxed.ball.room.at(part)))
+        falls.append(fall(rows[part], steps, relaxed.ball.deltas.at(part)))
     error = relaxed.rounding.gather(1, y.unsqueeze(1)) + relaxed.rounding.gather(
         1, others(y, relaxed.rounding.shape[1])
     )
     return gaps(relaxed.reference[-1], y) - _more(torch.cat(falls), relaxed.unit) - error
 
 
-def _projectable(below: RelaxedNetwork, layer: Layer, projection: Projection) -> bool:
+def _projectable(below: RelaxedNetwork, layer: Layer, estimates: RandomProjections) -> bool:
     """Whether the next layer is wide, and the theory of projections covers it."""
-    room = below.ball.room
+    deltas = below.ball.deltas
     parallel = all(lines.parallel for lines in below.lines)
-    covered = parallel and room.symmetric and room.norm.name in ESTIMATES and len(below.lines) > 0
-    return covered and layer.size > projection.wider_than
+    covered = (
+        parallel and deltas.symmetric and deltas.norm.name in ESTIMATES and len(below.lines) > 0
+    )
+    return covered and layer.size > estimates.wider_than
 
 
 def _errors(
@@ -177,7 +179,7 @@ def _bounds(below: RelaxedNetwork, z: Tensor, error: Tensor, every: bool) -> tup
     else one by one.
     """
     layer = below.layers[len(below.lines)]
-    if not below.lines and below.ball.room.symmetric:
+    if not below.lines and below.ball.deltas.symmetric:
         return _first_bounds(below, layer, z, error)
     with torch.no_grad():
         low, high = _intervals(below, z)
@@ -197,7 +199,7 @@ def _first_bounds(
     below: RelaxedNetwork, layer: Layer, z: Tensor, error: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Of the first layer, whose units fall as far as they rise."""
-    falls = _more(_first_falls(layer, below.ball.room), below.unit) + error
+    falls = _more(_first_falls(layer, below.ball.deltas), below.unit) + error
     return z - falls, z + falls
 
 
@@ -247,18 +249,18 @@ def _more(lost: Tensor, unit: float) -> Tensor:
     return lost + unit * lost.abs() if unit else lost
 
 
-def _first_falls(layer: Layer, room: Room) -> Tensor:
+def _first_falls(layer: Layer, deltas: Perturbations) -> Tensor:
     """How far the first layer's units fall, where they rise as far."""
-    if room.even:
-        return first_norms(layer, room.norm.q) * room.eps.unsqueeze(1)
-    return layer.absolute().linear(room.up)
+    if deltas.even:
+        return first_norms(layer, deltas.norm.q) * deltas.eps.unsqueeze(1)
+    return layer.absolute().linear(deltas.up)
 
 
 def _intervals(below: RelaxedNetwork, z: Tensor) -> tuple[Tensor, Tensor]:
     """Bounds of the next layer by interval arithmetic through the lines; cheap."""
     layer = below.layers[len(below.lines)]
     if not below.lines:
-        falls = first_norms(layer, below.ball.room.norm.q) * below.ball.room.eps.unsqueeze(1)
+        falls = first_norms(layer, below.ball.deltas.norm.q) * below.ball.deltas.eps.unsqueeze(1)
         return z - falls, z + falls
     least = below.lines[-1].lower * below.low[-1]
     most = below.high[-1].clamp_min(0)
@@ -269,7 +271,7 @@ def _intervals(below: RelaxedNetwork, z: Tensor) -> tuple[Tensor, Tensor]:
 
 def _all_units(below: RelaxedNetwork) -> tuple[Tensor, Tensor]:
     """Falls and rises of all units of the next layer, a convolution."""
-    return all_windows(below.layers, below.lines, below.ball.room, len(below.lines))
+    return all_windows(below.layers, below.lines, below.ball.deltas, len(below.lines))
 
 
 def _wanted_units(below: RelaxedNetwork, wanted: Tensor) -> tuple[Tensor, Tensor]:
@@ -284,4 +286,4 @@ def _wanted_units(below: RelaxedNetwork, wanted: Tensor) -> tuple[Tensor, Tensor
 def _some_units(below: RelaxedNetwork, which: Tensor, unit: Tensor) -> tuple[Tensor, Tensor]:
     top = len(below.lines)
     some = some_windows if isinstance(below.layers[top], Conv) else some_rows
-    return some(below.layers, below.lines, below.ball.room, top, which, unit)
+    return some(below.layers, below.lines, below.ball.deltas, top, which, unit)

@@ -14,13 +14,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from relu.bounds.ball import Room
+from relu.bounds.ball import Perturbations
 from relu.bounds.relaxation import LinearRelaxation
 from relu.network.layers import Layer
 
 
 @dataclass(frozen=True, kw_only=True)
-class Projection:
+class RandomProjections:
     """How many random vectors estimate the bounds of layers with more units than `wider_than`."""
 
     count: int
@@ -28,29 +28,41 @@ class Projection:
 
 
 def projected_falls(
-    layers: Sequence[Layer], lines: Sequence[LinearRelaxation], room: Room, top: int, count: int
+    layers: Sequence[Layer],
+    lines: Sequence[LinearRelaxation],
+    deltas: Perturbations,
+    top: int,
+    count: int,
 ) -> Float[Tensor, "n size"]:
     """An estimate of how far the units of layer `top` fall and rise. Differentiable.
 
-    For parallel lines, and a room in which forms rise as far as they fall (linf, l2 without a
+    For parallel lines, and deltas for which forms rise as far as they fall (linf, l2 without a
     box). Draws from torch's global generator.
     """
-    return ESTIMATES[room.norm.name](layers, lines, room, top, count)
+    return ESTIMATES[deltas.norm.name](layers, lines, deltas, top, count)
 
 
 def _linf_falls(
-    layers: Sequence[Layer], lines: Sequence[LinearRelaxation], room: Room, top: int, count: int
+    layers: Sequence[Layer],
+    lines: Sequence[LinearRelaxation],
+    deltas: Perturbations,
+    top: int,
+    count: int,
 ) -> Tensor:
-    vectors = _cauchy(room.up.expand(len(room.eps), -1), count)
+    vectors = _cauchy(deltas.up.expand(len(deltas.eps), -1), count)
     return _pushed(layers, lines, top, vectors).abs().median(1).values
 
 
 def _l2_falls(
-    layers: Sequence[Layer], lines: Sequence[LinearRelaxation], room: Room, top: int, count: int
+    layers: Sequence[Layer],
+    lines: Sequence[LinearRelaxation],
+    deltas: Perturbations,
+    top: int,
+    count: int,
 ) -> Tensor:
-    size = (len(room.eps), count, room.up.shape[1])
-    noise = torch.randn(size, device=room.up.device).to(room.up)
-    vectors = room.eps.view(-1, 1, 1) * noise
+    size = (len(deltas.eps), count, deltas.up.shape[1])
+    noise = torch.randn(size, device=deltas.up.device).to(deltas.up)
+    vectors = deltas.eps.view(-1, 1, 1) * noise
     nothing = [torch.zeros_like(line.below) for line in lines]
     still = [
         replace(line, below=no, above=no, even=True)

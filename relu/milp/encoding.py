@@ -27,39 +27,14 @@ from scipy import sparse
 from torch import Tensor
 
 from relu.bounds.relaxation import crossing
+from relu.milp.forms import Forms, Units, rectified, without_small
 from relu.milp.program import Program, stacked
 from relu.network.layers import Layer
 from relu.rounding import UNDERFLOW, gamma
 from relu.threat import Threat
 
 SLACK = 1e-8
-SMALL = 1e-11  # coefficients below this are left out, as solvers would do without telling
-LEAST = 1e-280  # a margin that varies by less is a constant
-
-
-@dataclass(frozen=True, eq=False)
-class Forms:
-    """Affine functions of the variables, rows v + offset; size: the sums of their absolute terms.
-
-    What is computed of them is off by at most a relative rounding error of size.
-    """
-
-    rows: Float[Tensor, "m v"]
-    offset: Float[Tensor, " m"]
-    size: Float[Tensor, " m"]
-
-    def at(self, which: Tensor) -> "Forms":
-        """Some of them."""
-        return Forms(self.rows[which], self.offset[which], self.size[which])
-
-
-@dataclass(frozen=True, eq=False)
-class Units:
-    """The units of one layer that may switch, what each is measured in, where its a, b, s start."""
-
-    which: Int[Tensor, " m"]
-    scale: Float[Tensor, " m"]
-    start: int
+LEAST_VARIATION = 1e-280  # a margin that varies by less is a constant
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +93,7 @@ class Encoding:
         return replace(
             self,
             alive=alive,
-            outputs=_rectified(forms, open_, units, top * units.scale),
+            outputs=rectified(forms, open_, units, top * units.scale),
             hidden=(*self.hidden, units),
             blocks=(*self.blocks, *self._rows(forms.at(open_), units, top, bottom)),
             low=torch.cat([self.low, self.low.new_full((3 * m,), -self.slack)]),
@@ -154,8 +129,8 @@ class Encoding:
         row = logits.rows[0] - logits.rows[1]
         offset = logits.offset[0] - logits.offset[1]
         reach = row.abs() @ (self.high - self.low) + self.unit / SLACK * logits.size.sum()
-        scale = max(float(reach), LEAST)
-        kept, lost = _without_small(row.unsqueeze(0) / scale)
+        scale = max(float(reach), LEAST_VARIATION)
+        kept, lost = without_small(row.unsqueeze(0) / scale)
         return kept[0].numpy(), float(offset) / scale - float(lost), scale
 
     def nearest(self, y: int, s: int) -> Program:
@@ -203,7 +178,7 @@ class Encoding:
         none = sparse.csr_array((m, m))
         before = sparse.csr_array((m, units.start))
         free = torch.full_like(top, -torch.inf)
-        kept, lost = _without_small(forms.rows / -units.scale.unsqueeze(1))
+        kept, lost = without_small(forms.rows / -units.scale.unsqueeze(1))
         scaled = sparse.csr_array(kept.numpy())
         z = forms.offset / units.scale
         lost += self.unit * forms.size / units.scale
@@ -256,22 +231,6 @@ def encoding(
         high=up + slack,
         whole=torch.zeros_like(up),
     )
-
-
-def _rectified(forms: Forms, open_: Tensor, units: Units, high: Tensor) -> Forms:
-    """What ReLUs make of forms: those that may switch become variables."""
-    m = len(units.which)
-    rows = torch.cat([forms.rows, forms.rows.new_zeros(len(forms.rows), 3 * m)], 1)
-    rows[open_] = 0
-    rows[open_, units.start + torch.arange(m)] = units.scale
-    offset = forms.offset.index_fill(0, open_, 0.0)
-    return Forms(rows, offset, forms.size.index_copy(0, open_, high))
-
-
-def _without_small(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows without their small coefficients, and how much those can add up to; |v| is about 1."""
-    small = rows.abs() < SMALL
-    return rows.masked_fill(small, 0.0), 2 * (rows.abs() * small).sum(1)
 
 
 def _with_largest(program: Program, d: int, slack: float) -> Program:

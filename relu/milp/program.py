@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import sparse
 
-ROUNDING = 1e-12  # of the sum of all absolute terms; what thousands of float64 terms lose, and more
+FORM_ROUNDING = (
+    1e-12  # of the sum of all absolute terms; what thousands of float64 terms lose, and more
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +79,7 @@ class Program:
         ends = np.minimum(reduced * self.low, reduced * self.high)
         widest = np.maximum(np.abs(self.low), np.abs(self.high))
         size = np.abs(weighted).sum() + (np.abs(self.cost) + abs(self.rows).T @ np.abs(y)) @ widest
-        return float(weighted.sum() + ends.sum() + self.offset - ROUNDING * size)
+        return float(weighted.sum() + ends.sum() + self.offset - FORM_ROUNDING * size)
 
 
 def stacked(blocks: Sequence[sparse.sparray], width: int) -> sparse.csr_array:

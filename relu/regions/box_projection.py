@@ -21,7 +21,7 @@ from relu.threat import Threat
 TOUCHING = 1e-9  # relative gap up to which a hyperplane beside the box counts as touching it
 
 
-def project(
+def nearest_on_hyperplanes(
     x: Float[Tensor, "n d"],
     w: Float[Tensor, "n k d"],
     b: Float[Tensor, "n k"],

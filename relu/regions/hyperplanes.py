@@ -8,7 +8,8 @@ gamma |W|...(|W| 1 + |b|)... + |b|, and a row V_i, in the l1 norm, by at most ga
 (1 replaced by the largest pixel; gamma as in relu/rounding.py), and by UNDERFLOW times all that
 what underflows can be multiplied by.
 Distances are computed with the gap that much smaller and the norm that much larger, and are then
-rounded down by ROUNDING, which covers the arithmetic of norms and projections with room to spare
+rounded down by PLANE_ROUNDING, which covers the arithmetic of norms and of nearest points with
+room to spare
 (they err by about d u, some 1e-13).
 """
 
@@ -22,13 +23,13 @@ from torch import Tensor
 from relu.classes import gaps, others
 from relu.network.layers import Layer
 from relu.norms import dual_length
-from relu.regions.box_projection import project
+from relu.regions.box_projection import nearest_on_hyperplanes
 from relu.regions.jacobian import logit_rows, norms, unit_rows, vjp
 from relu.regions.region import Region, affine_map
 from relu.rounding import UNDERFLOW, gamma
 from relu.threat import Threat
 
-ROUNDING = 1e-9  # relative
+PLANE_ROUNDING = 1e-9  # relative
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +56,7 @@ def planes_of(region: Region, y: Int[Tensor, " n"], threat: Threat) -> Planes:
     length = torch.cat([norms(region, threat.q), dual_length(rows, threat.q)], dim=1)
     gap = torch.cat([*region.z, gaps(region.logits, y)], dim=1)
     gap_error, row_error, constant, zero = _errors(region, y, threat)
-    low = (gap.abs() - gap_error).clamp_min(0) / (length + row_error) * (1 - ROUNDING)
+    low = (gap.abs() - gap_error).clamp_min(0) / (length + row_error) * (1 - PLANE_ROUNDING)
     units = region.starts[-1]
     held = gap.abs() > gap_error  # a constant's sign is known
     held[:, :units] |= zero[:, :units]
@@ -92,7 +93,7 @@ def distance_to(
     nearer = gap.sign() * (gap.abs() - error).clamp_min(0)
     distance, _ = _nearest(x, normal, nearer, threat)
     known = nearer.isfinite() & normal.isfinite().all(1)
-    return torch.where(known, distance * (1 - ROUNDING), 0.0)
+    return torch.where(known, distance * (1 - PLANE_ROUNDING), 0.0)
 
 
 def point_beyond(
@@ -114,7 +115,7 @@ def _nearest(x: Tensor, normal: Tensor, gap: Tensor, threat: Threat) -> tuple[Te
     normal = normal / scale.unsqueeze(1)
     gap = gap / scale
     offset = gap - (normal * x).sum(1)
-    distance, z = project(x, normal.unsqueeze(1), offset.unsqueeze(1), threat)
+    distance, z = nearest_on_hyperplanes(x, normal.unsqueeze(1), offset.unsqueeze(1), threat)
     return distance.squeeze(1), z.squeeze(1)
 
 

@@ -79,8 +79,8 @@ MUTANTS = (
     ),
     Mutant(
         "relu/bounds/linear.py",
-        "falls = _more(_first_falls(layer, below.ball.room), below.unit) + error",
-        "falls = _first_falls(layer, below.ball.room) + error",
+        "falls = _more(_first_falls(layer, below.ball.deltas), below.unit) + error",
+        "falls = _first_falls(layer, below.ball.deltas) + error",
         STATED,
     ),
     Mutant(
@@ -223,13 +223,13 @@ MUTANTS = (
     ),
     Mutant(
         "relu/regions/hyperplanes.py",
-        "clamp_min(0) / (length + row_error) * (1 - ROUNDING)",
+        "clamp_min(0) / (length + row_error) * (1 - PLANE_ROUNDING)",
         "clamp_min(0) / (length + row_error)",
         (f"{PLANES}::test_distances_are_rounded_down",),
     ),
     Mutant(
         "relu/regions/hyperplanes.py",
-        "return torch.where(known, distance * (1 - ROUNDING), 0.0)",
+        "return torch.where(known, distance * (1 - PLANE_ROUNDING), 0.0)",
         "return torch.where(known, distance, 0.0)",
         (f"{PLANES}::test_distances_are_rounded_down",),
     ),
@@ -289,7 +289,7 @@ MUTANTS = (
     ),
     Mutant(
         "relu/milp/program.py",
-        "return float(weighted.sum() + ends.sum() + self.offset - ROUNDING * size)",
+        "return float(weighted.sum() + ends.sum() + self.offset - FORM_ROUNDING * size)",
         "return float(weighted.sum() + ends.sum() + self.offset)",
         (f"{PROGRAM}::test_what_multipliers_prove_is_rounded_down",),
     ),
@@ -324,7 +324,7 @@ MUTANTS = (
         (f"{MIP}::test_coefficients_that_are_left_out_are_taken_off",),
     ),
     Mutant(
-        "relu/milp/encoding.py",
+        "relu/milp/forms.py",
         "slack = self.slack + (lost if self.slack else 0.0)",
         "slack = lost if self.slack else 0.0",
         (f"{MIP}::test_all_variables_are_of_the_order_of_one_and_no_constraint_is_tight",),

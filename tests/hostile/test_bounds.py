@@ -19,7 +19,7 @@ from relu.bounds.linear import RelaxedNetwork, margin_lower_bounds, relax
 from relu.classes import others
 from relu.network.layers import Layer, to_vectors
 from relu.network.reader import in_float64, read_layers
-from relu.regions.box_projection import project
+from relu.regions.box_projection import nearest_on_hyperplanes
 from relu.regions.hyperplanes import distance_to, normals, planes_of
 from relu.regions.region import Region, region_of
 from relu.rounding import gamma
@@ -256,9 +256,9 @@ def test_falls_and_rises(seed: int, norm: Norm) -> None:
         ball = ball_of(x, threat, box=box)
         edges = threat.box if box else (-4 * eps - 2, 4 * eps + 2)
         unit = 8 * (d + 2) * 2.0**-53
-        for sign, moved in ((1, ball.room.fall), (-1, ball.room.rise)):
+        for sign, moved in ((1, ball.deltas.support_below), (-1, ball.deltas.support_above)):
             for row, reach in zip(rows, moved(rows.unsqueeze(0))[0].tolist(), strict=True):
-                size = float((row.abs() * (ball.center[0].abs() + ball.room.up[0])).sum())
+                size = float((row.abs() * (ball.center[0].abs() + ball.deltas.up[0])).sum())
                 numbers, shift = rational.whole(row.tolist())
                 form = Affine((tuple(enumerate(numbers)),), (0,), shift)
                 least = sign * exact_sum(row, ball.center[0]) - Fraction(reach)
@@ -283,7 +283,7 @@ def test_projections_on_planes(seed: int, norm: Norm) -> None:
     w = torch.randn(1, 8, d, generator=draw).double()
     w[0, 0, 0] = 0.0
     b = -(w * torch.rand(1, 8, d, generator=draw)).sum(2)
-    distances, points = project(x, w, b, threat)
+    distances, points = nearest_on_hyperplanes(x, w, b, threat)
     for row, offset, found, z in zip(w[0], b[0], distances[0].tolist(), points[0], strict=True):
         gap = exact_sum(row, x[0]) + Fraction(float(offset))
         normal = [Fraction(v) for v in row.tolist()]

@@ -130,6 +130,6 @@ def test_lengths_of_small_rows_are_those_of_large_ones(exponent: int) -> None:
     rows = torch.randn(1, 20, 5, generator=torch.Generator().manual_seed(0)).double()
     rows *= 10.0**exponent
     ball = ball_of(torch.full((1, 5), 0.5).double(), threat, box=False)
-    for row, fall in zip(rows[0], ball.room.fall(rows)[0].tolist(), strict=True):
+    for row, fall in zip(rows[0], ball.deltas.support_below(rows)[0].tolist(), strict=True):
         assert fall > 0
         assert math.isclose(float(Fraction(fall) ** 2 / exact_length(row)), 1.0, rel_tol=1e-9)

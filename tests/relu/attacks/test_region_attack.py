@@ -10,7 +10,7 @@ from relu.attacks.region_attack import approach, walk
 from relu.classes import margins
 from relu.network.architectures import build
 from relu.network.reader import in_float64
-from relu.regions.box_projection import project
+from relu.regions.box_projection import nearest_on_hyperplanes
 from relu.threat import Norm, Threat
 from tests.strategies import seeds, tiny_nets
 
@@ -39,7 +39,9 @@ def test_on_a_linear_network_they_reach_the_nearest_hyperplane_in_the_box(
         [[s for s in range(classes) if s != label] for label in y.tolist()]
     )
     planes = weight[y].unsqueeze(1) - weight[other_classes]
-    distances, _ = project(x, planes, bias[y].unsqueeze(1) - bias[other_classes], threat)
+    distances, _ = nearest_on_hyperplanes(
+        x, planes, bias[y].unsqueeze(1) - bias[other_classes], threat
+    )
     expected = distances.amin(1)
     assert 20 <= expected.isfinite().sum() <= n
     met = approach(net, x, y, shape=(d,), threat=threat, other_classes=9, steps=15)

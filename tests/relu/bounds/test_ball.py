@@ -50,7 +50,10 @@ def test_a_form_never_loses_more_than_is_said_and_hardly_less(seed: int) -> None
         eps = math.exp(float(torch.rand((), generator=draw)) * 6 - 4)
         threat = Threat(norm=norm, eps=eps)
         ball = ball_of(x, threat)
-        for sign, found in ((1, ball.room.fall(rows)), (-1, ball.room.rise(rows))):
+        for sign, found in (
+            (1, ball.deltas.support_below(rows)),
+            (-1, ball.deltas.support_above(rows)),
+        ):
             at_center = (rows @ (ball.center - x).unsqueeze(2)).squeeze()  # linf: not x itself
             for i in range(3):
                 exact = exact_fall(sign * rows[0, i].numpy(), x[0].numpy(), threat)
@@ -90,7 +93,7 @@ def test_in_rooms_of_many_sizes_a_form_loses_what_a_point_of_the_ball_says(
     whole = float(Threat(norm=norm, eps=1.0).length(x))
     for share in (0.01, 0.3, 0.9):
         threat = Threat(norm=norm, eps=share * whole)
-        lost = float(ball_of(x, threat).room.fall(row.view(1, 1, 60)))
+        lost = float(ball_of(x, threat).deltas.support_below(row.view(1, 1, 60)))
         assert lost >= float(row @ within_rooms(row, x[0], threat)) * (1 - 1e-12)
 
 
@@ -102,8 +105,8 @@ def test_without_a_box_it_is_the_radius_times_the_dual_norm(norm: Norm) -> None:
     ball = ball_of(x, Threat(norm=norm, eps=1.0), eps=eps, box=False)
     order = {"linf": 1.0, "l2": 2.0, "l1": math.inf}[norm]
     expected = torch.linalg.vector_norm(rows, ord=order, dim=2) * eps.unsqueeze(1)
-    assert torch.allclose(ball.room.fall(rows), expected)
-    assert torch.allclose(ball.room.rise(rows), expected)
+    assert torch.allclose(ball.deltas.support_below(rows), expected)
+    assert torch.allclose(ball.deltas.support_above(rows), expected)
     assert torch.equal(ball.center, x)
 
 
@@ -113,19 +116,19 @@ def test_its_gradient_is_the_one_of_finite_differences(norm: Norm, box: bool) ->
     torch.manual_seed(0)
     ball = ball_of(torch.rand(2, 5).double(), Threat(norm=norm, eps=0.4), box=box)
     rows = torch.randn(2, 3, 5).double().requires_grad_()
-    assert torch.autograd.gradcheck(ball.room.fall, (rows,), atol=2e-3, rtol=2e-2)
+    assert torch.autograd.gradcheck(ball.deltas.support_below, (rows,), atol=2e-3, rtol=2e-2)
 
 
 @pytest.mark.parametrize("norm", NORMS)
-def test_parts_of_a_room_are_those_of_its_inputs_and_pixels(norm: Norm) -> None:
+def test_parts_of_deltas_are_those_of_its_inputs_and_pixels(norm: Norm) -> None:
     x = torch.rand(4, 6).double()
     rows = torch.randn(4, 2, 6).double()
     rows[:, :, 3:] = 0
-    room = ball_of(x, Threat(norm=norm, eps=0.3)).room
+    deltas = ball_of(x, Threat(norm=norm, eps=0.3)).deltas
     which = torch.tensor([2, 0])
     pixels = torch.tensor([0, 1, 2])
-    found = room.at(which).seen(pixels).fall(rows[which][:, :, :3])
-    assert torch.allclose(found, room.fall(rows)[which])
+    found = deltas.at(which).seen(pixels).support_below(rows[which][:, :, :3])
+    assert torch.allclose(found, deltas.support_below(rows)[which])
 
 
 def test_a_pixel_at_the_edge_of_the_box_moves_inwards_only() -> None:
@@ -133,16 +136,18 @@ def test_a_pixel_at_the_edge_of_the_box_moves_inwards_only() -> None:
     rows = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]]).double()
     for norm in NORMS:
         ball = ball_of(x, Threat(norm=norm, eps=0.2))
-        least: Tensor = (rows @ ball.center.unsqueeze(2)).squeeze() - ball.room.fall(rows)
-        most: Tensor = (rows @ ball.center.unsqueeze(2)).squeeze() + ball.room.rise(rows)
+        least: Tensor = (rows @ ball.center.unsqueeze(2)).squeeze() - ball.deltas.support_below(
+            rows
+        )
+        most: Tensor = (rows @ ball.center.unsqueeze(2)).squeeze() + ball.deltas.support_above(rows)
         assert torch.allclose(least, torch.tensor([[0.0, 0.8]]).double())
         assert torch.allclose(most, torch.tensor([[0.2, 1.0]]).double())
 
 
 def test_tiny_coefficients_have_gradients() -> None:
     rows = torch.tensor([[[1.0, 1.0, 1e-21]]]).requires_grad_()
-    room = ball_of(torch.full((1, 3), 0.5), Threat(norm="l2", eps=0.8)).room
-    room.fall(rows).sum().backward()
+    deltas = ball_of(torch.full((1, 3), 0.5), Threat(norm="l2", eps=0.8)).deltas
+    deltas.support_below(rows).sum().backward()
     assert rows.grad is not None
     assert rows.grad.isfinite().all()
 

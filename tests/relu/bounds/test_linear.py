@@ -358,7 +358,7 @@ def test_no_rounding_term_is_left_out(
     found = margin_lower_bounds(relaxed, y)
     for i in range(3):
         center = ball.center[i].numpy()
-        room = ball.room.up[i].numpy()
+        room = ball.deltas.up[i].numpy()
         bounds, least = oracles.stated_bounds(plain, center, room, relaxation, COARSE, every=every)
         for (low, high), (stated_low, stated_high) in zip(relaxed.bounds, bounds, strict=True):
             assert (low[i].numpy() <= stated_low + 1e-9).all()
@@ -523,5 +523,5 @@ def test_odd_convolutions_train_and_are_bounded(
 def test_no_inputs_have_no_margins() -> None:
     layers, ball, y = problem(network("cnn_small", (1, 8, 8)), (1, 8, 8), "linf")
     nobody = torch.tensor([], dtype=torch.long)
-    empty = Ball(ball.center[nobody], ball.room.at(nobody))
+    empty = Ball(ball.center[nobody], ball.deltas.at(nobody))
     assert margin_lower_bounds(relax(layers, empty, "kw"), y[nobody]).shape == (0, 9)

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from relu.bounds.ball import ball_of
 from relu.bounds.linear import margin_lower_bounds, relax
-from relu.bounds.random_projection import Projection
+from relu.bounds.random_projection import RandomProjections
 from relu.network.architectures import build
 from relu.network.layers import to_vectors
 from relu.network.reader import read_layers
@@ -23,7 +23,7 @@ def falls(norm: Norm, count: int, *, box: bool = False) -> tuple[Tensor, Tensor]
     x = torch.rand(6, *SHAPE)
     ball = ball_of(to_vectors(layers, x), Threat(norm=norm, eps=0.2), box=box)
     exact = relax(layers, ball, "kw", every=True)
-    found = relax(layers, ball, "kw", projection=Projection(count=count, wider_than=0))
+    found = relax(layers, ball, "kw", estimates=RandomProjections(count=count, wider_than=0))
     return found.reference[1] - found.low[1], exact.reference[1] - exact.low[1]
 
 
@@ -53,7 +53,7 @@ def test_gradients_flow_through_estimates() -> None:
     layers = read_layers(net, SHAPE)
     x = torch.rand(4, *SHAPE)
     ball = ball_of(to_vectors(layers, x), Threat(norm="l2", eps=0.2), box=False)
-    relaxed = relax(layers, ball, "kw", projection=Projection(count=10, wider_than=0))
+    relaxed = relax(layers, ball, "kw", estimates=RandomProjections(count=10, wider_than=0))
     margin_lower_bounds(relaxed, torch.arange(4)).sum().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
 
@@ -64,4 +64,4 @@ def test_estimates_must_not_certify() -> None:
     x = torch.rand(2, 64).double()
     ball = ball_of(x, Threat(norm="linf", eps=0.1))
     with pytest.raises(AssertionError, match="certify"):
-        relax(layers, ball, "kw", projection=Projection(count=10, wider_than=0))
+        relax(layers, ball, "kw", estimates=RandomProjections(count=10, wider_than=0))

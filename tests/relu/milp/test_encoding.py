@@ -10,7 +10,8 @@ from bench.parsing import NORMS
 from relu.bounds.alpha_crown import relaxations
 from relu.bounds.ball import ball_of
 from relu.bounds.relaxation import crossing
-from relu.milp.encoding import SLACK, SMALL, Encoding, _without_small, encoding
+from relu.milp.encoding import SLACK, Encoding, encoding
+from relu.milp.forms import SMALL, without_small
 from relu.network.architectures import build
 from relu.network.layers import Layer, to_images, to_vectors
 from relu.network.reader import in_float64, read_layers
@@ -140,7 +141,7 @@ def test_networks_within_rounding_are_points_of_the_program(
 def test_coefficients_that_are_left_out_are_taken_off() -> None:
     rows = torch.full((1, 1000), SMALL / 2, dtype=torch.float64)
     rows[0, 0] = 1.0
-    kept, lost = _without_small(rows)
+    kept, lost = without_small(rows)
     assert kept.count_nonzero() == 1
     for v in (torch.ones(1000), -torch.ones(1000)):
         v = v.double()

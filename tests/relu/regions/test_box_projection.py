@@ -9,7 +9,7 @@ from scipy.optimize import linprog, minimize
 from torch import Tensor
 
 from bench.parsing import NORMS
-from relu.regions.box_projection import project
+from relu.regions.box_projection import nearest_on_hyperplanes
 from relu.threat import Norm, Threat
 
 
@@ -20,7 +20,7 @@ def threat(norm: Norm, low: float = 0.0, high: float = 1.0) -> Threat:
 def one(norm: Norm, x: list[float], w: list[float], b: float) -> tuple[float, list[float]]:
     """A single input and hyperplane."""
     f64 = torch.float64
-    distance, z = project(
+    distance, z = nearest_on_hyperplanes(
         torch.tensor([x], dtype=f64),
         torch.tensor([[w]], dtype=f64),
         torch.tensor([[b]], dtype=f64),
@@ -116,7 +116,7 @@ def solver_distance(norm: Norm, x: np.ndarray, w: np.ndarray, b: float) -> float
 @pytest.mark.parametrize("d", [1, 2, 5, 12])
 def test_solvers_find_the_same(norm: Norm, d: int) -> None:
     x, w, b = problem(seed=d, n=15, k=4, d=d)
-    distance, _ = project(x, w, b, threat(norm))
+    distance, _ = nearest_on_hyperplanes(x, w, b, threat(norm))
     expected = [
         [solver_distance(norm, x[i].numpy(), w[i, j].numpy(), b[i, j].item()) for j in range(4)]
         for i in range(15)
@@ -131,7 +131,7 @@ def test_points_lie_on_their_hyperplane_in_the_box_at_their_distance(
     seed: int, d: int, norm: Norm
 ) -> None:
     x, w, b = problem(seed, n=6, k=5, d=d)
-    distance, z = project(x, w, b, threat(norm))
+    distance, z = nearest_on_hyperplanes(x, w, b, threat(norm))
     there = distance.isfinite()
     assert bool(((z >= 0) & (z <= 1)).all(2)[there].all())
     assert bool(z[~there].isnan().all())
@@ -145,8 +145,8 @@ def test_points_lie_on_their_hyperplane_in_the_box_at_their_distance(
 @given(seed=st.integers(0, 10**6), d=st.integers(1, 30), norm=st.sampled_from(list(NORMS)))
 def test_the_box_never_lowers_a_distance(seed: int, d: int, norm: Norm) -> None:
     x, w, b = problem(seed, n=6, k=5, d=d)
-    distance, _ = project(x, w, b, threat(norm))
-    free, _ = project(x, w, b, threat(norm, -1e6, 1e6))
+    distance, _ = nearest_on_hyperplanes(x, w, b, threat(norm))
+    free, _ = nearest_on_hyperplanes(x, w, b, threat(norm, -1e6, 1e6))
     dual = torch.linalg.vector_norm(w, ord=threat(norm).q, dim=2)
     plain = ((w * x.unsqueeze(1)).sum(2) + b).abs() / dual
     some = (dual > 0) & free.isfinite()

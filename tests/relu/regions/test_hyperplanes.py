@@ -233,7 +233,7 @@ def test_distances_are_rounded_down(norm: Norm, monkeypatch: pytest.MonkeyPatch)
         return found.low, near
 
     plain = lows()
-    monkeypatch.setattr("relu.regions.hyperplanes.ROUNDING", 0.25)
+    monkeypatch.setattr("relu.regions.hyperplanes.PLANE_ROUNDING", 0.25)
     for one, other in zip(plain, lows(), strict=True):
         assert (other > 0).any()
         assert torch.allclose(other, 0.75 * one, rtol=1e-6)
