@@ -103,27 +103,28 @@ class _Cuts:
     ) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:
         """Fall and rise of some units, each of the input `which` of these inputs."""
         position, channel = self.windows.split(unit)
-        rows = self.windows.kernels.index_select(0, channel).unsqueeze(1)
-        seen = (self.windows.pixels >= 0).to(rows.dtype)[position].unsqueeze(1)
         place = position * len(self.deltas.eps[self.inputs]) + which
-
-        def taken(values: Tensor) -> Tensor:
-            some: Tensor = values.flatten(0, 1).index_select(0, place)
-            return some
-
-        here = [table.mapped(taken) for table in self.tables]
+        rows = self.windows.kernels.index_select(0, channel).unsqueeze(1)
+        inside = (self.windows.pixels >= 0).to(rows.dtype)[position].unsqueeze(1)
+        here = [table.mapped(partial(_taken, place=place)) for table in self.tables]
         steps = self._steps(here, None)
         if steps:
             lines, transposed = steps[-1]
-            steps[-1] = lines, lambda rows: transposed(rows) * seen
-        eps = self.deltas.eps[self.inputs][which]
+            steps[-1] = lines, lambda rows: transposed(rows) * inside
+        else:
+            rows = rows * inside
+        fall, rise = fall_and_rise(rows, steps, self._seen_deltas(which, place, inside[:, 0]))
+        return fall.squeeze(1), rise.squeeze(1)
+
+    def _seen_deltas(
+        self, which: Int[Tensor, " m"], place: Int[Tensor, " m"], inside: Tensor
+    ) -> Perturbations:
+        """The perturbations of what each unit sees; without a box, eps alone says it all."""
         up, down = (
-            seen[:, 0] if self.deltas.even else taken(self._cut(side, 0))
+            inside if self.deltas.even else _taken(self._cut(side, 0), place)
             for side in (self.deltas.up, self.deltas.down)
         )
-        deltas = replace(self.deltas, eps=eps, up=up, down=down)
-        fall, rise = fall_and_rise(rows if steps else rows * seen, steps, deltas)
-        return fall.squeeze(1), rise.squeeze(1)
+        return replace(self.deltas, eps=self.deltas.eps[self.inputs][which], up=up, down=down)
 
     def _steps(self, here: Sequence[LinearRelaxation], inside: Tensor | None) -> list[Step]:
         return [(here[i], partial(self._below, i, inside)) for i in range(len(here) - 1, -1, -1)]
@@ -133,3 +134,9 @@ class _Cuts:
         flat = self.windows.transposed(rows.flatten(0, 1), layer)
         below: Tensor = flat.unflatten(0, rows.shape[:2])
         return below if layer or inside is None else below[..., inside]
+
+
+def _taken(table: Float[Tensor, "positions n window"], place: Int[Tensor, " m"]) -> Tensor:
+    """The windows at these places of the first two axes as one."""
+    windows: Tensor = table.flatten(0, 1).index_select(0, place)
+    return windows

@@ -318,13 +318,13 @@ MUTANTS = (
         (f"{MIP}::test_networks_within_rounding_are_points_of_the_program",),
     ),
     Mutant(
-        "relu/milp/encoding.py",
+        "relu/milp/forms.py",
         "return rows.masked_fill(small, 0.0), 2 * (rows.abs() * small).sum(1)",
         "return rows.masked_fill(small, 0.0), 0 * (rows.abs() * small).sum(1)",
         (f"{MIP}::test_coefficients_that_are_left_out_are_taken_off",),
     ),
     Mutant(
-        "relu/milp/forms.py",
+        "relu/milp/encoding.py",
         "slack = self.slack + (lost if self.slack else 0.0)",
         "slack = lost if self.slack else 0.0",
         (f"{MIP}::test_all_variables_are_of_the_order_of_one_and_no_constraint_is_tight",),
