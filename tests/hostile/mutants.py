@@ -205,7 +205,7 @@ MUTANTS = (
     ),
     Mutant(
         "relu/bounds/backward_conv.py",
-        "steps[-1] = lines, lambda rows: transposed(rows) * seen",
+        "steps[-1] = lines, lambda rows: transposed(rows) * inside",
         "steps[-1] = lines, transposed",
         (f"{DUAL}::test_convolutions_have_the_bounds_of_their_matrices",),
     ),
