@@ -142,7 +142,7 @@ def tightened(here: Around, *, seconds: float, end: float) -> Around:
     bounds = list[tuple[Tensor, Tensor]]()
     below = encoding(about.layers, about.x, about.threat, here.radius)
     for k, (low, high) in enumerate(here.bounds):
-        which = crossing(low, high).nonzero().squeeze(1)
+        which = crossing(low, high, about.layers[k].leak).nonzero().squeeze(1)
         if k and len(which):
             low, high = _tighter(below, which, low, high, seconds, end)
         bounds.append((low, high))

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from relu.network.blocks import AffineMap, Blocks, GeneralConv, Part, Scale, Term
 from relu.network.layers import Conv, Layer, channels_first
 
 BITS = 53  # of a float64's mantissa
@@ -29,8 +30,12 @@ class _Exact:
         exponent = min(self.exponent, other.exponent)
         return _Exact(self.at(exponent) + other.at(exponent), exponent)
 
-    def rectified(self) -> "_Exact":
-        return _Exact(np.maximum(self.units, 0), self.exponent)
+    def activated(self, leak: "_Exact | None") -> "_Exact":
+        if leak is None:
+            return _Exact(np.maximum(self.units, 0), self.exponent)
+        exponent = self.exponent + leak.exponent
+        positive = np.maximum(self.units, 0) * (1 << -leak.exponent)
+        return _Exact(positive + np.minimum(self.units, 0) * leak.units, exponent)
 
 
 def exact_margins(
@@ -41,45 +46,81 @@ def exact_margins(
     Raises ValueError or OverflowError where weights or inputs are not finite. An input takes as
     many products of whole numbers as the network has of floats, some 10^7 a second.
     """
-    exact = [(_kernel(layer), _exact(layer.bias)) for layer in layers]
-    return [
-        _margin(layers, exact, _exact(row), int(label)) for row, label in zip(z, y, strict=True)
-    ]
+    exact = [_ExactLayer(layer) for layer in layers]
+    return [_margin(exact, _exact(row), int(label)) for row, label in zip(z, y, strict=True)]
 
 
-def _margin(
-    layers: Sequence[Layer], exact: Sequence[tuple[_Exact, _Exact]], given: _Exact, label: int
-) -> Fraction:
-    for i, (layer, (kernel, bias)) in enumerate(zip(layers, exact, strict=True)):
-        given = _affine(layer, kernel, bias, given.rectified() if i else given)
-    others = max(value for s, value in enumerate(given.units) if s != label)
-    return Fraction(int(given.units[label] - others)) * Fraction(2) ** given.exponent
+def _margin(layers: Sequence["_ExactLayer"], vector: _Exact, label: int) -> Fraction:
+    for i, layer in enumerate(layers):
+        inputs = vector.activated(layers[i - 1].leak) if i else vector
+        vector = layer.forward(inputs)
+    others = max(value for s, value in enumerate(vector.units) if s != label)
+    return Fraction(int(vector.units[label] - others)) * Fraction(2) ** vector.exponent
 
 
-def _affine(layer: Layer, kernel: _Exact, bias: _Exact, given: _Exact) -> _Exact:
-    """W g + b; of a convolution position by position, channels last."""
-    exponent = kernel.exponent + given.exponent
-    if not isinstance(layer, Conv):
-        some = np.flatnonzero(given.units)
-        return _Exact(kernel.units[:, some] @ given.units[some], exponent).plus(bias)
-    seen = np.append(given.units, 0)[_seen(layer)]
-    positions = (kernel.units @ seen).T
-    summed = _Exact(positions, exponent).plus(_Exact(bias.units[None], bias.exponent))
-    return _Exact(summed.units.ravel(), summed.exponent)
+class _ExactLayer:
+    """A layer's maps between parts of vectors (one map of all, unless it is put together)."""
+
+    def __init__(self, layer: Layer) -> None:
+        whole = slice(None)
+        parts = layer.parts if isinstance(layer, Blocks) else [Term(whole, layer, whole)]
+        self.parts = [(_where(t.source), _ExactMap(t.map), _where(t.target)) for t in parts]
+        self.size = layer.size
+        self.leak = None if layer.leak is None else _exact(layer.leak)
+
+    def forward(self, vector: _Exact) -> _Exact:
+        total = _Exact(np.zeros(self.size, dtype=object), 0)
+        for source, exact_map, target in self.parts:
+            part = exact_map.forward(_Exact(vector.units[source], vector.exponent))
+            wide = np.zeros(self.size, dtype=object)
+            wide[target] = part.units
+            total = total.plus(_Exact(wide, part.exponent))
+        return total
 
 
-def _kernel(layer: Layer) -> _Exact:
-    return _exact(layer.weight.flatten(1))
+class _ExactMap:
+    """W g + b of one map."""
+
+    def __init__(self, affine: AffineMap) -> None:
+        self.affine = affine
+        weight = affine.weight if isinstance(affine, Scale) else affine.weight.flatten(1)
+        self.kernel = _exact(weight)
+        self.bias = _exact(affine.bias)
+        self.seen = _seen(affine) if isinstance(affine, Conv | GeneralConv) else None
+
+    def forward(self, vector: _Exact) -> _Exact:
+        exponent = self.kernel.exponent + vector.exponent
+        if isinstance(self.affine, Scale):
+            return _Exact(self.kernel.units * vector.units, exponent).plus(self.bias)
+        if self.seen is None:
+            alive = np.flatnonzero(vector.units)
+            products = self.kernel.units[:, alive] @ vector.units[alive]
+            return _Exact(products, exponent).plus(self.bias)
+        seen = np.append(vector.units, 0)[self.seen]  # groups x entries of a kernel x positions
+        kernels = self.kernel.units.reshape(len(seen), -1, seen.shape[1])
+        positions = np.concatenate([k @ g for k, g in zip(kernels, seen, strict=True)]).T
+        biases = _Exact(self.bias.units[None], self.bias.exponent)
+        summed = _Exact(positions, exponent).plus(biases)
+        return _Exact(summed.units.ravel(), summed.exponent)
 
 
-def _seen(layer: Conv) -> np.ndarray:
-    """Which entry of the flat input each entry of the kernel sees, per position; -1: padding."""
+def _where(part: Part) -> slice | np.ndarray:
+    return part if isinstance(part, slice) else part.numpy(force=True)
+
+
+def _seen(layer: Conv | GeneralConv) -> np.ndarray:
+    """Which entry of the flat input each entry of a kernel sees, by group and position.
+
+    -1: padding.
+    """
     channels, height, width = layer.shape
     numbers = torch.arange(1, channels * height * width + 1, dtype=torch.float64).unsqueeze(0)
     images = channels_first(numbers, layer.shape).contiguous()
-    size = layer.weight.shape[2]
-    found = F.unfold(images, size, stride=layer.stride, padding=layer.padding)[0]
-    return found.long().numpy() - 1
+    dilation = layer.dilation if isinstance(layer, GeneralConv) else 1
+    size = layer.weight.shape[2:]
+    entries = F.unfold(images, size, dilation, layer.padding, layer.stride)[0].long().numpy() - 1
+    groups = layer.groups if isinstance(layer, GeneralConv) else 1
+    return entries.reshape(groups, -1, entries.shape[1])
 
 
 def _exact(values: Tensor) -> _Exact:

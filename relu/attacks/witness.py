@@ -98,8 +98,8 @@ def _by_rows(layers: tuple[Layer, ...], z: Tensor, y: Tensor, logits: Tensor) ->
     size = z.abs().amax(1)
     error = torch.zeros_like(size)
     for layer in layers:
-        rows = layer.weight.abs().flatten(1).sum(1).amax()
-        size = rows * size + layer.bias.abs().amax()
+        rows = layer.largest_row()
+        size = rows * size + layer.largest_bias()
         error = rows * error + unit * size + UNDERFLOW
     margin = margins(logits, y)
     surely = margin + 2 * error <= 0
@@ -120,16 +120,12 @@ def _by_relaxation(layers: tuple[Layer, ...], z: Tensor, y: Tensor, logits: Tens
 
 def _by_whole_numbers(layers: tuple[Layer, ...], z: Tensor, y: Tensor) -> Tensor:
     """Row by row, as there are few; what is not finite has no class."""
-    finite = z.isfinite().all(1) & all(_is_finite(layer) for layer in layers)
+    finite = z.isfinite().all(1) & all(layer.is_finite() for layer in layers)
     fooled = ~finite
     if finite.any():
         found = exact_margins(layers, z[finite], y[finite])
         fooled[finite] = torch.tensor([margin <= 0 for margin in found], device=z.device)
     return fooled
-
-
-def _is_finite(layer: Layer) -> bool:
-    return bool(layer.weight.isfinite().all() and layer.bias.isfinite().all())
 
 
 @torch.no_grad()

@@ -83,17 +83,24 @@ def _ascended(relaxed: RelaxedNetwork, y: Tensor, iterations: int) -> Tensor:
         for group in adam.param_groups:
             group["lr"] = RATE * 0.1 ** (i / iterations)
         adam.step()
-        for slope in slopes:
+        for slope, layer in zip(slopes, relaxed.layers, strict=False):
             slope.clamp_(0, 1)
+            if layer.leak is not None:
+                slope.clamp_(min=layer.leak)
     return best.maximum(margin_lower_bounds(_with_slopes(relaxed, slopes), y))
 
 
 def _with_slopes(relaxed: RelaxedNetwork, slopes: Sequence[Tensor]) -> RelaxedNetwork:
     """The relaxation with these lower slopes of units that may switch, class by class."""
     lines = [
-        _tilted(old, slope, z, crossing(low, high), relaxed.unit)
-        for old, slope, z, (low, high) in zip(
-            relaxed.lines, slopes, relaxed.reference, relaxed.bounds, strict=False
+        _tilted(old, slope, z, crossing(low, high, layer.leak), relaxed.unit)
+        for old, slope, z, (low, high), layer in zip(
+            relaxed.lines,
+            slopes,
+            relaxed.reference,
+            relaxed.bounds,
+            relaxed.layers,
+            strict=False,
         )
     ]
     return replace(relaxed, lines=tuple(lines))

@@ -112,7 +112,7 @@ def some_rows(
     widest = max(deltas.up.shape[1], *(layer.size for layer in layers[: top + 1]))
     for part in groups(len(unit), at_once(unit.device) // widest):
         grid = PaddedBatch(which[part])
-        rows = layers[top].weight.index_select(0, grid.filled(unit[part]).flatten())
+        rows = layers[top].rows(grid.filled(unit[part]).flatten())
         rows = rows.unflatten(0, grid.shape)
         steps = steps_below(layers, lines, top, grid.inputs)
         both = fall_and_rise(rows, steps, deltas.at(grid.inputs))

@@ -25,6 +25,7 @@ from relu.bounds.ball import Ball, Perturbations
 from relu.bounds.random_projection import ESTIMATES, RandomProjections, projected_falls
 from relu.bounds.relaxation import LinearRelaxation, Relaxation, crossing, lines_of
 from relu.classes import gaps, others
+from relu.network.activation import activated
 from relu.network.layers import Conv, Layer
 from relu.regions.jacobian import first_norms, logit_rows
 from relu.rounding import UNDERFLOW, gamma
@@ -57,6 +58,11 @@ class RelaxedNetwork:
     @property
     def bounds(self) -> Bounds:
         return list(zip(self.low, self.high, strict=True))
+
+    @property
+    def next(self) -> Layer:
+        """The first layer without bounds."""
+        return self.layers[len(self.lines)]
 
     def at(self, which: Int[Tensor, " m"] | slice) -> "RelaxedNetwork":
         """That of some of the inputs."""
@@ -116,8 +122,8 @@ def relax(
             high = z + falls
         else:
             low, high = _bounds(found, z, error, every)
-        lines, given = lines_of(z, low, high, relaxation, slack=error, unit=unit)
-        most = high.clamp_min(0).maximum((lines.lower * low).abs())
+        lines, given = lines_of(z, low, high, relaxation, layer.leak, slack=error, unit=unit)
+        most = activated(layer, high).abs().maximum((lines.lower * low).abs())
         found = replace(
             found,
             low=(*found.low, low),
@@ -178,16 +184,17 @@ def _bounds(below: RelaxedNetwork, z: Tensor, error: Tensor, every: bool) -> tup
     (every), or of those that may switch: all units of a convolution at once where they are many,
     else one by one.
     """
-    layer = below.layers[len(below.lines)]
+    layer = below.next
     if not below.lines and below.ball.deltas.symmetric:
         return _first_bounds(below, layer, z, error)
     with torch.no_grad():
         low, high = _intervals(below, z)
         low = low - error
         high = high + error
-        wanted = torch.ones_like(low, dtype=torch.bool) if every else crossing(low, high)
+        every_unit = torch.ones_like(low, dtype=torch.bool)
+        wanted = every_unit if every else crossing(low, high, layer.leak)
     with_gradients = z.requires_grad and torch.is_grad_enabled()
-    many = isinstance(layer, Conv) and int(wanted.sum()) > FEW * wanted.numel()
+    many = _only_convolutions(below) and int(wanted.sum()) > FEW * wanted.numel()
     bounds = _Rough(below, z, error, low, high)
     if many:
         return bounds.with_all_units(wanted, with_gradients)
@@ -234,7 +241,8 @@ class _Rough:
 
     def with_gradients(self) -> tuple[Tensor, Tensor]:
         """Those of units that may still switch, once more and differentiably."""
-        places = crossing(self.low, self.high).nonzero().unbind(1)
+        leak = self.below.next.leak
+        places = crossing(self.low, self.high, leak).nonzero().unbind(1)
         z = self.z
         error = self.error
         unit = self.below.unit
@@ -258,12 +266,12 @@ def _first_falls(layer: Layer, deltas: Perturbations) -> Tensor:
 
 def _intervals(below: RelaxedNetwork, z: Tensor) -> tuple[Tensor, Tensor]:
     """Bounds of the next layer by interval arithmetic through the lines; cheap."""
-    layer = below.layers[len(below.lines)]
+    layer = below.next
     if not below.lines:
         falls = first_norms(layer, below.ball.deltas.norm.q) * below.ball.deltas.eps.unsqueeze(1)
         return z - falls, z + falls
     least = below.lines[-1].lower * below.low[-1]
-    most = below.high[-1].clamp_min(0)
+    most = activated(below.layers[len(below.lines) - 1], below.high[-1])
     middle = layer.forward((least + most) / 2)
     radius = layer.absolute().linear((most - least) / 2)
     return middle - radius, middle + radius
@@ -285,5 +293,10 @@ def _wanted_units(below: RelaxedNetwork, wanted: Tensor) -> tuple[Tensor, Tensor
 
 def _some_units(below: RelaxedNetwork, which: Tensor, unit: Tensor) -> tuple[Tensor, Tensor]:
     top = len(below.lines)
-    some = some_windows if isinstance(below.layers[top], Conv) else some_rows
-    return some(below.layers, below.lines, below.ball.deltas, top, which, unit)
+    units = some_windows if _only_convolutions(below) else some_rows
+    return units(below.layers, below.lines, below.ball.deltas, top, which, unit)
+
+
+def _only_convolutions(below: RelaxedNetwork) -> bool:
+    """Whether the next layer, like all below it, sees windows."""
+    return all(isinstance(layer, Conv) for layer in below.layers[: len(below.lines) + 1])

@@ -2,8 +2,10 @@
 
     lower z  <=  relu(z)  <=  upper z + offset
 
-An active unit (low >= 0) has slopes 1, an inactive one (high <= 0) slopes 0. For a unit that may
-switch, the upper line is the chord, slope high / (high - low); lower slopes are a choice:
+Of a unit with a leak a, a z + (1 - a) relu(z), slopes are a + (1 - a) times these, and the offset
+1 - a times this one. An active unit (low >= 0) has slopes 1, an inactive one (high <= 0) slopes 0.
+For a unit that may switch, the upper line is the chord, slope high / (high - low); lower slopes are
+a choice:
 
 - "kw": the chord's own slope, so that the lines are parallel [WK18; Fast-Lin in WZCS18];
 - "crown": 1 or 0, whichever leaves the smaller area [ZWCHD18].
@@ -56,10 +58,13 @@ class LinearRelaxation:
 
 
 def crossing(
-    low: Float[Tensor, "*n size"], high: Float[Tensor, "*n size"]
+    low: Float[Tensor, "*n size"],
+    high: Float[Tensor, "*n size"],
+    leak: Float[Tensor, " size"] | None = None,
 ) -> Bool[Tensor, "*n size"]:
-    """Which units may switch. A bound that is NaN decides nothing."""
-    return ~((low >= 0) | (high <= 0))
+    """Which units may switch. A bound that is NaN decides nothing; with leak 1, none does."""
+    undecided = ~((low >= 0) | (high <= 0))
+    return undecided if leak is None else undecided & (leak != 1)
 
 
 def lines_of(
@@ -67,6 +72,7 @@ def lines_of(
     low: Float[Tensor, "n size"],
     high: Float[Tensor, "n size"],
     relaxation: Relaxation,
+    leak: Float[Tensor, " size"] | None = None,
     *,
     slack: Float[Tensor, "n size"] | float = 0.0,
     unit: float = 0.0,
@@ -77,18 +83,37 @@ def lines_of(
     apart by `slack`, for the rounding errors of everything that is computed from them, and by
     `unit` of their distance, for sums over units. Differentiable.
     """
-    open_ = crossing(low, high)
+    open_ = crossing(low, high, leak)
     safe = 1 + 8 * torch.finfo(z.dtype).eps
     width = torch.where(open_, high - low, 1.0)
     on = (low >= 0).to(z.dtype)
     upper = torch.where(open_, (high * safe / width).clamp_max(1), on)
     offset = torch.where(open_, -upper * low * safe, 0.0)
+    lower = upper if relaxation == "kw" else torch.where(open_, (high > -low).to(z.dtype), on)
+    if leak is not None:
+        upper, lower = _leaking(leak, open_, on, upper, lower, safe)
+        offset = torch.where(open_, (leak - upper) * low * safe, 0.0)
     if relaxation == "kw":
         lower = upper
         half = offset / 2
     else:
-        lower = torch.where(open_, (high > -low).to(z.dtype), on)
         half = (upper * z + offset - lower * z) / 2
-    apart = half + unit * half.abs() + slack * ~(high <= 0)
+    apart = half + unit * half.abs() + slack * _alive(high, leak)
     lines = LinearRelaxation(lower, upper, apart, apart, parallel=relaxation == "kw", even=True)
     return lines, lower * z + half
+
+
+def _leaking(
+    leak: Tensor, open_: Tensor, on: Tensor, upper: Tensor, lower: Tensor, safe: float
+) -> tuple[Tensor, Tensor]:
+    """Slopes of units with a leak from those of ReLUs; the upper ones are rounded up."""
+    settled = torch.where(on > 0, on, leak)
+    tilted = ((leak + (1 - leak) * upper) * safe).clamp_max(1)
+    lowest = torch.where(lower > 0, 1.0, leak)
+    return torch.where(open_, tilted, settled), torch.where(open_, lowest, settled)
+
+
+def _alive(high: Tensor, leak: Tensor | None) -> Tensor:
+    """Whether a unit gives anything but 0 somewhere."""
+    alive = ~(high <= 0)
+    return alive if leak is None else alive | (leak > 0)

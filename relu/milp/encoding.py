@@ -5,8 +5,8 @@ negative part b, and a binary s that says which of the two is not 0:
 
     a - b = z,    0 <= a <= high s,    0 <= b <= -low (1 - s)
 
-with z affine in the variables before it and low <= z <= high on the ball. Units that cannot switch
-are substituted away: they are affine, or 0.
+with z affine in the variables before it and low <= z <= high on the ball; the unit gives a, less
+its leak times b. Units that cannot switch are substituted away: they are affine, or 0.
 
 Perturbations are measured in radii and every unit in max(high, -low), so that all variables lie
 in [-1, 1]. In these units every constraint has a slack of SLACK, which is ten times what solvers
@@ -27,8 +27,9 @@ from scipy import sparse
 from torch import Tensor
 
 from relu.bounds.relaxation import crossing
-from relu.milp.forms import Forms, Units, rectified, without_small
+from relu.milp.forms import Forms, Units, activated_forms, without_small
 from relu.milp.program import Program, stacked
+from relu.network.activation import activated
 from relu.network.layers import Layer
 from relu.rounding import UNDERFLOW, gamma
 from relu.threat import Threat
@@ -82,8 +83,11 @@ class Encoding:
 
     def beyond(self, low: Float[Tensor, " size"], high: Float[Tensor, " size"]) -> "Encoding":
         """With the next layer and its ReLUs, whose inputs lie between these proven bounds."""
-        open_ = crossing(low, high)
-        alive = (open_ | (low >= 0)).nonzero().squeeze(1)
+        layer = self.next
+        open_ = crossing(low, high, layer.leak)
+        leak = torch.zeros_like(low) if layer.leak is None else layer.leak
+        alive = (open_ | (low >= 0) | (leak > 0)).nonzero().squeeze(1)
+        slope = torch.where(low >= 0, torch.ones_like(low), leak)[alive]
         forms = self.forms(alive)
         open_ = open_[alive].nonzero().squeeze(1)
         units = Units(alive[open_], high[alive[open_]].maximum(-low[alive[open_]]), len(self.low))
@@ -93,7 +97,7 @@ class Encoding:
         return replace(
             self,
             alive=alive,
-            outputs=rectified(forms, open_, units, top * units.scale),
+            outputs=activated_forms(forms.scaled(slope), open_, units, top, bottom, leak),
             hidden=(*self.hidden, units),
             blocks=(*self.blocks, *self._rows(forms.at(open_), units, top, bottom)),
             low=torch.cat([self.low, self.low.new_full((3 * m,), -self.slack)]),
@@ -166,7 +170,7 @@ class Encoding:
             pre = layer.forward(given)
             part = pre[0, units.which] / units.scale
             values += [part.clamp_min(0), (-part).clamp_min(0), (part > 0).to(part.dtype)]
-            given = pre.clamp_min(0)
+            given = activated(layer, pre)
         return torch.cat(values).numpy()
 
     def _rows(

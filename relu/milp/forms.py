@@ -24,6 +24,10 @@ class Forms:
         """Some of them."""
         return Forms(self.rows[which], self.offset[which], self.size[which])
 
+    def scaled(self, slope: Float[Tensor, " m"]) -> "Forms":
+        """Each of them times a slope >= 0."""
+        return Forms(self.rows * slope.unsqueeze(1), self.offset * slope, self.size * slope)
+
 
 @dataclass(frozen=True, eq=False)
 class Units:
@@ -34,14 +38,23 @@ class Units:
     start: int
 
 
-def rectified(forms: Forms, open_: Tensor, units: Units, high: Tensor) -> Forms:
-    """What ReLUs make of forms: those that may switch become variables."""
+def activated_forms(
+    forms: Forms, open_: Tensor, units: Units, top: Tensor, bottom: Tensor, leak: Tensor
+) -> Forms:
+    """What the activation makes of forms: those that may switch become a - leak b, in variables.
+
+    top, bottom: the most that a and b can be.
+    """
     m = len(units.which)
+    leak = leak[units.which]
+    place = units.start + torch.arange(m)
     rows = torch.cat([forms.rows, forms.rows.new_zeros(len(forms.rows), 3 * m)], 1)
     rows[open_] = 0
-    rows[open_, units.start + torch.arange(m)] = units.scale
+    rows[open_, place] = units.scale
+    rows[open_, place + m] = -leak * units.scale
     offset = forms.offset.index_fill(0, open_, 0.0)
-    return Forms(rows, offset, forms.size.index_copy(0, open_, high))
+    most = (top + leak * bottom) * units.scale
+    return Forms(rows, offset, forms.size.index_copy(0, open_, most))
 
 
 def without_small(rows: Tensor) -> tuple[Tensor, Tensor]:

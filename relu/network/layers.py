@@ -1,16 +1,21 @@
-"""A network as the theory sees it: affine layers with a ReLU after each but the last.
+"""A network as the theory sees it: affine layers, with an activation after each but the last.
+
+The activation of a unit is z where z > 0, and leak z elsewhere: a ReLU (leak 0), a leaky one, or,
+with leak 1, nothing at all. Units of the last kind carry what a later layer needs past the layers
+between: with them, a chain of layers is any directed graph of affine maps and ReLUs.
 
 Everything between two layers is a flat vector. Images are flattened with their channels last, the
 layout on which convolutions are fastest: `to_vectors` and `to_images` convert at the input.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 Shape = tuple[int, ...]
@@ -18,12 +23,88 @@ Shape = tuple[int, ...]
 SMALL_KERNEL = 64  # entries of a transposed kernel up to which a matrix product beats torch's own
 
 
+@runtime_checkable
+class Layer(Protocol):
+    """An affine map z = W g + b, and the activation of its units.
+
+    leak: of each unit, in [0, 1]; None: all are ReLUs. shape: of the images that it takes, as
+    channels x height x width; None where it takes vectors.
+    """
+
+    @property
+    def leak(self) -> Float[Tensor, " n_out"] | None: ...
+
+    @property
+    def shape(self) -> Shape | None: ...
+
+    @property
+    def like(self) -> Tensor:
+        """A tensor of its precision, on its device."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Number of units."""
+        ...
+
+    @property
+    def terms(self) -> int:
+        """The longest sum that the layer or its transpose forms, or that runs over its units."""
+        ...
+
+    def forward(self, g: Float[Tensor, "m n_in"]) -> Float[Tensor, "m n_out"]: ...
+
+    def linear(self, g: Float[Tensor, "m n_in"]) -> Float[Tensor, "m n_out"]:
+        """W g, without the bias."""
+        ...
+
+    def transposed(self, r: Float[Tensor, "m n_out"]) -> Float[Tensor, "m n_in"]:
+        """W^T r: what the rows r on this layer's outputs are on its inputs."""
+        ...
+
+    def rows(self, units: Int[Tensor, " m"]) -> Float[Tensor, "m n_in"]:
+        """The rows of W that belong to these units."""
+        ...
+
+    def absolute(self) -> "Layer":
+        """The layer with |W| and |b|."""
+        ...
+
+    def paths(self) -> "Layer":
+        """The layer with 1 wherever W is not 0, without a bias."""
+        ...
+
+    def without_bias(self) -> "Layer": ...
+
+    def largest_row(self) -> Float[Tensor, ""]:
+        """The largest sum of the absolute values of a row of W."""
+        ...
+
+    def largest_bias(self) -> Float[Tensor, ""]:
+        """The largest |b|."""
+        ...
+
+    def is_finite(self) -> bool:
+        """Whether no weight is infinite or NaN."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Dense:
-    """z = W g + b."""
+    """z = W g + b with a matrix W."""
 
     weight: Float[Tensor, "n_out n_in"]
     bias: Float[Tensor, " n_out"]
+    leak: Float[Tensor, " n_out"] | None = None
+
+    @property
+    def shape(self) -> None:
+        """It takes vectors."""
+        return None
+
+    @property
+    def like(self) -> Tensor:
+        return self.weight
 
     @property
     def size(self) -> int:
@@ -46,9 +127,32 @@ class Dense:
         """W^T r: what the rows r on this layer's outputs are on its inputs."""
         return r @ self.weight
 
+    def rows(self, units: Int[Tensor, " m"]) -> Float[Tensor, "m n_in"]:
+        """The rows of W that belong to these units."""
+        return self.weight.index_select(0, units)
+
     def absolute(self) -> "Dense":
         """The layer with |W| and |b|."""
-        return Dense(self.weight.abs(), self.bias.abs())
+        return replace(self, weight=self.weight.abs(), bias=self.bias.abs())
+
+    def paths(self) -> "Dense":
+        """The layer with 1 wherever W is not 0, without a bias."""
+        return replace(self.without_bias(), weight=(self.weight != 0).to(self.weight.dtype))
+
+    def without_bias(self) -> "Dense":
+        return replace(self, bias=torch.zeros_like(self.bias))
+
+    def largest_row(self) -> Float[Tensor, ""]:
+        """The largest sum of the absolute values of a row of W."""
+        return self.weight.abs().flatten(1).sum(1).amax()
+
+    def largest_bias(self) -> Float[Tensor, ""]:
+        """The largest |b|."""
+        return self.bias.abs().amax()
+
+    def is_finite(self) -> bool:
+        """Whether no weight is infinite or NaN."""
+        return bool(self.weight.isfinite().all() and self.bias.isfinite().all())
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +165,11 @@ class Conv:
     padding: int
     shape: tuple[int, int, int]
     """of one input: channels, height, width"""
+    leak: Float[Tensor, " n_out"] | None = None
+
+    @property
+    def like(self) -> Tensor:
+        return self.weight
 
     @cached_property
     def out_shape(self) -> tuple[int, int, int]:
@@ -99,14 +208,45 @@ class Conv:
         rows = conv_transposed(images, self.weight, self.stride, self.padding, self.shape[1:])
         return rows.permute(0, 2, 3, 1).flatten(1)
 
+    def rows(self, units: Int[Tensor, " m"]) -> Float[Tensor, "m n_in"]:
+        """The rows of W that belong to these units."""
+        return self.transposed(one_hot(units, self))
+
     def absolute(self) -> "Conv":
         """The layer with |W| and |b|."""
-        weight = self.weight.abs()
-        bias = self.bias.abs()
-        return Conv(weight, bias, self.stride, self.padding, self.shape)
+        return replace(self, weight=self.weight.abs(), bias=self.bias.abs())
+
+    def paths(self) -> "Conv":
+        """The layer with 1 wherever W is not 0, without a bias."""
+        return replace(self.without_bias(), weight=(self.weight != 0).to(self.weight.dtype))
+
+    def without_bias(self) -> "Conv":
+        return replace(self, bias=torch.zeros_like(self.bias))
+
+    def largest_row(self) -> Float[Tensor, ""]:
+        """The largest sum of the absolute values of a row of W."""
+        return self.weight.abs().flatten(1).sum(1).amax()
+
+    def largest_bias(self) -> Float[Tensor, ""]:
+        """The largest |b|."""
+        return self.bias.abs().amax()
+
+    def is_finite(self) -> bool:
+        """Whether no weight is infinite or NaN."""
+        return bool(self.weight.isfinite().all() and self.bias.isfinite().all())
 
 
-Layer = Dense | Conv
+def one_hot(units: Int[Tensor, " m"], layer: Layer) -> Float[Tensor, "m n_out"]:
+    """A row for each of these units of the layer, which is 1 there."""
+    rows = torch.zeros(len(units), layer.size, dtype=layer.like.dtype, device=layer.like.device)
+    return rows.scatter_(1, units.unsqueeze(1), 1.0)
+
+
+def matrix(layer: Layer) -> Float[Tensor, "n_out n_in"]:
+    """W itself: of a layer with few units, like the last."""
+    if isinstance(layer, Dense):
+        return layer.weight
+    return layer.rows(torch.arange(layer.size, device=layer.like.device))
 
 
 def longest_sum(weight: Float[Tensor, "n_out n_in *kernel"], units: int) -> int:
@@ -116,21 +256,19 @@ def longest_sum(weight: Float[Tensor, "n_out n_in *kernel"], units: int) -> int:
 
 def to_vectors(layers: Sequence[Layer], x: Float[Tensor, "n *shape"]) -> Float[Tensor, "n d"]:
     """Inputs as the layers take them."""
-    return (x.movedim(1, -1) if isinstance(layers[0], Conv) else x).flatten(1)
+    return (x.movedim(1, -1) if layers[0].shape else x).flatten(1)
 
 
 def to_images(
     layers: Sequence[Layer], vectors: Float[Tensor, "n d"], shape: Shape
 ) -> Float[Tensor, "n *shape"]:
     """The inverse of `to_vectors`."""
-    if isinstance(layers[0], Conv):
+    if layers[0].shape:
         return channels_first(vectors, layers[0].shape)
     return vectors.view(-1, *shape)
 
 
-def channels_first(
-    vectors: Float[Tensor, "m size"], shape: tuple[int, int, int]
-) -> Float[Tensor, "m c h w"]:
+def channels_first(vectors: Float[Tensor, "m size"], shape: Shape) -> Float[Tensor, "m c h w"]:
     """Vectors of channels x height x width entries as images, in torch's channels_last layout."""
     channels, height, width = shape
     return vectors.view(len(vectors), height, width, channels).permute(0, 3, 1, 2)

@@ -7,17 +7,22 @@ from torch import nn
 
 from relu.errors import InputError
 from relu.network.layers import Conv, Dense, Layer, Shape
+from relu.network.tracing import traced_layers, unsupported
 
 
 def read_layers(net: nn.Module, shape: Shape) -> tuple[Layer, ...]:
     """The affine layers of a network whose inputs have `shape`; they share its parameters.
 
-    A network is a Sequential of Flatten, Linear, Conv2d (square kernel, no groups, no dilation,
-    zero padding) and ReLU, with one ReLU after each affine layer but the last, which is Linear.
-    Raises InputError with the name of the first layer that does not fit.
+    A Sequential of Flatten, Linear, plain Conv2d and ReLU, with one ReLU after each affine layer
+    but the last, which is Linear, is read as it stands; any other network by its graph
+    (relu/network/tracing.py). Raises InputError with the name of the first layer that does not fit.
     """
+    try:
+        chain = _affine(net)
+    except InputError:
+        return traced_layers(net, shape)
     layers: list[Layer] = []
-    for what, module in _affine(net):
+    for what, module in chain:
         layers.append(_layer(what, module, shape, layers[-1] if layers else None))
         shape = layers[-1].out_shape if isinstance(layers[-1], Conv) else (layers[-1].size,)
     return tuple(layers)
@@ -27,8 +32,8 @@ def refusal(net: nn.Module) -> str | None:
     """Why `read_layers` refuses the network whatever its inputs, or None."""
     try:
         _affine(net)
-    except InputError as error:
-        return str(error)
+    except InputError:
+        return unsupported(net)
     return None
 
 

@@ -147,7 +147,7 @@ class _Search:
 
     def _region(self, pattern: Tensor) -> Region:
         return affine_map(
-            self.layers, self.x, with_pattern(self.layers, self.x, pattern[None]).active
+            self.layers, self.x, with_pattern(self.layers, self.x, pattern[None]).slopes
         )
 
     def _next(self, node: _Node, rank: int) -> None:
@@ -217,7 +217,7 @@ class _Search:
             return torch.inf, None  # a constant with the wrong sign: there is no such region
 
         def violated(z: Tensor) -> Tensor:
-            at = affine_map(self.layers, z[None], region.active)
+            at = affine_map(self.layers, z[None], region.slopes)
             values = torch.cat([*at.z, gaps(at.logits, self.y)], dim=1)[0][numbers] * signs
             depth = torch.where(length > 0, -values / length, -torch.inf)
             worst = depth.argsort(descending=True)

@@ -15,9 +15,10 @@ from torch import Tensor
 
 from relu.batching import PaddedBatch
 from relu.classes import gaps, others
-from relu.network.layers import Conv
+from relu.network.activation import switching_units
+from relu.network.layers import matrix
 from relu.norms import aligned, dual_length
-from relu.regions.jacobian import first_norms, logit_rows, norms, vjp
+from relu.regions.jacobian import first_norms, leading_convolutions, logit_rows, norms, vjp
 from relu.regions.receptive_field import receptive_fields_of
 from relu.regions.region import Region
 from relu.threat import Threat
@@ -29,10 +30,13 @@ def boundary_distances(
     """The k smallest distances to hyperplanes of hidden units, in increasing order.
 
     Distances of `within` or more come without a gradient. A unit that no input of the region
-    moves (V_i = 0) is at distance inf. The region is x's own (`region_of`).
+    moves (V_i = 0), or that has no kink, is at distance inf. The region is x's own (`region_of`).
     """
     z = torch.cat(list(region.z), dim=1).abs()
     length = norms(region, threat.q)
+    kinked = switching_units(region.hidden)
+    if kinked is not None:
+        length = length * kinked
     nearest = _quotient(z.detach(), length).topk(k, dim=1, largest=False)
     z = z.gather(1, nearest.indices)
     length = length.gather(1, nearest.indices)
@@ -63,7 +67,7 @@ def decision_distances(
     grid = PaddedBatch(which)
     direction = aligned(grid.filled(rows[tuple(wanted.T)]), threat.q)
     moved = _jvp(region.at(grid.inputs), direction, top)
-    logits = grid.taken(moved @ region.layers[-1].weight.T)
+    logits = grid.taken(moved @ matrix(region.layers[-1]).T)
     pair = torch.stack([y[which], other_class], dim=1)
     ours, theirs = logits.gather(1, pair).unbind(1)
     return _quotient(gap, length.index_put(tuple(wanted.T), ours - theirs))
@@ -74,7 +78,7 @@ def _jvp(region: Region, direction: Float[Tensor, "g k d"], top: int) -> Float[T
     table = direction.shape[:2]
     for i in range(top):
         moved = region.layers[i].linear(direction.flatten(0, 1)).unflatten(0, table)
-        direction = moved * region.active[i].unsqueeze(1)
+        direction = moved * region.slopes[i].unsqueeze(1)
     return direction
 
 
@@ -89,6 +93,7 @@ def _with_gradients(
 ) -> Tensor:
     """`length` with the entries `wanted` (pairs of input and rank) made differentiable."""
     starts = region.starts
+    convolutions = leading_convolutions(region.hidden)
     for i, layer in enumerate(region.hidden):
         mine = (units >= starts[i]) & (units < starts[i + 1])
         which = wanted[mine]
@@ -97,7 +102,7 @@ def _with_gradients(
             continue
         if i == 0:
             values = first_norms(layer, q)[unit]
-        elif isinstance(layer, Conv):
+        elif i < convolutions:
             values = _conv_lengths(region, i, which[:, 0], unit, q)
         else:
             values = _dense_lengths(region, i, which[:, 0], unit, q)
@@ -106,21 +111,23 @@ def _with_gradients(
 
 
 def _dense_lengths(region: Region, top: int, which: Tensor, unit: Tensor, q: float) -> Tensor:
-    weight = region.layers[top].weight
+    layer = region.layers[top]
     grid = PaddedBatch(which)
     units = grid.filled(unit)
     lines = region.at(grid.inputs)
     with torch.no_grad():
-        direction = aligned(vjp(lines, weight[units], top), q)
-    values = (_jvp(lines, direction, top) @ weight.T).gather(2, units.unsqueeze(2))
-    return grid.taken(values.squeeze(2))
+        rows = layer.rows(units.flatten()).unflatten(0, grid.shape)
+        direction = aligned(vjp(lines, rows, top), q)
+    moved = _jvp(lines, direction, top).flatten(0, 1)
+    values = layer.linear(moved).gather(1, units.view(-1, 1)).view(grid.shape)
+    return grid.taken(values)
 
 
 def _conv_lengths(region: Region, top: int, which: Tensor, unit: Tensor, q: float) -> Tensor:
     """As `_dense_lengths`, on the windows that the units see."""
     windows = receptive_fields_of(region.layers, top)
     position, channel = windows.split(unit)
-    gates = windows.gates(region.active[:top], which, position)
+    gates = windows.gates(region.slopes[:top], which, position)
     with torch.no_grad():
         direction = aligned(windows.rows(gates, channel, position), q)
     windows = receptive_fields_of(region.layers, top)  # anew, as its matrices must carry gradients

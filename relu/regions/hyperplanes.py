@@ -14,14 +14,15 @@ room to spare
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from relu.classes import gaps, others
-from relu.network.layers import Layer
+from relu.network.activation import switching_units
+from relu.network.layers import Layer, matrix
 from relu.norms import dual_length
 from relu.regions.box_projection import nearest_on_hyperplanes
 from relu.regions.jacobian import logit_rows, norms, unit_rows, vjp
@@ -51,7 +52,7 @@ class Planes:
 @torch.no_grad()
 def planes_of(region: Region, y: Int[Tensor, " n"], threat: Threat) -> Planes:
     """All hyperplanes of the regions. The norm and the box are the threat's."""
-    assert region.x.dtype == region.layers[0].weight.dtype == torch.float64
+    assert region.x.dtype == region.layers[0].like.dtype == torch.float64
     rows = vjp(region, logit_rows(region.layers, y), len(region.layers) - 1)
     length = torch.cat([norms(region, threat.q), dual_length(rows, threat.q)], dim=1)
     gap = torch.cat([*region.z, gaps(region.logits, y)], dim=1)
@@ -63,7 +64,9 @@ def planes_of(region: Region, y: Int[Tensor, " n"], threat: Threat) -> Planes:
     held[:, units:] &= gap[:, units:] > 0
     low = torch.where(constant, torch.where(held, torch.inf, 0.0), low)
     length = torch.where(length > 10 * row_error, length, 0.0)
-    return Planes(gap, length, low, gap_error + row_error * _width(threat))
+    planes = Planes(gap, length, low, gap_error + row_error * _width(threat))
+    kinked = switching_units(region.hidden)
+    return planes if kinked is None else _without_units(planes, ~kinked)
 
 
 def normals(region: Region, y: Int[Tensor, " n"], plane: Int[Tensor, " n"]) -> Float[Tensor, "n d"]:
@@ -73,7 +76,7 @@ def normals(region: Region, y: Int[Tensor, " n"], plane: Int[Tensor, " n"]) -> F
     inner = (plane < units).nonzero().squeeze(1)
     rows[inner] = unit_rows(region.at(inner), plane[inner])
     outer = (plane >= units).nonzero().squeeze(1)
-    weight = region.layers[-1].weight
+    weight = matrix(region.layers[-1])
     other_class = (
         others(y[outer], len(weight)).gather(1, plane[outer].unsqueeze(1) - units).squeeze(1)
     )
@@ -133,13 +136,13 @@ def _errors(region: Region, y: Tensor, threat: Threat) -> tuple[Tensor, Tensor, 
     unit = gamma(layers, region.x.shape[1])
     most = torch.full_like(region.x, max(1.0, *(abs(edge) for edge in threat.box)))
     gaps_size, rows_size = (
-        _sums(affine_map(part, most, region.active), y)
-        for part in (layers, _without_biases(layers))
+        _sums(affine_map(part, most, region.slopes), y)
+        for part in (layers, [layer.without_bias() for layer in layers])
     )
     constant = rows_size == 0
     if bool(constant.any()):  # or so small that it underflows
-        paths = _without_biases([_ones(layer) for layer in layers])
-        constant = _sums(affine_map(paths, torch.ones_like(most), region.active), y) == 0
+        paths = [layer.paths() for layer in layers]
+        constant = _sums(affine_map(paths, torch.ones_like(most), region.slopes), y) == 0
     small = UNDERFLOW * (1 + gaps_size.sum(1, keepdim=True) + rows_size.sum(1, keepdim=True))
     small = small + 2 * _amplified_underflow(layers)
     return unit * gaps_size + small, unit * rows_size + small, constant, gaps_size == 0
@@ -147,20 +150,23 @@ def _errors(region: Region, y: Tensor, threat: Threat) -> tuple[Tensor, Tensor, 
 
 def _amplified_underflow(layers: Sequence[Layer]) -> Tensor:
     """What the layers, of weights >= 0, can make of underflow in those below them, at most."""
-    lost = most = layers[0].weight.new_tensor(UNDERFLOW)
+    lost = most = layers[0].like.new_tensor(UNDERFLOW)
     for layer in layers[1:]:
-        lost = layer.weight.flatten(1).sum(1).amax() * lost + UNDERFLOW
+        lost = layer.largest_row() * lost + UNDERFLOW
         most = most.maximum(lost)
     return most
 
 
-def _without_biases(layers: Sequence[Layer]) -> list[Layer]:
-    return [replace(layer, bias=torch.zeros_like(layer.bias)) for layer in layers]
-
-
-def _ones(layer: Layer) -> Layer:
-    """The layer with weight 1 wherever there is any."""
-    return replace(layer, weight=(layer.weight != 0).to(layer.weight.dtype))
+def _without_units(planes: Planes, smooth: Bool[Tensor, " units"]) -> Planes:
+    """With hyperplanes that nothing reaches in place of those of units without a kink."""
+    p = planes.gap.shape[1]
+    gone = torch.cat([smooth, smooth.new_zeros(p - len(smooth))])
+    return Planes(
+        gap=torch.where(gone, 1.0, planes.gap),
+        length=torch.where(gone, 0.0, planes.length),
+        low=torch.where(gone, torch.inf, planes.low),
+        error=torch.where(gone, 0.0, planes.error),
+    )
 
 
 def _sums(region: Region, y: Tensor) -> Tensor:

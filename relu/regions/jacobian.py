@@ -6,8 +6,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from relu.batching import at_once
 from relu.classes import others
-from relu.network.layers import Conv, Dense, Layer
+from relu.network.layers import Conv, Dense, Layer, matrix
 from relu.norms import dual_length
 from relu.regions.receptive_field import receptive_fields_of
 from relu.regions.region import Region
@@ -18,23 +19,34 @@ def norms(region: Region, q: float) -> Float[Tensor, "n units"]:
     """||V^(l)_i||_q of every hidden unit, in the network's precision."""
     columns: list[Tensor] = []
     n = len(region.x)
-    convolutions = 0
-    while convolutions < len(region.hidden) and isinstance(region.layers[convolutions], Conv):
-        columns.append(_conv_norms(region, convolutions, q))
-        convolutions += 1
+    convolutions = leading_convolutions(region.hidden)
+    columns += [_conv_norms(region, top, q) for top in range(convolutions)]
     if convolutions == 0:
         first = first_norms(region.layers[0], q) if region.hidden else region.x[:, :0]
         columns.append(first.expand(n, -1))
     done = max(convolutions, 1)
     if done < len(region.hidden):
-        columns.append(_dense_norms(region, done, q))
+        matrices = all(isinstance(layer, Dense) for layer in region.hidden[done:])
+        columns.append((_dense_norms if matrices else _pushed_norms)(region, done, q))
     return torch.cat(columns, dim=1)
+
+
+def leading_convolutions(layers: Sequence[Layer]) -> int:
+    """How many layers are convolutions, and so are all below: their units see windows."""
+    count = 0
+    while count < len(layers) and isinstance(layers[count], Conv):
+        count += 1
+    return count
 
 
 def first_norms(layer: Layer, q: float) -> Float[Tensor, " units"]:
     """||W^(1)_i||_q, which no input changes; cut off at the image's border. Differentiable."""
     if isinstance(layer, Dense):
         return dual_length(layer.weight, q)
+    if not isinstance(layer, Conv):
+        units = torch.arange(layer.size, device=layer.like.device)
+        step = max(1, at_once(units.device) // layer.size)
+        return torch.cat([dual_length(layer.rows(part), q) for part in units.split(step)])
     windows = receptive_fields_of([layer], 0)
     inside = (windows.pixels >= 0).to(layer.weight.dtype)
     kernels = windows.kernels * inside.unsqueeze(1)  # positions, channels, window
@@ -50,7 +62,7 @@ def _conv_norms(region: Region, top: int, q: float) -> Tensor:
     kernels = windows.kernels.unsqueeze(1)
     parts = []
     for part in region.parts(kernels.numel() // 4):
-        gates = [windows.cut(active, i) for i, active in enumerate(part.active[:top], 1)]
+        gates = [windows.cut(active, i) for i, active in enumerate(part.slopes[:top], 1)]
         lengths = []
         for p in range(len(seen)):
             rows = (kernels * gates[-1][:, p]).flatten(0, 1)
@@ -83,8 +95,26 @@ def _dense_norms(region: Region, start: int, q: float) -> Tensor:
             if rows is None:
                 rows = vjp_at_once(part, weight, i)
             else:
-                rows = (weight * part.active[i - 1].unsqueeze(1)) @ rows
+                rows = (weight * part.slopes[i - 1].unsqueeze(1)) @ rows
             lengths.append(dual_length(rows, q))
+        parts.append(torch.cat(lengths, dim=1))
+    return torch.cat(parts)
+
+
+def _pushed_norms(region: Region, start: int, q: float) -> Tensor:
+    """Column by column: every pixel moved through the frozen layers, a few inputs at a time."""
+    d = region.x.shape[1]
+    eye = torch.eye(d, dtype=region.x.dtype, device=region.x.device)
+    widest = max(d, *(layer.size for layer in region.hidden))
+    parts = []
+    for part in region.parts(d * widest):
+        columns = eye.expand(len(part.x), -1, -1)
+        lengths = []
+        for i, layer in enumerate(region.hidden):
+            moved = layer.linear(columns.flatten(0, 1)).unflatten(0, columns.shape[:2])
+            if i >= start:
+                lengths.append(dual_length(moved.transpose(1, 2), q))
+            columns = moved * part.slopes[i].unsqueeze(1)
         parts.append(torch.cat(lengths, dim=1))
     return torch.cat(parts)
 
@@ -107,7 +137,7 @@ def vjp_at_once(region: Region, r: Float[Tensor, "n k size"], layer: int) -> Flo
     """As `vjp`, all inputs at once; differentiable."""
     n, k = r.shape[:2]
     for i in range(layer - 1, -1, -1):
-        gate = region.active[i].unsqueeze(1)
+        gate = region.slopes[i].unsqueeze(1)
         r = r * gate if i == layer - 1 else r.mul_(gate)
         r = region.layers[i].transposed(r.flatten(0, 1)).unflatten(0, (n, k))
     return r
@@ -117,22 +147,23 @@ def unit_rows(region: Region, unit: Int[Tensor, " n"]) -> Float[Tensor, "n d"]:
     """V_i of one hidden unit per input, numbered through all layers."""
     rows = torch.empty_like(region.x)
     starts = region.starts
+    convolutions = leading_convolutions(region.hidden)
     for i, layer in enumerate(region.hidden):
         which = ((unit >= starts[i]) & (unit < starts[i + 1])).nonzero().squeeze(1)
         if not len(which):
             continue
         mine = unit[which] - starts[i]
-        if isinstance(layer, Dense):
-            rows[which] = vjp(region.at(which), layer.weight[mine].unsqueeze(1), i).squeeze(1)
+        if i >= convolutions:
+            rows[which] = vjp(region.at(which), layer.rows(mine).unsqueeze(1), i).squeeze(1)
             continue
         windows = receptive_fields_of(region.layers, i)
         position, channel = windows.split(mine)
-        gates = windows.gates(region.active[:i], which, position)
+        gates = windows.gates(region.slopes[:i], which, position)
         rows[which] = windows.spread(windows.rows(gates, channel, position), position)
     return rows
 
 
 def logit_rows(layers: Sequence[Layer], y: Int[Tensor, " n"]) -> Float[Tensor, "n k1 size"]:
     """W_y - W_s of the last layer, for all classes s but y in order."""
-    weight = layers[-1].weight
+    weight = matrix(layers[-1])
     return weight[y].unsqueeze(1) - weight[others(y, len(weight))]

@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from relu.batching import at_once, groups
+from relu.network.activation import slopes
 from relu.network.layers import Dense, Layer
 
 
@@ -24,13 +25,14 @@ from relu.network.layers import Dense, Layer
 class Region:
     """Inputs, each with a region: the activity of every hidden unit (not necessarily x's own).
 
-    active: 1 where the unit is active, else 0, per hidden layer. z: what the region's affine map
-    gives at x, per hidden layer; logits likewise. Units are numbered through all layers.
+    slopes: of each unit there (1 where it is active, else its leak), per hidden layer. z: what the
+    region's affine map gives at x, per hidden layer; logits likewise. Units are numbered through
+    all layers.
     """
 
     layers: Sequence[Layer]
     x: Float[Tensor, "n d"]
-    active: Sequence[Float[Tensor, "n _"]]
+    slopes: Sequence[Float[Tensor, "n _"]]
     z: Sequence[Float[Tensor, "n _"]]
     logits: Float[Tensor, "n k"]
 
@@ -48,8 +50,8 @@ class Region:
 
     @property
     def pattern(self) -> Bool[Tensor, "n units"]:
-        """Which units are active, all layers in one."""
-        return torch.cat([self.x[:, :0], *self.active], dim=1) > 0
+        """Which units are active, all layers in one; those without a kink always are."""
+        return torch.cat([self.x[:, :0], *self.slopes], dim=1) == 1
 
     def at(self, which: Int[Tensor, " m"] | slice) -> "Region":
         """The inputs `which`, repeated and in any order."""
@@ -57,7 +59,7 @@ class Region:
             self,
             x=self.x[which],
             logits=self.logits[which],
-            active=[a[which] for a in self.active],
+            slopes=[slope[which] for slope in self.slopes],
             z=[z[which] for z in self.z],
         )
 
@@ -69,26 +71,26 @@ class Region:
 
 def region_of(layers: Sequence[Layer], x: Float[Tensor, "n d"]) -> Region:
     """The region that each x lies in; a unit at exactly 0 is inactive. Differentiable."""
-    active = []
+    frozen = []
     z = []
     g = x
     for layer in layers[:-1]:
         z.append(layer.forward(g))
-        active.append((z[-1].detach() > 0).to(x.dtype))
-        g = z[-1] * active[-1]
-    return Region(layers, x, active, z, layers[-1].forward(g))
+        frozen.append(slopes(layer, z[-1].detach() > 0, x))
+        g = z[-1] * frozen[-1]
+    return Region(layers, x, frozen, z, layers[-1].forward(g))
 
 
 def affine_map(
-    layers: Sequence[Layer], x: Float[Tensor, "n d"], active: Sequence[Float[Tensor, "n _"]]
+    layers: Sequence[Layer], x: Float[Tensor, "n d"], frozen: Sequence[Float[Tensor, "n _"]]
 ) -> Region:
-    """The region with this activity, its affine map evaluated at x."""
+    """The region with these slopes, its affine map evaluated at x."""
     z = []
     g = x
-    for layer, on in zip(layers[:-1], active, strict=True):
+    for layer, slope in zip(layers[:-1], frozen, strict=True):
         z.append(layer.forward(g))
-        g = z[-1] * on
-    return Region(layers, x, active, z, layers[-1].forward(g))
+        g = z[-1] * slope
+    return Region(layers, x, frozen, z, layers[-1].forward(g))
 
 
 def with_pattern(
@@ -96,8 +98,9 @@ def with_pattern(
 ) -> Region:
     """The region with these active units, without its values at x: for its rows alone."""
     sizes = [layer.size for layer in layers[:-1]]
-    active = pattern.to(x.dtype).split(sizes, dim=1) if sizes else ()
-    return Region(layers, x, active, (), x[:, :0])
+    parts = pattern.split(sizes, dim=1) if sizes else ()
+    frozen = [slopes(layer, part, x) for layer, part in zip(layers, parts, strict=False)]
+    return Region(layers, x, frozen, (), x[:, :0])
 
 
 def shortened(region: Region, q: float) -> Region:
@@ -112,5 +115,5 @@ def shortened(region: Region, q: float) -> Region:
         return region
     with torch.no_grad():
         basis = torch.linalg.qr(first.weight.T).Q
-    layers = (Dense(first.weight @ basis, first.bias), *region.layers[1:])
+    layers = (replace(first, weight=first.weight @ basis), *region.layers[1:])
     return replace(region, layers=layers, x=region.x @ basis)

@@ -246,7 +246,7 @@ class _State:
     def _enter(self, n: Tensor, p: Tensor, pattern: Tensor, reached: Tensor) -> None:
         """Explores regions behind the hyperplanes p, which are not crossed back."""
         region = with_pattern(self.layers, self.x[n], pattern)
-        region = affine_map(self.layers, region.x, region.active)
+        region = affine_map(self.layers, region.x, region.slopes)
         planes = planes_of(region, self.y[n], self.threat)
         back = planes.low.scatter(1, p.unsqueeze(1), torch.inf)
         self._explore(n, region, replace(planes, low=back), reached)

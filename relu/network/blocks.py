@@ -1,0 +1,231 @@
+"""Layers put together of simple maps between parts of their inputs and parts of their units.
+
+    z = bias + sum over terms of  W_t g[source_t], added to z[target_t]
+
+which is what residual connections, concatenations, poolings and grouped convolutions need: an
+addition is two terms on one target, a concatenation two terms on two targets, a difference of two
+entries two terms with weights 1 and -1.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from relu.network.layers import Conv, Dense, Shape, channels_first, one_hot
+
+Part = slice | Int[Tensor, " s"]
+"""entries of a vector: a range, or their numbers, which may repeat in a source"""
+
+
+@dataclass(frozen=True, eq=False)
+class Scale:
+    """z = weight * g + bias, entry by entry."""
+
+    weight: Float[Tensor, " size"]
+    bias: Float[Tensor, " size"]
+
+    @property
+    def size(self) -> int:
+        return len(self.weight)
+
+    @property
+    def terms(self) -> int:
+        return 2
+
+    def forward(self, g: Float[Tensor, "m size"]) -> Float[Tensor, "m size"]:
+        return torch.addcmul(self.bias, g, self.weight)
+
+    def linear(self, g: Float[Tensor, "m size"]) -> Float[Tensor, "m size"]:
+        return g * self.weight
+
+    def transposed(self, r: Float[Tensor, "m size"]) -> Float[Tensor, "m size"]:
+        return r * self.weight
+
+
+@dataclass(frozen=True, eq=False)
+class GeneralConv:
+    """A convolution with any kernel, stride, padding, dilation and groups, between flat vectors."""
+
+    weight: Float[Tensor, "c_out c_in kh kw"]
+    bias: Float[Tensor, " c_out"]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    dilation: tuple[int, int]
+    groups: int
+    shape: tuple[int, int, int]
+
+    @property
+    def out_shape(self) -> tuple[int, int, int]:
+        sides = zip(
+            self.shape[1:],
+            self.weight.shape[2:],
+            self.stride,
+            self.padding,
+            self.dilation,
+            strict=True,
+        )
+        height, width = (
+            (side + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+            for side, kernel, stride, padding, dilation in sides
+        )
+        return len(self.weight), height, width
+
+    @property
+    def size(self) -> int:
+        channels, height, width = self.out_shape
+        return channels * height * width
+
+    @property
+    def terms(self) -> int:
+        """Of its own sums and its transpose's."""
+        return max(self.weight[0].numel(), self.weight[:, 0].numel())
+
+    def forward(self, g: Float[Tensor, "m n_in"]) -> Float[Tensor, "m n_out"]:
+        return self._conv(g, self.bias)
+
+    def linear(self, g: Float[Tensor, "m n_in"]) -> Float[Tensor, "m n_out"]:
+        return self._conv(g, None)
+
+    def _conv(self, g: Tensor, bias: Tensor | None) -> Tensor:
+        images = channels_first(g, self.shape)
+        z: Tensor = F.conv2d(
+            images, self.weight, bias, self.stride, self.padding, self.dilation, self.groups
+        )
+        return z.permute(0, 2, 3, 1).flatten(1)
+
+    def transposed(self, r: Float[Tensor, "m n_out"]) -> Float[Tensor, "m n_in"]:
+        images = channels_first(r, self.out_shape)
+        sides = zip(
+            self.shape[1:],
+            self.out_shape[1:],
+            self.weight.shape[2:],
+            self.stride,
+            self.padding,
+            self.dilation,
+            strict=True,
+        )
+        unseen = [
+            side - ((out - 1) * stride - 2 * padding + dilation * (kernel - 1) + 1)
+            for side, out, kernel, stride, padding, dilation in sides
+        ]
+        rows: Tensor = F.conv_transpose2d(
+            images,
+            self.weight,
+            None,
+            self.stride,
+            self.padding,
+            [min(more, stride - 1) for more, stride in zip(unseen, self.stride, strict=True)],
+            self.groups,
+            self.dilation,
+        )
+        height, width = rows.shape[2:]
+        rows = F.pad(rows, [0, self.shape[2] - width, 0, self.shape[1] - height])
+        return rows.permute(0, 2, 3, 1).flatten(1)
+
+
+Mapped = Callable[[Tensor], Tensor]
+AffineMap = Dense | Conv | GeneralConv | Scale
+
+
+@dataclass(frozen=True, eq=False)
+class Term:
+    """A map from a part of the inputs to a part of the units, whose entries do not repeat."""
+
+    source: Part
+    map: AffineMap
+    target: Part
+
+
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """A sum of maps between parts. inputs, size: how many entries it takes and gives."""
+
+    parts: Sequence[Term]
+    inputs: int
+    size: int
+    leak: Float[Tensor, " n_out"] | None
+    shape: Shape | None = None
+
+    @property
+    def like(self) -> Tensor:
+        return self.parts[0].map.weight
+
+    @property
+    def terms(self) -> int:
+        """The longest sum that the layer or its transpose forms, or that runs over its units."""
+        return sum(term.map.terms for term in self.parts) + max(self.size, self.inputs) + 2
+
+    def forward(self, g: Float[Tensor, "m n_in"]) -> Float[Tensor, "m n_out"]:
+        return self._summed(g, [term.map.forward(g[:, term.source]) for term in self.parts])
+
+    def linear(self, g: Float[Tensor, "m n_in"]) -> Float[Tensor, "m n_out"]:
+        """W g, without the bias."""
+        return self._summed(g, [term.map.linear(g[:, term.source]) for term in self.parts])
+
+    def _summed(self, g: Tensor, parts: Sequence[Tensor]) -> Tensor:
+        z = g.new_zeros(len(g), self.size)
+        for term, part in zip(self.parts, parts, strict=True):
+            z = _added(z, term.target, part)
+        return z
+
+    def transposed(self, r: Float[Tensor, "m n_out"]) -> Float[Tensor, "m n_in"]:
+        """W^T r: what the rows r on this layer's outputs are on its inputs."""
+        below = r.new_zeros(len(r), self.inputs)
+        for term in self.parts:
+            below = _added(below, term.source, term.map.transposed(r[:, term.target]))
+        return below
+
+    def rows(self, units: Int[Tensor, " m"]) -> Float[Tensor, "m n_in"]:
+        """The rows of W that belong to these units."""
+        return self.transposed(one_hot(units, self))
+
+    def absolute(self) -> "Blocks":
+        """The layer with |W| and |b|; a little more where terms overlap."""
+        return self._mapped(lambda weight: weight.abs(), lambda bias: bias.abs())
+
+    def paths(self) -> "Blocks":
+        """The layer with 1 or more wherever W is not 0, without a bias."""
+        return self._mapped(lambda weight: (weight != 0).to(weight.dtype), torch.zeros_like)
+
+    def without_bias(self) -> "Blocks":
+        return self._mapped(lambda weight: weight, torch.zeros_like)
+
+    def _mapped(self, weights: Mapped, biases: Mapped) -> "Blocks":
+        terms = [
+            replace(
+                term,
+                map=replace(term.map, weight=weights(term.map.weight), bias=biases(term.map.bias)),
+            )
+            for term in self.parts
+        ]
+        return replace(self, parts=terms)
+
+    def largest_row(self) -> Float[Tensor, ""]:
+        """The largest sum of the absolute values of a row of W, or a little more."""
+        ones = torch.ones(1, self.inputs, dtype=self.like.dtype, device=self.like.device)
+        return self.absolute().linear(ones).amax()
+
+    def largest_bias(self) -> Float[Tensor, ""]:
+        """The largest |b|, or a little more."""
+        nothing = torch.zeros(1, self.inputs, dtype=self.like.dtype, device=self.like.device)
+        return self.absolute().forward(nothing).amax()
+
+    def is_finite(self) -> bool:
+        """Whether no weight is infinite or NaN."""
+        maps = [term.map for term in self.parts]
+        return all(bool(m.weight.isfinite().all() and m.bias.isfinite().all()) for m in maps)
+
+
+def _added(total: Tensor, part: Part, values: Tensor) -> Tensor:
+    """The total with values added to a part of it; once for each time that an entry is named."""
+    if isinstance(part, slice):
+        if values.shape[1] == total.shape[1]:
+            return total + values
+        before = part.start or 0
+        after = total.shape[1] - before - values.shape[1]
+        return total + F.pad(values, [before, after])
+    return total.index_add(1, part, values)

@@ -1,0 +1,274 @@
+"""A graph of affine maps, ReLUs and poolings as a chain of layers.
+
+A value is an affine function of the state behind some layer. It becomes units of the next layer
+where a ReLU takes it; where another map does, or a later layer, it is carried on by units with
+leak 1. max(a, b) = b + relu(a - b), so a maximum of k entries is a tree of k - 1 such pairs.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from relu.network.blocks import AffineMap, Blocks, Part, Scale, Term
+from relu.network.layers import Conv, Dense, Layer, Shape
+
+
+@dataclass(frozen=True, eq=False)
+class Value:
+    """Sums of maps of the state behind `level` layers: each term's map (None: as it is).
+
+    shape: as torch has it. order: torch's entry j is entry order[j] here; None: entry j, of images
+    with their channels last.
+    """
+
+    level: int
+    terms: tuple[tuple[Part, AffineMap | None, Part], ...]
+    size: int
+    shape: Shape
+    order: Int[Tensor, " size"] | None = None
+
+    @property
+    def alone(self) -> tuple[Part, AffineMap | None] | None:
+        """The only term's source and map, if it is only one, of all entries."""
+        if len(self.terms) > 1 or self.terms[0][2] != slice(0, self.size):
+            return None
+        return self.terms[0][:2]
+
+
+@dataclass(eq=False)
+class _Units:
+    """The units of a layer as they come in."""
+
+    terms: list[tuple[Part, AffineMap | None, Part]] = field(default_factory=list)
+    leaks: list[tuple[float, int]] = field(default_factory=list)
+    size: int = 0
+
+
+class LayerBuilder:
+    """Layers, for values that are asked for. like: a tensor of the network's precision."""
+
+    def __init__(self, shape: Shape, like: Tensor) -> None:
+        self.like = like
+        self.shape = shape
+        size = int(torch.Size(shape).numel())
+        self.sizes = [size]
+        self.layers: list[_Units] = []
+        self.known: dict[tuple[int, float], Value] = {}
+        self.kept: list[Value] = []  # what `known` names by its id
+        self.input = Value(0, ((slice(0, size), None, slice(0, size)),), size, shape)
+
+    def activated(self, value: Value, leak: float) -> Value:
+        """A unit of the next layer for each entry."""
+        key = (id(value), leak)
+        if key not in self.known:
+            self.kept.append(value)
+            start = self._units(value.level, value.terms, value.size, leak)
+            source = slice(start, start + value.size)
+            term = (source, None, slice(0, value.size))
+            self.known[key] = replace(value, level=value.level + 1, terms=(term,))
+        return self.known[key]
+
+    def _units(
+        self,
+        level: int,
+        terms: Sequence[tuple[Part, AffineMap | None, Part]],
+        size: int,
+        leak: float,
+    ) -> int:
+        """Units of the layer on the state behind `level` layers; where they start."""
+        while len(self.layers) <= level:
+            self.layers.append(_Units())
+        units = self.layers[level]
+        start = units.size
+        units.terms += [(source, m, _shifted(target, start)) for source, m, target in terms]
+        units.leaks.append((leak, size))
+        units.size += size
+        return start
+
+    def at_level(self, value: Value, level: int) -> Value:
+        """The value, carried on to the state behind `level` layers."""
+        while value.level < level:
+            value = self.activated(value, 1.0)
+        return value
+
+    def plain(self, value: Value) -> Value:
+        """The value as entries of a state, one by one: carried on if it is anything more."""
+        alone = value.alone
+        return value if alone is not None and alone[1] is None else self.activated(value, 1.0)
+
+    def mapped(self, value: Value, affine: AffineMap, shape: Shape) -> Value:
+        """A map of the value."""
+        value = self.plain(value)
+        source = value.terms[0][0]
+        term = (source, affine, slice(0, affine.size))
+        return Value(value.level, (term,), affine.size, shape)
+
+    def scaled(self, value: Value, weight: Tensor, bias: Tensor, *, by_channel: bool) -> Value:
+        """Weight * value + bias, entry by entry; joined with the map before, if it is only one.
+
+        by_channel: whether the same numbers stand at all positions of an image.
+        """
+        alone = value.alone
+        if alone is None or not (by_channel or isinstance(alone[1], Dense | Scale | None)):
+            value = self.activated(value, 1.0)
+        source, affine, target = value.terms[0]
+        return replace(value, terms=((source, _rescaled(affine, weight, bias), target),))
+
+    def total(self, values: Sequence[Value]) -> Value:
+        """The sum of values of one shape."""
+        level = max(value.level for value in values)
+        carried = [self.at_level(value, level) for value in values]
+        return replace(carried[0], terms=tuple(term for value in carried for term in value.terms))
+
+    def joined(self, values: Sequence[Value], targets: Sequence[Part], shape: Shape) -> Value:
+        """Values side by side, each with the entries that it becomes."""
+        entries = [self.plain(value) for value in values]
+        level = max(value.level for value in entries)
+        sources = [self.at_level(value, level).terms[0][0] for value in entries]
+        terms = tuple((s, None, target) for s, target in zip(sources, targets, strict=True))
+        return Value(level, terms, sum(value.size for value in values), shape)
+
+    def maximum(self, value: Value, windows: Int[Tensor, "w k"], shape: Shape) -> Value:
+        """The largest entry of each window; -1: there is none there."""
+        value = self.plain(value)
+        device = self.like.device
+        entries = torch.arange(self.sizes[0] if not value.level else self._size(value.level))
+        base = entries[_index(value.terms[0][0])]
+        carried = torch.where(windows >= 0, base[windows.clamp_min(0)], -1)
+        gained = torch.full_like(carried, -1)
+        level = value.level
+        while carried.shape[1] > 1:
+            carried, gained = self._halved(level, carried, gained)
+            level += 1
+        terms = _entries(carried[:, 0], device, None) + _entries(gained[:, 0], device, None)
+        return Value(level, tuple(terms), len(windows), shape)
+
+    def _halved(self, level: int, carried: Tensor, gained: Tensor) -> tuple[Tensor, Tensor]:
+        """One round of pairs (a, b): units relu(a - b), and b carried on.
+
+        An entry is what is carried on, plus what was gained on it (-1: nothing).
+        """
+        if carried.shape[1] % 2:
+            nobody = torch.full_like(carried[:, :1], -1)
+            carried = torch.cat([carried, nobody], 1)
+            gained = torch.cat([gained, nobody], 1)
+        a, b = ((side[:, ::2], side[:, 1::2]) for side in (carried, gained))
+        (first, second), (first_gain, second_gain) = a, b
+        pairs = second >= 0
+        left = first >= 0
+        device = self.like.device
+        count = int(pairs.sum())
+        minus = -torch.ones((), dtype=self.like.dtype, device=device)
+        differences = [
+            *_entries(first[pairs], device, None),
+            *_entries(first_gain[pairs], device, None),
+            *_entries(second[pairs], device, minus),
+            *_entries(second_gain[pairs], device, minus),
+        ]
+        ends = torch.where(pairs, second, first)[left]
+        end_gains = torch.where(pairs, second_gain, first_gain)[left]
+        ends_terms = [*_entries(ends, device, None), *_entries(end_gains, device, None)]
+        start = self._units(level, differences, count, 0.0)
+        gained = torch.full_like(first, -1)
+        gained[pairs] = start + torch.arange(count)
+        start = self._units(level, ends_terms, len(ends), 1.0)
+        carried = torch.full_like(first, -1)
+        carried[left] = start + torch.arange(len(ends))
+        return carried, gained
+
+    def _size(self, level: int) -> int:
+        return self.layers[level - 1].size
+
+    def finished(self, logits: Value) -> tuple[Layer, ...]:
+        """All layers, the last of which gives these logits."""
+        self._units(logits.level, logits.terms, logits.size, 0.0)
+        assert len(self.layers) == logits.level + 1
+        sizes = [self.sizes[0], *(units.size for units in self.layers)]
+        return tuple(
+            self._layer(units, size, self.shape if i == 0 and len(self.shape) == 3 else None)
+            for i, (units, size) in enumerate(zip(self.layers, sizes, strict=False))
+        )
+
+    def _layer(self, units: _Units, inputs: int, shape: Shape | None) -> Layer:
+        leak = None
+        if any(value for value, _ in units.leaks):
+            leak = torch.cat([self.like.new_full((size,), value) for value, size in units.leaks])
+        source, affine, target = units.terms[0]
+        whole = len(units.terms) == 1 and target == slice(0, units.size)
+        whole = whole and source == slice(0, inputs)
+        if whole and isinstance(affine, Dense | Conv) and (affine.shape or not shape):
+            return replace(affine, leak=leak)
+        terms = [
+            Term(source, affine or self._identity(target), target)
+            for source, affine, target in units.terms
+        ]
+        return Blocks(terms, inputs, units.size, leak, shape)
+
+    def _identity(self, target: Part) -> Scale:
+        size = target.stop - target.start if isinstance(target, slice) else len(target)
+        return Scale(self.like.new_ones(size), self.like.new_zeros(size))
+
+
+def _shifted(target: Part, start: int) -> Part:
+    if isinstance(target, slice):
+        return slice(target.start + start, target.stop + start)
+    return target + start
+
+
+def _index(source: Part) -> Tensor | slice:
+    return source if isinstance(source, slice) else source.cpu()
+
+
+def _entries(
+    numbers: Int[Tensor, " m"], device: torch.device, sign: Tensor | None
+) -> list[tuple[Part, AffineMap | None, Part]]:
+    """The term that takes these entries, one by one, where there are any (not -1)."""
+    there = (numbers >= 0).nonzero().squeeze(1)
+    if not len(there):
+        return []
+    scale = None
+    if sign is not None:
+        scale = Scale(sign.expand(len(there)), torch.zeros_like(sign).expand(len(there)))
+    whole = len(there) == len(numbers)
+    target = slice(0, len(numbers)) if whole else there.to(device)
+    return [(numbers[there].to(device), scale, target)]
+
+
+def _rescaled(affine: AffineMap | None, weight: Tensor, bias: Tensor) -> AffineMap:
+    """Weight * (the map) + bias; of convolutions, one number for each channel says it all."""
+    if affine is None:
+        return Scale(weight, bias)
+    if isinstance(affine, Scale):
+        return Scale(affine.weight * weight, affine.bias * weight + bias)
+    if not isinstance(affine, Dense):
+        channels = len(affine.weight)
+        weight = weight.unflatten(0, (-1, channels))[0]
+        bias = bias.unflatten(0, (-1, channels))[0]
+    rows = weight.view(-1, *[1] * (affine.weight.ndim - 1))
+    return replace(affine, weight=affine.weight * rows, bias=affine.bias * weight + bias)
+
+
+@lru_cache(maxsize=64)
+def pool_windows(
+    shape: Shape,
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+) -> tuple[Int[Tensor, "w k"], Shape]:
+    """The entries of each window of a pooling, there first and then -1; and the shape of all."""
+    channels, height, width = shape
+    numbers = torch.arange(1, channels * height * width + 1, dtype=torch.float64)
+    images = numbers.view(height, width, channels).permute(2, 0, 1).unsqueeze(1)
+    entries = torch.nn.functional.unfold(images, kernel, dilation, padding, stride).long() - 1
+    rows, columns = (
+        (side + 2 * p - d * (k - 1) - 1) // s + 1
+        for side, k, s, p, d in zip(shape[1:], kernel, stride, padding, dilation, strict=True)
+    )
+    windows = entries.permute(2, 0, 1).flatten(0, 1)
+    order = (windows < 0).long().sort(dim=1, stable=True).indices
+    return windows.gather(1, order), (channels, rows, columns)

@@ -1,0 +1,181 @@
+"""From the graph of a torch module, as torch.fx traces it, to a chain of layers."""
+
+import operator
+import weakref
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, fx, nn
+
+from relu.errors import InputError
+from relu.network.builder import LayerBuilder, Value
+from relu.network.layers import Layer, Shape
+from relu.network.operations import OPERATIONS, Call, name_of
+
+_GRAPHS: weakref.WeakKeyDictionary[nn.Module, fx.Graph] = weakref.WeakKeyDictionary()
+
+
+def traced_layers(net: nn.Module, shape: Shape) -> tuple[Layer, ...]:
+    """The layers of a network whose inputs have `shape`; they share its parameters.
+
+    Affine operations that follow one another are joined: what is read is the network, up to the
+    rounding of that. Raises InputError with the first operation that is not known.
+    """
+    graph = graph_of(net)
+    like = next(net.parameters(), torch.zeros(()))
+    builder = LayerBuilder(shape, like)
+    values: dict[fx.Node, Any] = {}
+    for node in graph.nodes:
+        values[node] = _value(node, values, net, builder)
+        if node.op == "output":
+            return _finished(builder, values[node])
+    raise InputError("a network must return its logits")
+
+
+def unsupported(net: nn.Module) -> str | None:
+    """Which operation is not known, whatever the inputs, or None."""
+    try:
+        for node in graph_of(net).nodes:
+            if node.op.startswith("call"):
+                _operation(node, net)
+    except InputError as error:
+        return str(error)
+    return None
+
+
+def graph_of(net: nn.Module) -> fx.Graph:
+    """The operations of a module, in order; traced once. Raises InputError where they vary."""
+    if net not in _GRAPHS:
+        try:
+            _GRAPHS[net] = fx.Tracer().trace(net)
+        except Exception as error:  # whatever the module's own code raises on a symbol
+            reason = str(error).partition("\n")[0]
+            raise InputError(f"the network cannot be traced: {reason}") from error
+    return _GRAPHS[net]
+
+
+def _value(
+    node: fx.Node, values: Mapping[fx.Node, Any], net: nn.Module, builder: LayerBuilder
+) -> Any:
+    if node.op == "placeholder":
+        if any(isinstance(value, Value) for value in values.values()):
+            raise InputError("a network must take one input")
+        return builder.input
+    if node.op == "get_attr":
+        return _attribute(net, str(node.target))
+    args = fx.map_arg(node.args, lambda n: values[n])
+    if node.op == "output":
+        return args[0]
+    kwargs = fx.map_arg(node.kwargs, lambda n: values[n])
+    name, operation, module = _operation(node, net)
+    if not any(isinstance(arg, Value) for arg in _flat(args)):
+        return _constant(name, node, args, kwargs)
+    call = Call(
+        name=name,
+        module=module,
+        args=tuple(args),
+        kwargs=dict(kwargs),
+        builder=builder,
+        only_for_maximum=_only_for_maximum(node, net),
+    )
+    return operation(call)
+
+
+def _flat(args: Any) -> list[Any]:
+    if isinstance(args, tuple | list):
+        return [leaf for arg in args for leaf in _flat(arg)]
+    return [args]
+
+
+def _constant(name: str, node: fx.Node, args: Any, kwargs: Any) -> Any:
+    """What constants give: numbers and tensors of the network, and sizes."""
+    if node.op == "call_function" and callable(node.target):
+        return node.target(*args, **kwargs)
+    if node.op == "call_method":
+        return getattr(args[0], str(node.target))(*args[1:], **kwargs)
+    raise InputError(f"{name} takes no input of the network")
+
+
+def _operation(
+    node: fx.Node, net: nn.Module
+) -> tuple[str, Callable[[Call], Value], nn.Module | None]:
+    """What a node is called in messages, what it does, and its module."""
+    if node.op == "call_module":
+        module = net.get_submodule(str(node.target))
+        name = f"layer {node.target} ({type(module).__name__})"
+        key: Any = type(module)  # a subclass may compute anything
+    else:
+        module = None
+        key = _same(node.target)
+        name = f"operation {node.name} ({name_of(key)})"
+    if key not in OPERATIONS:
+        raise InputError(f"{name} is not supported")
+    return name, OPERATIONS[key], module
+
+
+def _same(target: Any) -> Any:
+    """The operation that a function stands for: x + y, torch.add and x.add_ are one."""
+    return SAME.get(target, target)
+
+
+def _only_for_maximum(node: fx.Node, net: nn.Module) -> bool:
+    """Whether nothing but one max-pooling takes the node: it may as well come before the ReLU."""
+    users = list(node.users)
+    if len(users) != 1:
+        return False
+    user = users[0]
+    if user.op == "call_module":
+        return type(net.get_submodule(str(user.target))) is nn.MaxPool2d
+    return _same(user.target) is nn.MaxPool2d
+
+
+def _attribute(net: nn.Module, path: str) -> Tensor:
+    value: Any = net
+    for part in path.split("."):
+        value = getattr(value, part)
+    assert isinstance(value, Tensor)
+    return value
+
+
+def _finished(builder: LayerBuilder, logits: Any) -> tuple[Layer, ...]:
+    if not isinstance(logits, Value) or len(logits.shape) != 1 or logits.size < 2:
+        raise InputError("a network must return a vector of logits, for two classes or more")
+    return builder.finished(logits)
+
+
+SAME: Mapping[Any, Any] = {
+    operator.add: torch.add,
+    operator.iadd: torch.add,
+    "add": torch.add,
+    "add_": torch.add,
+    operator.sub: torch.sub,
+    operator.isub: torch.sub,
+    "sub": torch.sub,
+    operator.mul: torch.mul,
+    operator.imul: torch.mul,
+    "mul": torch.mul,
+    operator.truediv: torch.div,
+    "div": torch.div,
+    operator.neg: torch.neg,
+    "neg": torch.neg,
+    torch.concat: torch.cat,
+    torch.flatten: nn.Flatten,
+    "flatten": nn.Flatten,
+    "view": torch.reshape,
+    "reshape": torch.reshape,
+    torch.relu: nn.ReLU,
+    F.relu: nn.ReLU,
+    "relu": nn.ReLU,
+    "relu_": nn.ReLU,
+    F.leaky_relu: nn.LeakyReLU,
+    F.relu6: nn.ReLU6,
+    F.max_pool2d: nn.MaxPool2d,
+    torch.max_pool2d: nn.MaxPool2d,
+    F.avg_pool2d: nn.AvgPool2d,
+    F.adaptive_avg_pool2d: nn.AdaptiveAvgPool2d,
+    "contiguous": nn.Identity,
+    F.dropout: nn.Dropout,
+    "size": "size",
+}
