@@ -79,7 +79,7 @@ def _drawn(draw: random.Random, seed: int) -> Case:
         layers = rational.read(net, shape)
     every = list(zip(rational.points(x), labels, strict=True))
     radii = [exact_radius(layers, z, y, norm, box) for z, y in every] if tiny else None
-    eps = _eps(draw, norm, box, radii[0] if radii else None)
+    eps = drawn_eps(draw, norm, box, radii[0] if radii else None)
     return Case(
         seed=seed,
         net=net,
@@ -277,7 +277,7 @@ def _tie_logits(
     return True
 
 
-def _eps(draw: random.Random, norm: str, box: Box, radius: Fraction | None) -> float:
+def drawn_eps(draw: random.Random, norm: str, box: Box, radius: Fraction | None) -> float:
     """Near the exact radius, at it, next to it, or far from it."""
     near = rational.rounded(radius, norm) if radius else 0.0
     if not 1e-290 < near < math.inf:
