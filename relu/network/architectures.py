@@ -1,4 +1,5 @@
-"""The networks of the bench: FC1, FC10, CNN [CAH19, Appendix B], for any shape, and small ones."""
+"""The networks of the bench: FC1, FC10, CNN [CAH19, Appendix B], for any shape, small ones, and others
+that are no chains."""
 
 import functools
 import math
@@ -10,6 +11,7 @@ from torch import nn
 
 from relu.errors import InputError
 from relu.network.layers import Shape
+from relu.network.residual import basic_block
 
 
 def _dense(*hidden: int) -> Callable[[Shape, int], nn.Sequential]:
@@ -23,39 +25,88 @@ def _dense(*hidden: int) -> Callable[[Shape, int], nn.Sequential]:
     return build
 
 
-def _convolutional(channels: tuple[int, int], dense: int) -> Callable[[Shape, int], nn.Sequential]:
+def _convolutional(
+    channels: tuple[int, int], dense: int, activation: Callable[[], nn.Module] = nn.ReLU
+) -> Callable[[Shape, int], nn.Sequential]:
     def build(shape: Shape, classes: int) -> nn.Sequential:
-        if len(shape) != 3 or min(shape[1:]) < 4:
-            raise InputError(
-                f"cnn needs images of channels x height x width, at least 4 x 4, got {shape}"
-            )
+        _require_images("cnn", shape, 4)
         first, second = channels
         height, width = (side // 2 // 2 for side in shape[1:])
         return nn.Sequential(
             nn.Conv2d(shape[0], first, 4, stride=2, padding=1),
-            nn.ReLU(),
+            activation(),
             nn.Conv2d(first, second, 4, stride=2, padding=1),
-            nn.ReLU(),
+            activation(),
             nn.Flatten(),
             nn.Linear(second * height * width, dense),
-            nn.ReLU(),
+            activation(),
             nn.Linear(dense, classes),
         )
 
     return build
 
 
-ARCHITECTURES: Mapping[str, tuple[str, Callable[[Shape, int], nn.Sequential]]] = {
+def _pooled(shape: Shape, classes: int) -> nn.Module:
+    """Convolutions with max-pooling."""
+    _require_images("cnn_pool", shape, 4)
+    height, width = (side // 2 // 2 for side in shape[1:])
+    return nn.Sequential(
+        nn.Conv2d(shape[0], 8, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(8, 16, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(16 * height * width, 64),
+        nn.ReLU(),
+        nn.Linear(64, classes),
+    )
+
+
+def _residual(shape: Shape, classes: int) -> nn.Module:
+    """The network resnet_2b of VNN-COMP 2021."""
+    _require_images("resnet", shape, 4)
+    height, width = ((side + 1) // 2 for side in shape[1:])
+    height, width = ((side + 1) // 2 for side in (height, width))
+    return nn.Sequential(
+        nn.Conv2d(shape[0], 8, 3, stride=2, padding=1),
+        nn.ReLU(),
+        basic_block(8, 16, 2),
+        basic_block(16, 16, 1),
+        nn.Flatten(),
+        nn.Linear(16 * height * width, 100),
+        nn.ReLU(),
+        nn.Linear(100, classes),
+    )
+
+
+def _require_images(arch: str, shape: Shape, least: int) -> None:
+    if len(shape) != 3 or min(shape[1:]) < least:
+        raise InputError(
+            f"{arch} needs images of channels x height x width, at least {least} x {least}, "
+            f"got {shape}"
+        )
+
+
+def _leaky() -> nn.Module:
+    return nn.LeakyReLU(0.1)
+
+
+ARCHITECTURES: Mapping[str, tuple[str, Callable[[Shape, int], nn.Module]]] = {
     "fc1": ("one hidden layer of 1024 units", _dense(1024)),
     "fc10": ("ten hidden layers: 124, 7 x 104, 86, 86", _dense(124, *[104] * 7, 86, 86)),
     "cnn": ("conv 16 and 32 (4x4, stride 2), dense 100", _convolutional((16, 32), 100)),
     "fc_small": ("two hidden layers of 32 units", _dense(32, 32)),
     "cnn_small": ("conv 4 and 8 (4x4, stride 2), dense 32", _convolutional((4, 8), 32)),
+    "cnn_leaky": ("cnn, its ReLUs leaking 0.1", _convolutional((16, 32), 100, _leaky)),
+    "cnn_pool": ("conv 8 and 16 (3x3), each max-pooled 2x2, dense 64", _pooled),
+    "resnet": ("conv 8, two residual blocks of 16 channels, dense 100", _residual),
 }
 
 
 @functools.cache
-def skeleton(arch: str, shape: Shape, classes: int) -> nn.Sequential:
+def skeleton(arch: str, shape: Shape, classes: int) -> nn.Module:
     """The network without weights (on torch's meta device): what is known before training.
 
     Raises InputError where arch cannot take inputs of `shape`.
@@ -64,15 +115,16 @@ def skeleton(arch: str, shape: Shape, classes: int) -> nn.Sequential:
         return ARCHITECTURES[arch][1](shape, classes)
 
 
-def build(arch: str, shape: Shape, classes: int, *, seed: int = 0) -> nn.Sequential:
+def build(arch: str, shape: Shape, classes: int, *, seed: int = 0) -> nn.Module:
     """A freshly initialised network: He-normal weights (fan in), zero biases [HZRS15, eq. 10].
 
     `shape` is one input's shape, e.g. (1, 28, 28). Raises InputError where arch cannot take it.
     """
     net = ARCHITECTURES[arch][1](shape, classes)
     generator = torch.Generator().manual_seed(seed)
-    for i, layer in enumerate(net):
+    for layer in net.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
-            nn.init.constant_(net.get_parameter(f"{i}.bias"), 0.0)
+            if layer.bias is not None:
+                nn.init.constant_(layer.bias, 0.0)
     return net

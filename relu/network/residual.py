@@ -1,0 +1,29 @@
+"""Residual blocks of torch modules [HZRS16]."""
+
+from torch import Tensor, nn
+
+
+class Residual(nn.Module):
+    """relu(body(x) + shortcut(x))."""
+
+    def __init__(self, body: nn.Module, shortcut: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+        self.shortcut = shortcut
+        self.relu = nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        total: Tensor = self.relu(self.body(x) + self.shortcut(x))
+        return total
+
+
+def basic_block(channels: int, out: int, stride: int) -> Residual:
+    """Two convolutions of 3 x 3; a convolution of 1 x 1 beside them where the shape changes."""
+    body = nn.Sequential(
+        nn.Conv2d(channels, out, 3, stride=stride, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(out, out, 3, padding=1),
+    )
+    if stride == 1 and channels == out:
+        return Residual(body, nn.Identity())
+    return Residual(body, nn.Conv2d(channels, out, 1, stride=stride))
