@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from methods.mmr import region_at
 from relu.classes import Images, Labels
+from relu.network.layers import matrix
 from relu.ranges import checked_dataclass
 from relu.regions.jacobian import vjp_at_once
 from relu.threat import Threat
@@ -32,7 +33,7 @@ class CrossLipschitz:
         self, net: nn.Module, x: Images, y: Labels, *, threat: Threat, progress: float
     ) -> Float[Tensor, ""]:
         region = region_at(net, x, 2)
-        last = region.layers[-1].weight.expand(len(x), -1, -1)
+        last = matrix(region.layers[-1]).expand(len(x), -1, -1)
         rows = vjp_at_once(
             region, last, len(region.layers) - 1
         )  # of V: the gradients of all logits

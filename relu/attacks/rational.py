@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from relu.network.blocks import AffineMap, Blocks, GeneralConv, Part, Scale, Term
-from relu.network.layers import Conv, Layer, channels_first
+from relu.network.layers import Conv, Dense, Layer, channels_first
 
 BITS = 53  # of a float64's mantissa
 
@@ -63,7 +63,11 @@ class _ExactLayer:
 
     def __init__(self, layer: Layer) -> None:
         whole = slice(None)
-        parts = layer.parts if isinstance(layer, Blocks) else [Term(whole, layer, whole)]
+        if isinstance(layer, Blocks):
+            parts = layer.parts
+        else:
+            assert isinstance(layer, Dense | Conv)
+            parts = [Term(whole, layer, whole)]
         self.parts = [(_where(t.source), _ExactMap(t.map), _where(t.target)) for t in parts]
         self.size = layer.size
         self.leak = None if layer.leak is None else _exact(layer.leak)

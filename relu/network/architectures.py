@@ -1,5 +1,7 @@
-"""The networks of the bench: FC1, FC10, CNN [CAH19, Appendix B], for any shape, small ones, and others
-that are no chains."""
+"""The networks of the bench, for any shape.
+
+FC1, FC10, CNN [CAH19, Appendix B], small ones, and others that are no chains.
+"""
 
 import functools
 import math
@@ -46,7 +48,7 @@ def _convolutional(
     return build
 
 
-def _pooled(shape: Shape, classes: int) -> nn.Module:
+def _pooled(shape: Shape, classes: int) -> nn.Sequential:
     """Convolutions with max-pooling."""
     _require_images("cnn_pool", shape, 4)
     height, width = (side // 2 // 2 for side in shape[1:])
@@ -64,7 +66,7 @@ def _pooled(shape: Shape, classes: int) -> nn.Module:
     )
 
 
-def _residual(shape: Shape, classes: int) -> nn.Module:
+def _residual(shape: Shape, classes: int) -> nn.Sequential:
     """The network resnet_2b of VNN-COMP 2021."""
     _require_images("resnet", shape, 4)
     height, width = ((side + 1) // 2 for side in shape[1:])
@@ -93,7 +95,7 @@ def _leaky() -> nn.Module:
     return nn.LeakyReLU(0.1)
 
 
-ARCHITECTURES: Mapping[str, tuple[str, Callable[[Shape, int], nn.Module]]] = {
+ARCHITECTURES: Mapping[str, tuple[str, Callable[[Shape, int], nn.Sequential]]] = {
     "fc1": ("one hidden layer of 1024 units", _dense(1024)),
     "fc10": ("ten hidden layers: 124, 7 x 104, 86, 86", _dense(124, *[104] * 7, 86, 86)),
     "cnn": ("conv 16 and 32 (4x4, stride 2), dense 100", _convolutional((16, 32), 100)),
@@ -106,7 +108,7 @@ ARCHITECTURES: Mapping[str, tuple[str, Callable[[Shape, int], nn.Module]]] = {
 
 
 @functools.cache
-def skeleton(arch: str, shape: Shape, classes: int) -> nn.Module:
+def skeleton(arch: str, shape: Shape, classes: int) -> nn.Sequential:
     """The network without weights (on torch's meta device): what is known before training.
 
     Raises InputError where arch cannot take inputs of `shape`.
@@ -115,7 +117,7 @@ def skeleton(arch: str, shape: Shape, classes: int) -> nn.Module:
         return ARCHITECTURES[arch][1](shape, classes)
 
 
-def build(arch: str, shape: Shape, classes: int, *, seed: int = 0) -> nn.Module:
+def build(arch: str, shape: Shape, classes: int, *, seed: int = 0) -> nn.Sequential:
     """A freshly initialised network: He-normal weights (fan in), zero biases [HZRS15, eq. 10].
 
     `shape` is one input's shape, e.g. (1, 28, 28). Raises InputError where arch cannot take it.

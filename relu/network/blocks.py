@@ -17,7 +17,7 @@ from torch import Tensor
 
 from relu.network.layers import Conv, Dense, Shape, channels_first, one_hot
 
-Part = slice | Int[Tensor, " s"]
+Part = slice | Int[Tensor, " _"]
 """entries of a vector: a range, or their numbers, which may repeat in a source"""
 
 

@@ -62,44 +62,49 @@ class Unrectified(Value):
 
 
 def _linear(call: Call) -> Value:
-    module = call.module
-    assert isinstance(module, nn.Linear)
     value = call.value
-    if len(value.shape) != 1 or value.size != module.in_features:
-        raise call.error(f"takes {module.in_features} numbers, got shape {tuple(value.shape)}")
-    weight = module.weight
+    weight = call.setting("weight", 1, None)
+    given_bias = call.setting("bias", 2, None)
+    if len(value.shape) != 1 or value.size != weight.shape[1]:
+        raise call.error(f"takes {weight.shape[1]} numbers, got shape {tuple(value.shape)}")
     if value.order is not None:
         weight = torch.zeros_like(weight).index_copy(1, value.order.to(weight.device), weight)
-    bias = weight.new_zeros(len(weight)) if module.bias is None else module.bias
+    bias = weight.new_zeros(len(weight)) if given_bias is None else given_bias
     return call.builder.mapped(value, Dense(weight, bias), (len(weight),))
 
 
 def _conv(call: Call) -> Value:
-    module = call.module
-    assert isinstance(module, nn.Conv2d)
     shape = call.image(call.value)
-    if shape[0] != module.in_channels:
-        raise call.error(f"takes {module.in_channels} channels, got shape {shape}")
-    if module.padding_mode != "zeros":
-        raise call.error(f"pads with {module.padding_mode}, not with zeros")
-    padding = _padding(call, module)
-    weight = module.weight
-    bias = weight.new_zeros(len(weight)) if module.bias is None else module.bias
+    weight = call.setting("weight", 1, None)
+    bias = call.setting("bias", 2, None)
+    groups = call.setting("groups", 6, 1)
+    if shape[0] != weight.shape[1] * groups:
+        raise call.error(f"takes {weight.shape[1] * groups} channels, got shape {shape}")
+    if isinstance(call.module, nn.Conv2d) and call.module.padding_mode != "zeros":
+        raise call.error(f"pads with {call.module.padding_mode}, not with zeros")
+    dilation = _pair(call.setting("dilation", 5, 1))
     convolution = convolution_of(
-        weight, bias, _pair(module.stride), padding, _pair(module.dilation), module.groups, shape
+        weight,
+        weight.new_zeros(len(weight)) if bias is None else bias,
+        _pair(call.setting("stride", 3, 1)),
+        _padding(call, dilation, weight),
+        dilation,
+        groups,
+        shape,
     )
     return call.builder.mapped(call.value, convolution, convolution.out_shape)
 
 
-def _padding(call: Call, module: nn.Conv2d) -> tuple[int, int]:
-    if module.padding == "valid":
+def _padding(call: Call, dilation: tuple[int, int], weight: Tensor) -> tuple[int, int]:
+    padding = call.setting("padding", 4, 0)
+    if padding == "valid":
         return 0, 0
-    if isinstance(module.padding, str):
-        reach = [d * (k - 1) for d, k in zip(module.dilation, module.kernel_size, strict=True)]
-        if any(r % 2 for r in reach):
-            raise call.error("pads one side more than the other, which is not supported")
-        return reach[0] // 2, reach[1] // 2
-    return _pair(module.padding)
+    if padding != "same":
+        return _pair(padding)
+    reach = [d * (k - 1) for d, k in zip(dilation, weight.shape[2:], strict=True)]
+    if any(r % 2 for r in reach):
+        raise call.error("pads one side more than the other, which is not supported")
+    return reach[0] // 2, reach[1] // 2
 
 
 def convolution_of(

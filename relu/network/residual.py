@@ -1,6 +1,8 @@
 """Residual blocks of torch modules [HZRS16]."""
 
-from torch import Tensor, nn
+from typing import Any
+
+from torch import nn
 
 
 class Residual(nn.Module):
@@ -12,9 +14,9 @@ class Residual(nn.Module):
         self.shortcut = shortcut
         self.relu = nn.ReLU()
 
-    def forward(self, x: Tensor) -> Tensor:
-        total: Tensor = self.relu(self.body(x) + self.shortcut(x))
-        return total
+    def forward(self, x: Any) -> Any:
+        """Of images, or of the symbol that stands for them where the network is traced."""
+        return self.relu(self.body(x) + self.shortcut(x))
 
 
 def basic_block(channels: int, out: int, stride: int) -> Residual:

@@ -23,6 +23,8 @@ def traced_layers(net: nn.Module, shape: Shape) -> tuple[Layer, ...]:
     Affine operations that follow one another are joined: what is read is the network, up to the
     rounding of that. Raises InputError with the first operation that is not known.
     """
+    if (reason := unsupported(net)) is not None:
+        raise InputError(reason)
     graph = graph_of(net)
     like = next(net.parameters(), torch.zeros(()))
     builder = LayerBuilder(shape, like)
@@ -167,6 +169,8 @@ SAME: Mapping[Any, Any] = {
     "reshape": torch.reshape,
     torch.relu: nn.ReLU,
     F.relu: nn.ReLU,
+    F.linear: nn.Linear,
+    F.conv2d: nn.Conv2d,
     "relu": nn.ReLU,
     "relu_": nn.ReLU,
     F.leaky_relu: nn.LeakyReLU,

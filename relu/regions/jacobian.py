@@ -91,7 +91,7 @@ def _dense_norms(region: Region, start: int, q: float) -> Tensor:
         rows = rows_of_first
         lengths = []
         for i in range(start, len(layers) - 1):
-            weight = layers[i].weight.expand(len(part.x), -1, -1)
+            weight = matrix(layers[i]).expand(len(part.x), -1, -1)
             if rows is None:
                 rows = vjp_at_once(part, weight, i)
             else:

@@ -1,11 +1,12 @@
-"""Small networks with every kind of layer and connection, each from a seed, and what is true of them."""
+"""Small networks with every kind of layer and connection, each from a seed, and the truth."""
 
 import math
 import random
 from collections.abc import Sequence
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from bench.parsing import NORMS
 from relu.network.activation import switching
@@ -31,9 +32,8 @@ class Sum(nn.Module):
         self.shortcut = shortcut
         self.after = after
 
-    def forward(self, x: Tensor) -> Tensor:
-        after: Tensor = self.after(self.body(x) + self.shortcut(x))
-        return after
+    def forward(self, x: Any) -> Any:
+        return self.after(self.body(x) + self.shortcut(x))
 
 
 class Concatenation(nn.Module):
@@ -43,7 +43,7 @@ class Concatenation(nn.Module):
         super().__init__()
         self.body = body
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Any) -> Any:
         return torch.cat([self.body(x), x], dim=1)
 
 
@@ -55,12 +55,11 @@ class Normalisation(nn.Module):
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
 
-    def forward(self, x: Tensor) -> Tensor:
-        normalised: Tensor = (x - self.get_buffer("mean")) / self.get_buffer("std")
-        return normalised
+    def forward(self, x: Any) -> Any:
+        return (x - self.mean) / self.std
 
 
-def graph_net(seed: int) -> tuple[nn.Module, Shape]:
+def graph_net(seed: int) -> tuple[nn.Sequential, Shape]:
     """A network of the seed, in float32, and the shape of its inputs."""
     draw = random.Random(seed)
     while True:
@@ -109,7 +108,7 @@ def as_relus(layers: Sequence[Layer], shape: Shape) -> list[Affine]:
     """The layers as matrices with ReLUs alone, exactly: leak a is relu(z) - a relu(-z)."""
     numbers = torch.arange(math.prod(shape), dtype=torch.float64).view(1, *shape)
     places = to_vectors(layers, numbers)[0].long().tolist()
-    plus = {j: place for j, place in enumerate(places)}
+    plus = dict(enumerate(places))
     minus: dict[int, tuple[int, float]] = {}
     affine = []
     for i, layer in enumerate(layers):
@@ -191,12 +190,14 @@ def _convolution(
     out = channels if grouped else draw.choice([1, 2])
     kernel = (min(2, height), min(2, width))
     dilation = (1, draw.choice([1, 2]) if width > 2 else 1)
+    strides: list[int | tuple[int, int]] = [1, 1, 2, (1, 2)]
+    paddings: list[int | tuple[int, int]] = [0, 1, (0, 1)]
     convolution = nn.Conv2d(
         channels,
         out,
         kernel,
-        stride=draw.choice([1, 1, 2, (1, 2)]),
-        padding=draw.choice([0, 1, (0, 1)]),
+        stride=draw.choice(strides),
+        padding=draw.choice(paddings),
         dilation=dilation,
         groups=channels if grouped else 1,
         bias=draw.random() < 0.8,

@@ -127,13 +127,13 @@ MUTANTS = (
     ),
     Mutant(
         "relu/bounds/relaxation.py",
-        "apart = half + unit * half.abs() + slack * ~(high <= 0)",
-        "apart = half + slack * ~(high <= 0)",
+        "apart = half + unit * half.abs() + slack * _alive(high, leak)",
+        "apart = half + slack * _alive(high, leak)",
         STATED,
     ),
     Mutant(
         "relu/bounds/relaxation.py",
-        "apart = half + unit * half.abs() + slack * ~(high <= 0)",
+        "apart = half + unit * half.abs() + slack * _alive(high, leak)",
         "apart = half + unit * half.abs()",
         STATED,
     ),
@@ -157,8 +157,8 @@ MUTANTS = (
     ),
     Mutant(
         "relu/bounds/relaxation.py",
-        "return ~((low >= 0) | (high <= 0))",
-        "return (low < 0) & (high > 0)",
+        "undecided = ~((low >= 0) | (high <= 0))",
+        "undecided = (low < 0) & (high > 0)",
         (f"{RELAXATION}::test_a_bound_that_is_nan_settles_nothing",),
     ),
     Mutant(
@@ -235,8 +235,8 @@ MUTANTS = (
     ),
     Mutant(
         "relu/regions/hyperplanes.py",
-        "return Planes(gap, length, low, gap_error + row_error * _width(threat))",
-        "return Planes(gap, length, low, gap_error + row_error)",
+        "planes = Planes(gap, length, low, gap_error + row_error * _width(threat))",
+        "planes = Planes(gap, length, low, gap_error + row_error)",
         (f"{PLANES}::test_no_rounding_term_of_planes_is_left_out",),
     ),
     Mutant(
@@ -331,8 +331,8 @@ MUTANTS = (
     ),
     Mutant(
         "relu/milp/encoding.py",
-        "alive = (open_ | (low >= 0)).nonzero().squeeze(1)",
-        "alive = open_.nonzero().squeeze(1)",
+        "alive = (open_ | (low >= 0) | (leak > 0)).nonzero().squeeze(1)",
+        "alive = (open_ | (leak > 0)).nonzero().squeeze(1)",
         (f"{MIP}::test_every_input_of_the_ball_is_a_point_of_the_program",),
     ),
     Mutant(
@@ -517,8 +517,8 @@ MUTANTS = (
     ),
     Mutant(
         "relu/attacks/rational.py",
-        "given = _affine(layer, kernel, bias, given.rectified() if i else given)",
-        "given = _affine(layer, kernel, bias, given)",
+        "inputs = vector.activated(layers[i - 1].leak) if i else vector",
+        "inputs = vector",
         (f"{EVIDENCE}::test_adversarial_is_what_exact_arithmetic_says",),
     ),
     Mutant(

@@ -159,7 +159,7 @@ def planes(case: Case, i: int, region: Region) -> list[Plane]:
         if layer is case.layers[-1]:
             break
         found += list(zip(z, v, strict=True))
-        active = region.active[top][i].tolist()
+        active = region.slopes[top][i].tolist()
         on = [int(active[unit]) for unit in channels_first(case, tuple(region.layers), top)]
         values = [gate * value for gate, value in zip(on, z, strict=True)]
         rows = [[gate * value for value in row] for gate, row in zip(on, v, strict=True)]

@@ -1,16 +1,12 @@
 """Networks that are no chains: every evaluator against exact arithmetic, as test_fuzz.py has it."""
 
-import math
 from typing import Any
 
 import pytest
 import torch
 
-from relu.network.layers import to_images, to_vectors
-from relu.network.reader import in_float64, read_layers
-from tests.hostile import rational
-from tests.hostile.graphs import graph_case, graph_net
-from tests.hostile.judging import complaints, known, variants
+from tests.hostile.graphs import graph_case
+from tests.hostile.judging import complaints, variants
 
 ALL = 600
 EACH = 20

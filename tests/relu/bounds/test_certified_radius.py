@@ -26,7 +26,7 @@ def by_number(shift32: float = 0.0) -> Prover:
     """Certifies input i (its only pixel) up to RADIUS[i], in float32 with a shift."""
 
     def prove(layers: tuple[Layer, ...], x: Tensor, y: Tensor, eps: Tensor) -> Tensor:
-        exact = layers[0].weight.dtype == torch.float64
+        exact = layers[0].like.dtype == torch.float64
         radius = RADIUS[x.squeeze(1).long()] + (0.0 if exact else shift32)
         return radius - eps.double() + 1e-12  # closed balls count
 

@@ -87,6 +87,7 @@ def as_dense(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
 def as_modules(layers: tuple[Layer, ...]) -> nn.Sequential:
     modules: list[nn.Module] = []
     for layer in layers:
+        assert isinstance(layer, Dense)
         dense = nn.Linear(layer.weight.shape[1], layer.size).double()
         dense.weight.data = layer.weight
         dense.bias.data = layer.bias
@@ -350,7 +351,7 @@ def test_no_rounding_term_is_left_out(
     net = nn.Sequential(*list(net)[:4], nn.ReLU(), nn.Linear(32, 9), *list(net)[4:]).double()
     net[-1] = nn.Linear(9, 3).double()
     layers = read_layers(net.requires_grad_(False), (5,))
-    plain = [(layer.weight.numpy(), layer.bias.numpy()) for layer in layers]
+    plain = [(m.weight.numpy(), m.bias.numpy()) for m in layers if isinstance(m, Dense)]
     x = torch.rand(3, 5).double()
     y = torch.tensor([0, 1, 2])
     ball = ball_of(x, Threat(norm="linf", eps=0.02), box=bool(seed % 2))

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from bench.parsing import NORMS
 from relu.network.architectures import build
+from relu.network.layers import Dense
 from relu.network.reader import read_layers
 from relu.regions.hyperplanes import distance_to, normals, planes_of, point_beyond
 from relu.regions.region import Region, region_of
@@ -21,6 +22,7 @@ def exact_forms(region: Region, y: int) -> list[tuple[Fraction, list[Fraction]]]
     values = [Fraction(v) for v in x.tolist()]
     forms: list[tuple[Fraction, list[Fraction]]] = []
     for number, m in enumerate(region.layers):
+        assert isinstance(m, Dense)
         weight = [[Fraction(w) for w in row] for row in m.weight.tolist()]
         bias = [Fraction(b) for b in m.bias.tolist()]
         new = [
@@ -34,14 +36,14 @@ def exact_forms(region: Region, y: int) -> list[tuple[Fraction, list[Fraction]]]
             ]
             for row in weight
         ]
-        if number == len(region.active):
+        if number == len(region.slopes):
             for s in range(len(new)):
                 if s != y:
                     normal = [a - b for a, b in zip(v[y], v[s], strict=True)]
                     forms.append((new[y] - new[s], normal))
             return forms
         forms += list(zip(new, v, strict=True))
-        on = (region.active[number][0] > 0).tolist()
+        on = (region.slopes[number][0] > 0).tolist()
         values = [z if a else Fraction(0) for z, a in zip(new, on, strict=True)]
         rows = [r if a else [Fraction(0)] * len(x) for r, a in zip(v, on, strict=True)]
     raise AssertionError
@@ -193,7 +195,8 @@ def test_no_rounding_term_of_planes_is_left_out(
     # with and without biases
     values = most
     lengths = most
-    for layer, on in zip(layers, [*region.active, None], strict=True):
+    for layer, on in zip(layers, [*region.slopes, None], strict=True):
+        assert isinstance(layer, Dense)
         weight = layer.weight.abs()
         bias = layer.bias.abs()
         values = weight @ values + bias

@@ -7,7 +7,7 @@ from torch import nn
 from bench.parsing import NORMS
 from relu.classes import gaps, others
 from relu.network.architectures import build
-from relu.network.layers import Conv, to_images, to_vectors
+from relu.network.layers import Conv, Dense, to_images, to_vectors
 from relu.network.reader import read_layers
 from relu.norms import aligned, dual_length
 from relu.regions.jacobian import norms, unit_rows
@@ -94,10 +94,10 @@ def test_a_region_is_the_network_nearby_and_can_be_evaluated_elsewhere(
     vectors = to_vectors(layers, x)
     region = region_of(layers, vectors)
     assert torch.allclose(region.logits, net(x))
-    again = affine_map(layers, vectors, region.active)
+    again = affine_map(layers, vectors, region.slopes)
     assert torch.allclose(again.logits, region.logits)
     near = vectors + 1e-9 * torch.rand_like(vectors)
-    moved = affine_map(layers, near, region.active)
+    moved = affine_map(layers, near, region.slopes)
     assert torch.allclose(moved.logits, net(to_images(layers, near, shape)), rtol=1e-12, atol=1e-13)
 
 
@@ -141,7 +141,9 @@ def test_parts_and_wholes_agree(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_shortened_rows_have_the_same_norms(norm: Norm, rank: int) -> None:
     layers = read_layers(network("fc_small", (1, 12, 12)), (1, 12, 12))
     q = Threat(norm=norm, eps=1.0).q
-    layers[0].weight[rank:] = layers[0].weight[:1]
+    first = layers[0]
+    assert isinstance(first, Dense)
+    first.weight[rank:] = first.weight[:1]
     region = region_of(layers, torch.rand(4, 144, dtype=torch.float64))
     short = shortened(region, q)
     assert short.x.shape[1] == (32 if norm == "l2" else 144)

@@ -1,0 +1,117 @@
+"""Networks that are no chains, read by their graph: equal to torch's, maps with transposes."""
+
+import pytest
+import torch
+from torch import nn
+
+from relu.attacks.rational import exact_margins
+from relu.classes import margins
+from relu.errors import InputError
+from relu.network.activation import activated
+from relu.network.layers import Conv, Dense, matrix, to_images, to_vectors
+from relu.network.reader import in_float64, read_layers
+from tests.hostile.graphs import Concatenation, Normalisation, Sum, graph_net
+
+SEEDS = range(60)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_layers_are_the_network_and_transposes_theirs(seed: int) -> None:
+    torch.manual_seed(seed)
+    net, shape = graph_net(seed)
+    exact_net = in_float64(net)
+    layers = read_layers(exact_net, shape)
+    x = torch.rand(3, *shape, dtype=torch.float64)
+    g = to_vectors(layers, x)
+    assert torch.equal(to_images(layers, g, shape), x)
+    for i, layer in enumerate(layers):
+        z = layer.forward(g)
+        moves = torch.randn_like(g)
+        rows = torch.randn_like(z)
+        products = (layer.linear(moves) * rows).sum(1), (moves * layer.transposed(rows)).sum(1)
+        assert torch.allclose(*products)
+        size = layer.absolute().forward(g.abs())
+        assert bool((size + 1e-12 >= z.abs()).all())
+        assert float(layer.largest_row()) + 1e-12 >= float(matrix(layer).abs().sum(1).max())
+        g = activated(layer, z) if i < len(layers) - 1 else z
+    assert torch.allclose(g, exact_net(x), rtol=1e-12, atol=1e-12)
+    y = g.argmax(1)
+    exact = exact_margins(layers, to_vectors(layers, x), y)
+    expected = margins(g, y)
+    assert torch.allclose(torch.tensor([float(m) for m in exact]).to(expected), expected)
+
+
+def test_a_chain_of_modules_of_ones_own_is_the_chain() -> None:
+    """Nothing is lost on layers that see windows where a graph is read."""
+    body = nn.Sequential(nn.Conv2d(1, 4, 4, stride=2, padding=1), nn.ReLU(), nn.Flatten())
+
+    class Own(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = body
+            self.head = nn.Linear(64, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            logits: torch.Tensor = self.head(self.body(x))
+            return logits
+
+    own = Own().double()
+    layers = read_layers(own, (1, 8, 8))
+    chain = read_layers(nn.Sequential(body, own.head), (1, 8, 8))
+    assert [type(layer) for layer in layers] == [Conv, Dense]
+    for a, b in zip(layers, chain, strict=True):
+        assert torch.equal(matrix(a), matrix(b))
+
+
+def test_batch_norm_joins_the_layer_before_and_is_a_map_of_its_own_before_padding() -> None:
+    norm = nn.BatchNorm2d(2)
+    before = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), norm, nn.ReLU(), nn.Flatten())
+    after = nn.Sequential(nn.BatchNorm2d(1), nn.Conv2d(1, 2, 3, padding=1), nn.ReLU(), nn.Flatten())
+    for net, sizes in ((before, [32, 2]), (after, [16, 32, 2])):
+        whole = nn.Sequential(net, nn.Linear(32, 2)).eval()
+        assert [layer.size for layer in read_layers(whole, (1, 4, 4))] == sizes
+
+
+def test_a_relu_before_a_pooling_comes_after_it() -> None:
+    """Max and ReLU commute: a window of four has three comparisons and one ReLU."""
+    net = nn.Sequential(nn.Conv2d(1, 1, 1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten())
+    layers = read_layers(nn.Sequential(net, nn.Linear(1, 2)), (1, 2, 2))
+    kinks = [
+        layer.size if k is None else int((k != 1).sum())
+        for layer in layers[:-1]
+        for k in [layer.leak]
+    ]
+    assert kinks == [0, 2, 1, 1]
+
+
+def test_gradients_reach_the_parameters() -> None:
+    net = nn.Sequential(
+        Normalisation([0.5], [0.25]),
+        nn.Conv2d(1, 2, 3, padding=1),
+        nn.MaxPool2d(2),
+        Sum(nn.Conv2d(2, 2, 1), nn.Identity(), nn.LeakyReLU(0.1)),
+        Concatenation(nn.Conv2d(2, 1, 1)),
+        nn.Flatten(),
+        nn.Linear(12, 2),
+    )
+    layers = read_layers(net, (1, 4, 4))
+    x = torch.rand(2, 1, 4, 4)
+    g = to_vectors(layers, x)
+    for layer in layers[:-1]:
+        g = activated(layer, layer.forward(g))
+    layers[-1].forward(g).square().sum().backward()
+    ours = [p.grad for p in net.parameters()]
+    net.zero_grad()
+    net(x).square().sum().backward()
+    for a, b in zip(ours, [p.grad for p in net.parameters()], strict=True):
+        assert a is not None and b is not None
+        assert torch.allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_code_that_cannot_be_traced_is_one_line() -> None:
+    class Branching(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x if x.sum() > 0 else -x
+
+    with pytest.raises(InputError, match="the network cannot be traced"):
+        read_layers(Branching(), (2,))
