@@ -92,7 +92,9 @@ class Input:
         logits: Tensor = self.net(self.images(z))
         least = margins(logits, self.label.expand(len(z)))
         size = logits.abs().amax(1)
-        return torch.where((least < 0) & (least > -LOGIT_ROUNDING * size), torch.zeros_like(least), least)
+        return torch.where(
+            (least < 0) & (least > -LOGIT_ROUNDING * size), torch.zeros_like(least), least
+        )
 
 
 @dataclass(frozen=True, eq=False)

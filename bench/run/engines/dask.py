@@ -25,6 +25,7 @@ from relu.errors import InputError
 IN_FLIGHT = 3  # jobs of a place that dask may hold, per thread that it has
 ASKED_EVERY = 3.0  # seconds between two looks at which workers there are
 STARTS = 5  # attempts to start a cluster of our own
+STARTING = 600.0  # seconds in which a dead worker of ours must be back, on however busy a machine
 PATIENCE = 30.0  # seconds in which a scheduler must answer
 HINT = "pip install 'relu-bench[dask]'"
 
@@ -76,6 +77,7 @@ class Dask:
         self._submitted = 0
         self._workers: list[dict[str, Any]] = []
         self._asked = float("-inf")
+        self._alive = time.monotonic()
 
     def workers(self) -> list[dict[str, Any]]:
         """What the scheduler says of its workers, which come and go."""
@@ -124,9 +126,18 @@ class Dask:
                 names.append(self._ended.get_nowait())
         if not names and self._client.status != "running":
             raise ConnectionError("lost the dask scheduler")
+        if not names:
+            self._require_workers()
         # Those that are no longer here were recalled.
         taken = [self._take(name) for name in names if name in self._jobs]
         return [(job, outcome) for job, outcome in taken if outcome is not None]
+
+    def _require_workers(self) -> None:
+        """Of a cluster of our own, as nobody else would start others."""
+        if self._cluster is None or self.workers():
+            self._alive = time.monotonic()
+        elif time.monotonic() - self._alive > STARTING:
+            raise ConnectionError("no worker of the dask cluster on this machine starts again")
 
     def _take(self, name: str) -> tuple[Job, Outcome | None]:
         """A job's outcome, None where dask tries it again."""
@@ -229,8 +240,15 @@ def connect(address: str | None, machine: Machine) -> tuple[Any, Any]:
 
 
 def _start(machine: Machine) -> Any:
-    """A cluster on this machine, a worker process with one thread per slot."""
+    """A cluster on this machine, a worker process with one thread per slot.
+
+    Nannies start workers that died again, which takes a busy machine longer than the 15 seconds
+    after which a cluster would close the nanny instead.
+    """
+    import dask
     from distributed import Nanny, Scheduler, SpecCluster
+
+    dask.config.set({"distributed.deploy.lost-worker-timeout": f"{STARTING:g}s"})
 
     workers = {
         slot.name: {
