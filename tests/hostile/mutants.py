@@ -397,8 +397,8 @@ MUTANTS = (
     ),
     Mutant(
         "bench/plan.py",
-        'return template.make({**own, "known": known}, after=after, informed_by=tuple(known))',
-        "return template.make(own, after=after, informed_by=tuple(known))",
+        'return template.make({**shard, "known": known}, after=after, informed_by=tuple(known))',
+        "return template.make(shard, after=after, informed_by=tuple(known))",
         (f"{PLAN}::test_keys_stay_what_they_are_from_version_to_version",),
     ),
     Mutant(
