@@ -613,8 +613,8 @@ MUTANTS = (
     ),
     Mutant(
         "bench/jobs/verdict.py",
-        "rows = (given & in_box).nonzero().squeeze(1)",
-        "rows = given.nonzero().squeeze(1)",
+        "rows = (present & in_box).nonzero().squeeze(1)",
+        "rows = present.nonzero().squeeze(1)",
         (f"{VERDICT}::test_witnesses_are_refused_outside_the_box_or_with_the_right_class",),
     ),
     Mutant(
@@ -637,14 +637,14 @@ MUTANTS = (
     ),
     Mutant(
         "bench/jobs/verdict.py",
-        "contradicted_evaluators = {c.low_by for c in found}.union(withdrawn)",
+        "contradicted_evaluators = {c.low_by for c in contradictions}.union(withdrawn)",
         "contradicted_evaluators = set(withdrawn)",
         (f"{VERDICT}::test_a_lying_certificate_is_named_and_all_its_kind_withdrawn",),
     ),
     Mutant(
         "bench/jobs/verdict.py",
-        "contradicted_evaluators = {c.low_by for c in found}.union(withdrawn)",
-        "contradicted_evaluators = {c.low_by for c in found}",
+        "contradicted_evaluators = {c.low_by for c in contradictions}.union(withdrawn)",
+        "contradicted_evaluators = {c.low_by for c in contradictions}",
         (f"{EVIDENCE}::test_a_closed_ball_that_reaches_a_witness_is_a_contradiction",),
     ),
     Mutant(
