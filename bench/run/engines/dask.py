@@ -194,14 +194,14 @@ class Dask:
     def running(self) -> Sequence[Running]:
         """Jobs that a worker has claimed; others that dask has handed out wait there."""
         at_work = set(self._at_work())
-        found = []
+        runs = []
         with suppress(OSError, TimeoutError):
             for worker, names in self._client.processing().items():
                 for name in names:
                     if name in self._jobs and (job := self._jobs[name].job).key in at_work:
                         since = self._since.setdefault(name, time.monotonic())
-                        found.append(Running(worker=str(worker), job=job, since=since))
-        return found
+                        runs.append(Running(worker=str(worker), job=job, since=since))
+        return runs
 
     def close(self) -> None:
         with suppress(OSError, TimeoutError, RuntimeError):
