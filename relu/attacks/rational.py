@@ -48,21 +48,21 @@ def exact_margins(
 
 
 def _margin(
-    layers: Sequence[Layer], exact: Sequence[tuple[_Exact, _Exact]], given: _Exact, label: int
+    layers: Sequence[Layer], exact: Sequence[tuple[_Exact, _Exact]], vector: _Exact, label: int
 ) -> Fraction:
     for i, (layer, (kernel, bias)) in enumerate(zip(layers, exact, strict=True)):
-        given = _affine(layer, kernel, bias, given.rectified() if i else given)
-    others = max(value for s, value in enumerate(given.units) if s != label)
-    return Fraction(int(given.units[label] - others)) * Fraction(2) ** given.exponent
+        vector = _affine(layer, kernel, bias, vector.rectified() if i else vector)
+    others = max(value for s, value in enumerate(vector.units) if s != label)
+    return Fraction(int(vector.units[label] - others)) * Fraction(2) ** vector.exponent
 
 
-def _affine(layer: Layer, kernel: _Exact, bias: _Exact, given: _Exact) -> _Exact:
-    """W g + b; of a convolution position by position, channels last."""
-    exponent = kernel.exponent + given.exponent
+def _affine(layer: Layer, kernel: _Exact, bias: _Exact, vector: _Exact) -> _Exact:
+    """W v + b; of a convolution position by position, channels last."""
+    exponent = kernel.exponent + vector.exponent
     if not isinstance(layer, Conv):
-        some = np.flatnonzero(given.units)
-        return _Exact(kernel.units[:, some] @ given.units[some], exponent).plus(bias)
-    seen = np.append(given.units, 0)[_seen(layer)]
+        nonzero = np.flatnonzero(vector.units)
+        return _Exact(kernel.units[:, nonzero] @ vector.units[nonzero], exponent).plus(bias)
+    seen = np.append(vector.units, 0)[_seen(layer)]
     positions = (kernel.units @ seen).T
     summed = _Exact(positions, exponent).plus(_Exact(bias.units[None], bias.exponent))
     return _Exact(summed.units.ravel(), summed.exponent)
@@ -78,8 +78,8 @@ def _seen(layer: Conv) -> np.ndarray:
     numbers = torch.arange(1, channels * height * width + 1, dtype=torch.float64).unsqueeze(0)
     images = channels_first(numbers, layer.shape).contiguous()
     size = layer.weight.shape[2]
-    found = F.unfold(images, size, stride=layer.stride, padding=layer.padding)[0]
-    return found.long().numpy() - 1
+    windows = F.unfold(images, size, stride=layer.stride, padding=layer.padding)[0]
+    return windows.long().numpy() - 1
 
 
 def _exact(values: Tensor) -> _Exact:

@@ -511,14 +511,14 @@ MUTANTS = (
     ),
     Mutant(
         "relu/attacks/witness.py",
-        "torch.tensor([margin <= 0 for margin in found], device=z.device)",
-        "torch.tensor([margin < 0 for margin in found], device=z.device)",
+        "torch.tensor([margin <= 0 for margin in fractions], device=z.device)",
+        "torch.tensor([margin < 0 for margin in fractions], device=z.device)",
         (f"{EVIDENCE}::test_ties_are_adversarial_and_points_without_numbers_spoil_no_others",),
     ),
     Mutant(
         "relu/attacks/rational.py",
-        "given = _affine(layer, kernel, bias, given.rectified() if i else given)",
-        "given = _affine(layer, kernel, bias, given)",
+        "vector = _affine(layer, kernel, bias, vector.rectified() if i else vector)",
+        "vector = _affine(layer, kernel, bias, vector)",
         (f"{EVIDENCE}::test_adversarial_is_what_exact_arithmetic_says",),
     ),
     Mutant(
