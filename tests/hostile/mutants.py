@@ -601,8 +601,8 @@ MUTANTS = (
     ),
     Mutant(
         "evaluators/region.py",
-        "low[rows] = threat.saturated(x[rows], found.low)",
-        "low[rows] = found.low",
+        "low[rows] = threat.saturated(x[rows], result.low)",
+        "low[rows] = result.low",
         (f"{EVIDENCE}::test_claims_beyond_the_box_are_infinite",),
     ),
     Mutant(
