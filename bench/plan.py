@@ -33,12 +33,12 @@ def make_plan(request: Request, catalogue: Catalogue, data: Mapping[str, DataSet
 
 def once(cells: Iterable[Cell]) -> list[Cell]:
     """Each cell once: parts of a suite may agree, and a grid's points on what a method reads."""
-    found: dict[tuple[str, str], Cell] = {}
+    by_key: dict[tuple[str, str], Cell] = {}
     for cell in cells:
         key = cell.group, cell.network.key
-        tables = (*found[key].published, *cell.published) if key in found else cell.published
-        found[key] = dataclasses.replace(cell, published=tuple(dict.fromkeys(tables)))
-    return list(found.values())
+        tables = (*by_key[key].published, *cell.published) if key in by_key else cell.published
+        by_key[key] = dataclasses.replace(cell, published=tuple(dict.fromkeys(tables)))
+    return list(by_key.values())
 
 
 def _cells(request: Request, catalogue: Catalogue, data: Mapping[str, DataSet]) -> Iterator[Cell]:
@@ -86,7 +86,7 @@ def _networks(
 
 def _imported(checkpoint: Checkpoint, case: Case) -> Network:
     code = code_of("import", None)
-    payload = ImportPayload(**case.about(), checkpoint=checkpoint.digest, code=code)
+    payload = ImportPayload(**case.description(), checkpoint=checkpoint.digest, code=code)
     template = JobTemplate("import", but_for(payload, ("checkpoint", "code")), resource="cpu")
     job = template.make({"checkpoint": checkpoint.digest, "code": code}, path=checkpoint.path)
     name = checkpoint.name
@@ -103,14 +103,14 @@ def _trained(
     request: Request, plugin: Plugin, case: Case, overrides: Overrides
 ) -> Iterator[Network]:
     """The networks of one method, seed by seed."""
-    own = usual_settings(plugin, case.data.name, case.arch, case.threat)
+    defaults = usual_settings(plugin, case.data.name, case.arch, case.threat)
     asked = overrides.get(("method", plugin.name), {})
-    method = plugin.build({k: v for k, v in own.items() if k[:6] != "train."} | dict(asked))
-    loop = {k.removeprefix("train."): v for k, v in own.items() if k[:6] == "train."}
+    method = plugin.build({k: v for k, v in defaults.items() if k[:6] != "train."} | dict(asked))
+    loop = {k.removeprefix("train."): v for k, v in defaults.items() if k[:6] == "train."}
     loop |= {"epochs": request.epochs} if request.epochs is not None else {}
     training = Training(**loop | dict(overrides.get(("train", ""), {})))
     payload = TrainPayload(
-        **case.about(),
+        **case.description(),
         dataset=case.data.name,
         data=case.data.fingerprint("train"),
         method=plugin.name,
@@ -145,11 +145,11 @@ class _Judging:
         self.cascade = request.cascade
         self.published = (request.published,) if request.published else ()
         self.points = request.count(len(case.data.y_test))
-        self.about = case.about() | {
+        self.description = case.description() | {
             "dataset": case.data.name,
             "data": case.data.fingerprint("test"),
         }
-        clean = CleanPayload(**self.about, code=code_of("clean", None), network="")
+        clean = CleanPayload(**self.description, code=code_of("clean", None), network="")
         self.clean = JobTemplate("clean", but_for(clean, ("network",)), resource="gpu")
         self.labels: dict[str, str] = {}
         self.refusals: dict[str, str] = {}
@@ -158,15 +158,16 @@ class _Judging:
         for plugin in sorted((catalogue.evaluators[e] for e in request.evaluators), key=_cost):
             self._add(plugin, overrides.get(("evaluator", plugin.name), {}))
         judging = [[template.make({}).key, step] for template, step in self.steps.values()]
-        about = self.about | {"threat": case.threat.to_json()}  # there may be nobody who judges
-        alike: dict[str, Any] = {"judging": judging, "points": self.points, "about": about}
+        # With the threat, as there may be nobody who judges.
+        description = self.description | {"threat": case.threat.to_json()}
+        alike: dict[str, Any] = {"judging": judging, "points": self.points, "about": description}
         alike |= {} if self.cascade else {"cascade": False}
         self.group = JobTemplate("judge", alike, resource="cpu")
 
     def _add(self, plugin: Plugin, asked: Mapping[str, Any]) -> None:
         case = self.case
-        own = plugin.defaults(case.data.name, case.arch, case.threat)
-        evaluator = plugin.build(own | dict(asked))
+        defaults = plugin.defaults(case.data.name, case.arch, case.threat)
+        evaluator = plugin.build(defaults | dict(asked))
         self.labels[plugin.name] = plugin.cls.label
         if (reason := _refusal(evaluator, case)) is not None:
             self.refusals[plugin.name] = reason
@@ -174,7 +175,7 @@ class _Judging:
         fields = flat(evaluator)
         self.settings |= {f"{plugin.name}.{name}": value for name, value in fields.items()}
         payload = JudgePayload(
-            **self.about,
+            **self.description,
             evaluator=plugin.name,
             fields=fields,
             threat=case.threat,
@@ -189,14 +190,14 @@ class _Judging:
 
     def cell(self, network: Network) -> Cell:
         """The row of one network."""
-        own = {"network": network.job.key}
-        clean = self.clean.make(own, after=(network.job.key,))
+        network_field = {"network": network.job.key}
+        clean = self.clean.make(network_field, after=(network.job.key,))
         judges: dict[str, tuple[Job, ...]] = {}
         for name, (template, step) in self.steps.items():
             judges[name] = tuple(
                 _judge(
                     template,
-                    own | {"start": start, "stop": min(start + step, self.points)},
+                    network_field | {"start": start, "stop": min(start + step, self.points)},
                     (network.job.key, clean.key),
                     judges if self.cascade else {},
                 )
@@ -227,7 +228,7 @@ class _Judging:
 
 def _judge(
     template: JobTemplate,
-    own: Mapping[str, Any],
+    shard: Mapping[str, Any],
     after: tuple[str, ...],
     judges: Mapping[str, tuple[Job, ...]],
 ) -> Job:
@@ -235,8 +236,8 @@ def _judge(
     known: list[str] = []
     for jobs in judges.values():
         step = jobs[0].settings["stop"]
-        known += [j.key for j in jobs[own["start"] // step : -(-own["stop"] // step)]]
-    return template.make({**own, "known": known}, after=after, informed_by=tuple(known))
+        known += [j.key for j in jobs[shard["start"] // step : -(-shard["stop"] // step)]]
+    return template.make({**shard, "known": known}, after=after, informed_by=tuple(known))
 
 
 def _refusal(evaluator: Evaluator, case: Case) -> str | None:

@@ -78,8 +78,8 @@ def make_trials(search: Search, rows: Sequence[Row]) -> list[Trial[Row]]:
     for row in rows:
         groups.setdefault(row.group, []).append(row)
     return [
-        Trial(values={f: some[0].settings[f] for f in search.fields}, rows=tuple(some))
-        for some in groups.values()
+        Trial(values={f: group[0].settings[f] for f in search.fields}, rows=tuple(group))
+        for group in groups.values()
     ]
 
 

@@ -36,8 +36,8 @@ def certificates(
     wanted = known.unsettled if bisection_steps else known.straddles(threat.eps)
     rows = wanted.nonzero().squeeze(1)
     low = torch.zeros(len(x), dtype=torch.float64, device=x.device)
-    found = worked_on(wanted)
-    outcome = list(found["outcome"])
+    outcomes = worked_on(wanted)
+    outcome = list(outcomes["outcome"])
     if len(rows):
         ask = partial(
             certified,
@@ -54,7 +54,7 @@ def certificates(
         for row in rows.tolist():
             outcome[row] = "done" if low[row] > 0 else "done: nothing new proven"
     nothing = torch.full_like(x, torch.nan)
-    return Evidence(low=low, witness=nothing, outcome=outcome, status=found["status"])
+    return Evidence(low=low, witness=nothing, outcome=outcome, status=outcomes["status"])
 
 
 def kw_prover(threat: Threat, *, box: bool) -> Prover:

@@ -80,9 +80,9 @@ def _fill(model: Any, program: Program) -> None:
     square = None if program.square is None else sparse.diags_array(program.square).tocsr()
     model.setMObjective(square, program.cost, program.offset, xQ_L=v, xQ_R=v, xc=v)
     for sign, ends in (("<", program.row_high), (">", program.row_low)):
-        some = np.isfinite(ends).nonzero()[0]
-        if len(some):
-            model.addMConstr(program.rows[some], v, np.full(len(some), sign), ends[some])
+        finite = np.isfinite(ends).nonzero()[0]
+        if len(finite):
+            model.addMConstr(program.rows[finite], v, np.full(len(finite), sign), ends[finite])
 
 
 def _answer(model: Any, above: float, below: float) -> Answer:

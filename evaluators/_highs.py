@@ -41,8 +41,8 @@ def _answer(model: Any, program: Program, above: float) -> Answer:
     info = model.getInfo()
     whole = bool(program.whole.any())
     bound = info.mip_dual_bound if whole else -np.inf
-    found = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
-    point = np.array(model.getSolution().col_value) if found else None
+    feasible = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
+    point = np.array(model.getSolution().col_value) if feasible else None
     if status in ABOVE:
         return Answer("above", above)
     if status == STATUS.kOptimal and point is not None:

@@ -101,7 +101,7 @@ class Input:
 class Around:
     """The ball of one radius: bounds of all hidden units, and of the margins to `other_classes`."""
 
-    about: Input
+    problem: Input
     radius: float
     bounds: Bounds
     margins: Tensor
@@ -114,23 +114,23 @@ class Around:
 
     def encoding(self, slack: float = SLACK) -> Encoding:
         """The network on the ball. Raises SolverError where it is wrong about the input itself."""
-        about = self.about
-        found = encoding(about.layers, about.x, about.threat, self.radius, slack=slack)
+        problem = self.problem
+        network = encoding(problem.layers, problem.x, problem.threat, self.radius, slack=slack)
         for low, high in self.bounds:
-            found = found.beyond(low, high)
+            network = network.beyond(low, high)
         if slack:
-            _require_agreement(found, about)
-        return found
+            _require_agreement(network, problem)
+        return network
 
 
-def around(about: Input, radius: float) -> Around:
+def around(problem: Input, radius: float) -> Around:
     """The ball of this radius, with dual bounds."""
-    found = relaxations(about.layers, about.ball(radius))
+    relaxed_networks = relaxations(problem.layers, problem.ball(radius))
     best = torch.stack(
-        [linear.margin_lower_bounds(relaxed, about.label) for relaxed in found]
+        [linear.margin_lower_bounds(relaxed, problem.label) for relaxed in relaxed_networks]
     ).amax(0)[0]
-    bounds = [(low[0], high[0]) for low, high in found[-1].bounds]
-    return Around(about, radius, bounds, best, about.other_classes(len(best) + 1))
+    bounds = [(low[0], high[0]) for low, high in relaxed_networks[-1].bounds]
+    return Around(problem, radius, bounds, best, problem.other_classes(len(best) + 1))
 
 
 def tightened(here: Around, *, seconds: float, end: float) -> Around:
@@ -140,9 +140,9 @@ def tightened(here: Around, *, seconds: float, end: float) -> Around:
     bound, whatever the solver says of it. The first layer's bounds are as good as they get.
     seconds: for each LP; none begins after `end`.
     """
-    about = here.about
+    problem = here.problem
     bounds = list[tuple[Tensor, Tensor]]()
-    below = encoding(about.layers, about.x, about.threat, here.radius)
+    below = encoding(problem.layers, problem.x, problem.threat, here.radius)
     for k, (low, high) in enumerate(here.bounds):
         which = crossing(low, high, about.layers[k].leak).nonzero().squeeze(1)
         if k and len(which):
@@ -152,8 +152,8 @@ def tightened(here: Around, *, seconds: float, end: float) -> Around:
     known = [(low.unsqueeze(0), high.unsqueeze(0)) for low, high in bounds]
     best = here.margins
     for kind in KINDS:
-        again = linear.relax(about.layers, about.ball(here.radius), kind, known=known)
-        best = best.maximum(linear.margin_lower_bounds(again, about.label)[0])
+        again = linear.relax(problem.layers, problem.ball(here.radius), kind, known=known)
+        best = best.maximum(linear.margin_lower_bounds(again, problem.label)[0])
     return replace(here, bounds=bounds, margins=best)
 
 
@@ -163,8 +163,8 @@ def _tighter(
     forms = below.forms(which)
     program = below.program()
     errors = (below.unit * forms.size).tolist()
-    found = {1: low.clone(), -1: high.clone()}
-    for sign, ends in found.items():
+    ends_by_sign = {1: low.clone(), -1: high.clone()}
+    for sign, ends in ends_by_sign.items():
         costs = sign * forms.rows.numpy()
         offsets = (sign * forms.offset).tolist()
         solved = HighsRelaxed(program).multipliers(costs, seconds)
@@ -174,18 +174,18 @@ def _tighter(
             if (multipliers := next(solved)) is not None:
                 least = program.asking(cost, offset=offset).least(multipliers) - error
                 ends[unit] = sign * max(sign * float(ends[unit]), least)
-    return found[1], found[-1]
+    return ends_by_sign[1], ends_by_sign[-1]
 
 
-def _require_agreement(found: Encoding, about: Input) -> None:
+def _require_agreement(network: Encoding, problem: Input) -> None:
     """The input is a point of the program: there is one, so "infeasible" speaks of a cut-off."""
-    v = found.variables(about.x)
-    logits = about.logits(about.x)
-    missed = found.program().violation(v)
-    for s in about.other_classes(len(logits)):
-        cost, offset, scale = found.margin(about.y, s)
+    v = network.variables(problem.x)
+    logits = problem.logits(problem.x)
+    missed = network.program().violation(v)
+    for s in problem.other_classes(len(logits)):
+        cost, offset, scale = network.margin(problem.y, s)
         said = cost @ v + offset
-        true = float(logits[about.y] - logits[s]) / scale
+        true = float(logits[problem.y] - logits[s]) / scale
         missed = max(missed, said - true - AGREEING, true - said - LESS)
     if missed > 0:
         raise SolverError(f"the program is wrong about the input by {missed:.1e}")

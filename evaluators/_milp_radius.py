@@ -18,7 +18,7 @@ WIDE = 1.5  # high / low from which a radius between them is asked about first
 
 
 def smallest(
-    about: Input, solver: Solver, *, tighten: float, seconds: float, known: float, high: float
+    problem: Input, solver: Solver, *, tighten: float, seconds: float, known: float, high: float
 ) -> Found:
     """The radius: balls are asked about until the largest certified one and a witness meet.
 
@@ -26,14 +26,14 @@ def smallest(
     nearest witness so far.
     """
     end = time.monotonic() + seconds
-    search = RadiusSearch(first=about.threat.eps, reach=about.reach, known=known, high=high)
+    search = RadiusSearch(first=problem.threat.eps, reach=problem.reach, known=known, high=high)
     while (left := end - time.monotonic()) > 0:
         radius = search.next_radius()
         if radius is None:
             break
-        here, reply = explore(about, radius, solver, tighten=tighten, end=end - left / 2)
+        here, reply = explore(problem, radius, solver, tighten=tighten, end=end - left / 2)
         search.take(radius, reply, here, solver)
-    return search.found(late=time.monotonic() >= end)
+    return search.result(late=time.monotonic() >= end)
 
 
 @dataclass
@@ -114,7 +114,7 @@ class RadiusSearch:
         else:
             self.beside *= BESIDE
 
-    def found(self, *, late: bool) -> Found:
+    def result(self, *, late: bool) -> Found:
         """What is proven at the end; late: whether time was over."""
         end: tuple[str, Status] = ENDS["failed" if self.failed else "open"]
         if exact_at(self.low, self.high):

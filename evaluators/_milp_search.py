@@ -57,25 +57,25 @@ class Found:
     status: Status
 
 
-def decide(about: Input, solver: Solver, *, tighten: float, seconds: float) -> Found:
+def decide(problem: Input, solver: Solver, *, tighten: float, seconds: float) -> Found:
     """Whether there is an adversarial input within the threat's eps."""
     end = time.monotonic() + seconds
-    eps = about.threat.eps
-    _, reply = explore(about, eps, solver, tighten=tighten, end=end)
+    eps = problem.threat.eps
+    _, reply = explore(problem, eps, solver, tighten=tighten, end=end)
     low = eps if reply.status == "certified" else 0.0
-    low = math.inf if low >= about.reach else low
+    low = math.inf if low >= problem.reach else low
     words, status = ENDS[reply.status]
     return Found(low, reply.point, said(words, reply.note), status)
 
 
 def explore(
-    about: Input, radius: float, solver: Solver, *, tighten: float, end: float
+    problem: Input, radius: float, solver: Solver, *, tighten: float, end: float
 ) -> tuple[Around, Reply]:
     """What `ask` finds out about a ball; where that takes long, once more with tighter bounds.
 
     tighten: seconds for each LP (0: none). Most inputs are done before it would pay.
     """
-    here = around(about, min(radius, about.reach))
+    here = around(problem, min(radius, problem.reach))
     left = end - time.monotonic()
     if not here.in_doubt():
         return here, Reply("certified")
@@ -105,11 +105,11 @@ def ask(here: Around, solver: Solver, end: float) -> Reply:
     network = here.encoding()
     while other_classes and (left := end - time.monotonic()) > 0:
         other_class = other_classes.pop(0)
-        program, limits = question(network, here.about.y, other_class)
+        program, limits = question(network, here.problem.y, other_class)
         try:
             answer = solver.solve(program, seconds=left / 2 if other_classes else left, **limits)
-        except SolverError as found:
-            error = error or str(found)
+        except SolverError as failure:
+            error = error or str(failure)
             continue
         note = note or answer.note
         if answer.bound >= limits["above"]:
@@ -146,19 +146,19 @@ def _witness(
     """The solver's point, or one near it, if it is an adversarial input in the very ball."""
     if answer.point is None:
         return None
-    about = here.about
-    threat = replace(here.about.threat, eps=here.radius)
-    z = threat.inside(about.x.unsqueeze(0), network.point(answer.point).unsqueeze(0))[0]
-    found, length = _pushed(about, z, other_class, z)
+    problem = here.problem
+    threat = replace(here.problem.threat, eps=here.radius)
+    z = threat.inside(problem.x.unsqueeze(0), network.point(answer.point).unsqueeze(0))[0]
+    witness, length = _pushed(problem, z, other_class, z)
     if length > here.radius:  # it may lie on the class boundary, or on the ball's very edge
-        found, length = _pushed(
-            about, z, other_class, _deepest(network, answer, about.y, other_class, solver)
+        witness, length = _pushed(
+            problem, z, other_class, _deepest(network, answer, problem.y, other_class, solver)
         )
         if here.radius < length < math.inf:
-            found, length = nearer(here, found, solver)
+            witness, length = nearer(here, witness, solver)
     if length <= here.radius:
-        return found
-    return z if float(about.margin(z.unsqueeze(0))) <= 0 else None  # classes may only ever tie
+        return witness
+    return z if float(problem.margin(z.unsqueeze(0))) <= 0 else None  # classes may only ever tie
 
 
 def _deepest(network: Encoding, answer: Answer, y: int, other_class: int, solver: Solver) -> Tensor:
@@ -180,13 +180,13 @@ def nearer(here: Around, z: Tensor, solver: Solver) -> tuple[Tensor, float]:
     In one region the nearest is a linear (l2: quadratic) program. Its solution lies on a boundary;
     from the region behind it, the descent goes on while it gains something.
     """
-    about = here.about
+    problem = here.problem
     network = here.encoding(slack=0.0)
     best = z
-    high = about.distance(z)
+    high = problem.distance(z)
     for _ in range(ROUNDS):
-        other_class = about.other_class(best)
-        program = network.nearest(about.y, other_class)
+        other_class = problem.other_class(best)
+        program = network.nearest(problem.y, other_class)
         v = network.variables(best)
         pinned = program.pinned(np.pad(v, (0, len(program.low) - len(v))))
         try:
@@ -195,18 +195,18 @@ def nearer(here: Around, z: Tensor, solver: Solver) -> tuple[Tensor, float]:
             break
         if answer.point is None:
             break
-        found, length = _pushed(about, network.point(answer.point), other_class, best)
+        witness, length = _pushed(problem, network.point(answer.point), other_class, best)
         if not length < high:
             break
         gain = high - length
-        best = found
+        best = witness
         high = length
         if gain < EXACT / 10:
             break
     return best, high
 
 
-def _pushed(about: Input, z: Tensor, other_class: int, inside: Tensor) -> tuple[Tensor, float]:
+def _pushed(problem: Input, z: Tensor, other_class: int, inside: Tensor) -> tuple[Tensor, float]:
     """The nearest adversarial input a little beyond z, by more than rounding; inf: none.
 
     A solver's point lies on the class boundary, on the one side or on the other. Beyond it is away
@@ -214,11 +214,11 @@ def _pushed(about: Input, z: Tensor, other_class: int, inside: Tensor) -> tuple[
     that point is a tie, ties count.
     """
     steps = torch.tensor(PUSHES, dtype=z.dtype).unsqueeze(1)
-    length = about.distance(z)
-    moves = (z - about.x, length * about.descent(z, other_class), inside - z)
-    points = about.threat.clamped(torch.cat([z + steps * move for move in moves]))
-    lengths = about.threat.distance(about.x.expand_as(points), points)
-    margin = about.margin(points)
-    tie = bool(about.margin(inside.unsqueeze(0)) == 0)
+    length = problem.distance(z)
+    moves = (z - problem.x, length * problem.descent(z, other_class), inside - z)
+    points = problem.threat.clamped(torch.cat([z + steps * move for move in moves]))
+    lengths = problem.threat.distance(problem.x.expand_as(points), points)
+    margin = problem.margin(points)
+    tie = bool(problem.margin(inside.unsqueeze(0)) == 0)
     lengths[~((margin <= 0) if tie else (margin < 0))] = math.inf
     return points[lengths.argmin()], float(lengths.min())

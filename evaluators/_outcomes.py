@@ -20,6 +20,6 @@ def worked_on(worked: Bool[Tensor, " n"]) -> Outcomes:
     """Of evaluators that come to their end with every input that they work on."""
     done = worked.tolist()
     return {
-        "outcome": ["done" if some else DECIDED for some in done],
-        "status": ["done" if some else "skipped" for some in done],
+        "outcome": ["done" if flag else DECIDED for flag in done],
+        "status": ["done" if flag else "skipped" for flag in done],
     }

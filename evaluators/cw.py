@@ -71,8 +71,8 @@ class Cw:
     @property
     def effort(self) -> Preset:
         """The settings in force: those given, the others by the preset."""
-        given = {n: v for n in Preset._fields if (v := getattr(self, n)) is not None}
-        return PRESETS[self.preset]._replace(**given)
+        overrides = {n: v for n in Preset._fields if (v := getattr(self, n)) is not None}
+        return PRESETS[self.preset]._replace(**overrides)
 
     def refusal(self, net: nn.Module, threat: Threat) -> str | None:
         return None if threat.norm == "l2" else "an attack for l2 alone"
@@ -84,14 +84,14 @@ class Cw:
         rows = known.inexact.nonzero().squeeze(1)
         if len(rows):
             exact_net = in_float64(net)
-            some = x[rows]
+            images = x[rows]
             label = y[rows]
-            z, found = nearest_adversarial(
-                net, some, label, box=threat.box, **self.effort._asdict()
+            z, fooled = nearest_adversarial(
+                net, images, label, box=threat.box, **self.effort._asdict()
             )
-            z, rows, some, label = (t[found] for t in (z, rows, some, label))
-            z = outward(exact_net, some.double(), label, z.double(), threat.box)
-            witness[rows] = closer(exact_net, some.double(), label, z, steps=self.bisection_steps)
+            z, rows, images, label = (t[fooled] for t in (z, rows, images, label))
+            z = outward(exact_net, images.double(), label, z.double(), threat.box)
+            witness[rows] = closer(exact_net, images.double(), label, z, steps=self.bisection_steps)
         return Evidence(
             low=torch.zeros(len(x), dtype=torch.float64, device=x.device),
             witness=witness,

@@ -61,10 +61,10 @@ class Interval:
     high: Float[Tensor, " n"]
     witness: Float[Tensor, "n *shape"] | None = None
 
-    def part(self, some: slice) -> "Interval":
+    def part(self, rows: slice) -> "Interval":
         """What is known of some of the inputs, as a copy."""
-        witness = None if self.witness is None else self.witness[some].clone()
-        return Interval(low=self.low[some].clone(), high=self.high[some].clone(), witness=witness)
+        witness = None if self.witness is None else self.witness[rows].clone()
+        return Interval(low=self.low[rows].clone(), high=self.high[rows].clone(), witness=witness)
 
     @property
     def inexact(self) -> Bool[Tensor, " n"]:

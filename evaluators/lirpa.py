@@ -101,13 +101,13 @@ class Lirpa:
         with _quiet(), _default(x.dtype):
             # A module of its own for every batch: CROWN-Optimized spoils it for later ones.
             bounded = library.BoundedModule(net, x[:1], device=x.device)
-            found, _ = bounded.compute_bounds(
+            lower, _ = bounded.compute_bounds(
                 x=(self._inputs(library, x, threat),),
                 C=_specification(y, net(x)),
                 method=self.bound,
                 bound_upper=False,
             )
-        least: Tensor = found.detach().amin(1)
+        least: Tensor = lower.detach().amin(1)
         return least
 
     def _inputs(self, library: ModuleType, x: Tensor, threat: Threat) -> Tensor:

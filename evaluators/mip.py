@@ -74,13 +74,13 @@ class Mip:
             inputs = to_vectors(layers, x.double())
         for i in rows:
             started = time.perf_counter()
-            about = Input(exact_net, layers, inputs[i], int(y[i]), shape, threat)
-            found = self._found(about, float(known.low[i]), float(known.high[i]))
-            low[i] = found.low
-            outcome[i] = found.outcome
-            status[i] = found.status
-            if found.point is not None:
-                image = to_images(layers, found.point.unsqueeze(0), shape)
+            problem = Input(exact_net, layers, inputs[i], int(y[i]), shape, threat)
+            result = self._result(problem, float(known.low[i]), float(known.high[i]))
+            low[i] = result.low
+            outcome[i] = result.outcome
+            status[i] = result.status
+            if result.point is not None:
+                image = to_images(layers, result.point.unsqueeze(0), shape)
                 if bool(adversarial(exact_net, image, y[i : i + 1])):
                     witness[i] = image[0]
                 else:  # by the solver's tolerances alone
@@ -90,16 +90,16 @@ class Mip:
         low = threat.saturated(x, low)
         return Evidence(low=low, witness=witness, outcome=outcome, seconds=seconds, status=status)
 
-    def _found(self, about: Input, low: float, high: float) -> Found:
-        solver = self._solver(about.threat.norm)
+    def _result(self, problem: Input, low: float, high: float) -> Found:
+        solver = self._solver(problem.threat.norm)
         tighten = self._tighten
-        if bool(margins(about.logits(about.x).unsqueeze(0), about.label) <= 0):
-            return Found(0.0, about.x, "done: misclassified", "done")
+        if bool(margins(problem.logits(problem.x).unsqueeze(0), problem.label) <= 0):
+            return Found(0.0, problem.x, "done: misclassified", "done")
         try:
             if self.mode == "decide":
-                return decide(about, solver, tighten=tighten, seconds=self.seconds)
+                return decide(problem, solver, tighten=tighten, seconds=self.seconds)
             return smallest(
-                about, solver, tighten=tighten, seconds=self.seconds, known=low, high=high
+                problem, solver, tighten=tighten, seconds=self.seconds, known=low, high=high
             )
         except SolverError as error:
             return Found(0.0, None, f"solver error: {error}", "failed")

@@ -61,12 +61,12 @@ class Region:
             shape = tuple(x.shape[1:])
             layers = read_layers(exact_net, shape)
             inputs = to_vectors(layers, x[rows].double())
-            found, late, spent = self._search(layers, inputs, y[rows], threat, known.high[rows])
-            points = to_images(layers, found.point, shape)
+            result, late, spent = self._search(layers, inputs, y[rows], threat, known.high[rows])
+            points = to_images(layers, result.point, shape)
             good = threat.in_box(points) & adversarial(exact_net, points, y[rows])
             witness[rows[good]] = points[good]
-            low[rows] = threat.saturated(x[rows], found.low)
-            high = torch.where(good, found.high, torch.inf).minimum(known.high[rows])
+            low[rows] = threat.saturated(x[rows], result.low)
+            high = torch.where(good, result.high, torch.inf).minimum(known.high[rows])
             exact = exact_at(low[rows], high) | low[rows].isinf()
             seconds[rows] = spent
             for i, row in enumerate(rows.tolist()):
@@ -84,15 +84,15 @@ class Region:
             threat = replace(threat, box=(low - reach, top + reach))
         started = time.perf_counter()
         neighbours = FIRST if self.neighbours == "unlimited" else self.neighbours
-        found = search(layers, x, y, threat=threat, neighbours=neighbours, enough=high)
-        spent = torch.full_like(found.low, (time.perf_counter() - started) / len(x))
+        result = search(layers, x, y, threat=threat, neighbours=neighbours, enough=high)
+        spent = torch.full_like(result.low, (time.perf_counter() - started) / len(x))
         late = [False] * len(x)
         if self.neighbours != "unlimited":
-            return found, late, spent
+            return result, late, spent
         parts = []
         for i in range(len(x)):
             started = time.perf_counter()
-            part = found.only(i)
+            part = result.only(i)
             if float(part.low) < min(float(part.high), float(high[i])) - EXACT / 10:
                 part, finished = complete(
                     layers,

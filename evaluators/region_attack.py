@@ -56,16 +56,18 @@ class RegionAttack:
         if known.witness is not None:
             start = torch.where(known.witness.isnan(), start, known.witness)
         numbers = x[0].numel() * self.walks * (self.neighbours + 1) * len(SHARES)
-        for some in groups(len(rows), at_once(x.device) // numbers):
-            which = rows[some]
-            witness[which] = self._found(net, exact_net, x[which], y[which], start[which], threat)
+        for part in groups(len(rows), at_once(x.device) // numbers):
+            which = rows[part]
+            witness[which] = self._witnesses(
+                net, exact_net, x[which], y[which], start[which], threat
+            )
         return Evidence(
             low=torch.zeros(len(x), dtype=torch.float64, device=x.device),
             witness=witness,
             **worked_on(known.inexact),
         )
 
-    def _found(
+    def _witnesses(
         self,
         net: nn.Module,
         exact_net: nn.Module,
@@ -131,6 +133,6 @@ def _others(exact_net: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     predicted = exact_net(x.double()).argmax(1)
     far = torch.cdist(x.flatten(1), x.flatten(1))
     far = far.masked_fill(predicted.unsqueeze(0) == y.unsqueeze(1), torch.inf)
-    found = x[far.argmin(1)].double()
-    found[far.isinf().all(1)] = torch.nan
-    return found
+    nearest = x[far.argmin(1)].double()
+    nearest[far.isinf().all(1)] = torch.nan
+    return nearest

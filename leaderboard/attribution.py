@@ -29,7 +29,7 @@ def attribution_to_markdown(rows: Sequence[Row]) -> str:
     """A line per row and evaluator, means over seeds; "" where nothing was judged."""
     labels = seed_groups.labels(rows)
     lines = [
-        [*seed_groups.about(group, labels[group[0].group]), *_line(group, name)]
+        [*seed_groups.leading_cells(group, labels[group[0].group]), *_line(group, name)]
         for group in seed_groups.groups(rows)
         for name in group[0].evaluator_labels
         if all(name in row.contributions for row in group)
@@ -59,9 +59,9 @@ def _decided(part: Contribution) -> int:
 
 def attribution_to_csv(rows: Sequence[Row]) -> str:
     """One line per row and evaluator, in full precision."""
-    about = ("dataset", "arch", "norm", "eps", "method", "label", "group", "seed", "points")
+    columns = ("dataset", "arch", "norm", "eps", "method", "label", "group", "seed", "points")
     lines = [
-        row.columns(about) | {"evaluator": name} | plain(part) | {"seconds": row.seconds[name]}
+        row.columns(columns) | {"evaluator": name} | plain(part) | {"seconds": row.seconds[name]}
         for row in rows
         for name, part in row.contributions.items()
     ]

@@ -8,8 +8,8 @@ def row_to_line(row: Row) -> str:
     """What a row says: its errors in percent, what failed, whether evidence conflicts."""
     seed = "" if row.seed is None else f", seed {row.seed}"
     threat = f"{row.norm} {format_eps(row.eps)}"
-    about = f"{row.label} on {row.dataset} ({row.arch}, {threat}{seed})"
-    return f"row: {about}: {', '.join([*_errors(row), *_troubles(row)])}"
+    subject = f"{row.label} on {row.dataset} ({row.arch}, {threat}{seed})"
+    return f"row: {subject}: {', '.join([*_errors(row), *_troubles(row)])}"
 
 
 def _errors(row: Row) -> list[str]:

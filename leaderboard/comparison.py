@@ -37,10 +37,10 @@ class _Line:
         if quantity not in self.said:
             return DASH
         said = self.said[quantity]
-        found = self.measured(quantity)
-        if found is None:
+        measured = self.measured(quantity)
+        if measured is None:
             return f"{DASH} ({said})"
-        return f"{found:.2f} ({said}, {found - float(said):+z.2f})"
+        return f"{measured:.2f} ({said}, {measured - float(said):+z.2f})"
 
 
 def _lines(rows: Sequence[Row], table: str) -> list[_Line]:
@@ -53,9 +53,11 @@ def _lines(rows: Sequence[Row], table: str) -> list[_Line]:
 
 def beside_to_markdown(rows: Sequence[Row]) -> str:
     """A table for each published one that rows are set beside, "" where there is none."""
-    found = {table: lines for table in tables() if (lines := _lines(rows, table))}
-    drawn = [f"Measured beside published, {table}:\n\n{_drawn(found[table])}" for table in found]
-    exact = any("exact_share" in line.said for lines in found.values() for line in lines)
+    by_table = {table: lines for table in tables() if (lines := _lines(rows, table))}
+    drawn = [
+        f"Measured beside published, {table}:\n\n{_drawn(by_table[table])}" for table in by_table
+    ]
+    exact = any("exact_share" in line.said for lines in by_table.values() for line in lines)
     legend = "\n".join([LEGEND, EXACT] if exact else [LEGEND])
     return "\n".join([*drawn, f"{legend}\n"]) if drawn else ""
 
@@ -65,7 +67,7 @@ def _drawn(lines: Sequence[_Line]) -> str:
     headers = [*seed_groups.ABOUT, *(QUANTITIES[name].header for name in quantities)]
     return seed_groups.table(
         [
-            [*seed_groups.about(line.rows, line.label), *map(line.text, quantities)]
+            [*seed_groups.leading_cells(line.rows, line.label), *map(line.text, quantities)]
             for line in lines
         ],
         headers,
@@ -74,24 +76,24 @@ def _drawn(lines: Sequence[_Line]) -> str:
 
 def beside_to_csv(rows: Sequence[Row]) -> str:
     """One line per line and quantity of the markdown tables, in full precision."""
-    found = [
+    records = [
         part for table in tables() for line in _lines(rows, table) for part in _long(line, table)
     ]
-    return str(pd.DataFrame(found).to_csv(index=False))
+    return str(pd.DataFrame(records).to_csv(index=False))
 
 
 def _long(line: _Line, table: str) -> Iterator[dict[str, object]]:
     first = line.rows[0]
-    about = first.columns(("dataset", "arch", "norm", "eps", "method"))
-    about |= {"label": line.label, "seeds": len(line.rows), "points": first.points}
+    subject = first.columns(("dataset", "arch", "norm", "eps", "method"))
+    subject |= {"label": line.label, "seeds": len(line.rows), "points": first.points}
     for quantity, said in line.said.items():
-        found = line.measured(quantity)
-        difference = None if found is None else found - float(said)
+        measured = line.measured(quantity)
+        difference = None if measured is None else measured - float(said)
         yield {
             "table": table,
-            **about,
+            **subject,
             "quantity": quantity,
-            "measured": found,
+            "measured": measured,
             "published": float(said),
             "difference": difference,
         }

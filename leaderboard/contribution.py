@@ -27,10 +27,10 @@ def own_bounds(
     contradicted_evaluators = {c.low_by for c in verdict.contradictions}
     bounds = {}
     for name, table in evidence.items():
-        own = table.set_index("index").reindex(verdict.table["index"])
-        low = own["low"].fillna(0.0).to_numpy()
+        rows = table.set_index("index").reindex(verdict.table["index"])
+        low = rows["low"].fillna(0.0).to_numpy()
         withdrawn = np.zeros_like(low) if name in contradicted_evaluators else low
-        bounds[name] = withdrawn, own["high"].fillna(np.inf).to_numpy()
+        bounds[name] = withdrawn, rows["high"].fillna(np.inf).to_numpy()
     return bounds
 
 
@@ -44,11 +44,11 @@ def contributions(
     certified = {name: correct & certified_at(low, eps) for name, (low, _) in bounds.items()}
     decided = {name: fooled[name] | certified[name] for name in bounds}
     deciders = np.sum([*decided.values(), np.zeros(len(correct))], axis=0)
-    found: dict[str, Contribution] = {}
+    by_evaluator: dict[str, Contribution] = {}
     for name, (low, high) in bounds.items():
         at = (np.abs(low - exact) <= EXACT) | (high - exact <= EXACT)
         status = evidence[name]["status"]
-        found[name] = Contribution(
+        by_evaluator[name] = Contribution(
             worked=int((status != "skipped").sum()),
             fooled=int(fooled[name].sum()),
             certified=int(certified[name].sum()),
@@ -57,7 +57,7 @@ def contributions(
             radius_low=float(low.mean()) if np.isfinite(low).all() else None,
             excess=_mean(high[np.isfinite(high)] / exact[np.isfinite(high)] - 1),
         )
-    return found
+    return by_evaluator
 
 
 def excess_over(low: np.ndarray, exact: np.ndarray) -> float | None:

@@ -15,10 +15,10 @@ def case(row: CellRecord | Row) -> tuple[str, str, str, float, str, int]:
 
 def once(cells: Iterable[CellRecord]) -> list[CellRecord]:
     """Each network in each group once, with all published tables and all reasons of refusals."""
-    found: dict[tuple[Any, ...], list[CellRecord]] = {}
+    by_network: dict[tuple[Any, ...], list[CellRecord]] = {}
     for cell in cells:
-        found.setdefault((cell.group, cell.network, *case(cell)), []).append(cell)
-    return [_merged(same_network) for same_network in found.values()]
+        by_network.setdefault((cell.group, cell.network, *case(cell)), []).append(cell)
+    return [_merged(same_network) for same_network in by_network.values()]
 
 
 def _merged(same_network: Sequence[CellRecord]) -> CellRecord:

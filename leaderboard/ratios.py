@@ -43,7 +43,7 @@ class Ratios:
 
 def ratios(judged: Iterable[tuple[Row, Judged]], evaluators: Sequence[str] = ()) -> list[Ratios]:
     """Of all evaluators (or those named) that have witnesses where the exact radius is known."""
-    found = []
+    curves = []
     for row, behind in judged:
         exact = exact_radii(behind.verdict)
         index = behind.verdict.table["index"].to_numpy()
@@ -53,42 +53,42 @@ def ratios(judged: Iterable[tuple[Row, Judged]], evaluators: Sequence[str] = ())
                 continue
             ratio = high[which] / exact[which]
             order = np.argsort(-ratio, kind="stable")
-            found.append(
+            curves.append(
                 Ratios(row=row, evaluator=name, index=index[which][order], ratio=ratio[order])
             )
-    return found
+    return curves
 
 
-def ratios_to_markdown(found: Sequence[Ratios]) -> str:
+def ratios_to_markdown(curves: Sequence[Ratios]) -> str:
     """A line for each: how many inputs, how much farther than the exact radius."""
-    labels = seed_groups.labels([some.row for some in found])
+    labels = seed_groups.labels([curve.row for curve in curves])
     lines = [
         [
-            *seed_groups.about([some.row], labels[some.row.group]),
-            seed_groups.plain(some.label),
-            str(len(some.ratio)),
-            f"{100 * (some.ratio.mean() - 1):.2f}",
-            *(f"{100 * np.mean(some.ratio >= 1 + share):.2f}" for share in FARTHER),
-            f"{100 * (some.ratio[0] - 1):.2f}",
+            *seed_groups.leading_cells([curve.row], labels[curve.row.group]),
+            seed_groups.plain(curve.label),
+            str(len(curve.ratio)),
+            f"{100 * (curve.ratio.mean() - 1):.2f}",
+            *(f"{100 * np.mean(curve.ratio >= 1 + share):.2f}" for share in FARTHER),
+            f"{100 * (curve.ratio[0] - 1):.2f}",
         ]
-        for some in found
+        for curve in curves
     ]
     return seed_groups.table(lines, [*seed_groups.ABOUT, *HEADERS])
 
 
-def ratios_to_csv(found: Sequence[Ratios]) -> str:
+def ratios_to_csv(curves: Sequence[Ratios]) -> str:
     """A line per input: which evaluator on which network, test input, ratio; descending."""
-    about = ("dataset", "arch", "norm", "method", "label", "group", "seed")
+    columns = ("dataset", "arch", "norm", "method", "label", "group", "seed")
     tables = [
-        pd.DataFrame({"index": some.index, "ratio": some.ratio}).assign(
-            **some.row.columns(about), evaluator=some.evaluator
-        )[[*about, "evaluator", "index", "ratio"]]
-        for some in found
+        pd.DataFrame({"index": curve.index, "ratio": curve.ratio}).assign(
+            **curve.row.columns(columns), evaluator=curve.evaluator
+        )[[*columns, "evaluator", "index", "ratio"]]
+        for curve in curves
     ]
     return str(pd.concat(tables).to_csv(index=False))
 
 
-def ratios_to_svg(found: Sequence[Ratios]) -> str:
+def ratios_to_svg(curves: Sequence[Ratios]) -> str:
     """The sorted ratios as curves, the same text for the same ratios; "" without matplotlib."""
     if importlib.util.find_spec("matplotlib") is None:
         return ""
@@ -97,11 +97,11 @@ def ratios_to_svg(found: Sequence[Ratios]) -> str:
 
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
-    labels = seed_groups.labels([some.row for some in found])
-    for some in found:
-        what = f"{some.row.dataset} {some.row.arch} {labels[some.row.group]}: {some.label}"
+    labels = seed_groups.labels([curve.row for curve in curves])
+    for curve in curves:
+        what = f"{curve.row.dataset} {curve.row.arch} {labels[curve.row.group]}: {curve.label}"
         what = what.replace("$", r"\$")  # which would begin a formula
-        axes.plot(np.arange(1, len(some.ratio) + 1), some.ratio, label=what, linewidth=1)
+        axes.plot(np.arange(1, len(curve.ratio) + 1), curve.ratio, label=what, linewidth=1)
     axes.set(xlabel="test inputs with exact radius, sorted", ylabel="witness / exact radius")
     axes.axhline(1, color="black", linewidth=0.5)
     axes.legend(fontsize="small")

@@ -54,10 +54,10 @@ def make_row(stores: Sequence[Store], cell: CellRecord, failures: Mapping[str, s
         failures=_failures(held, cell, failures),
     )
     if (store := held.get(cell.network)) is not None:
-        about = store.settings("networks", cell.network)
+        settings = store.settings("networks", cell.network)
         row = dataclasses.replace(
             row,
-            train_seconds=about["seconds"] if about["kind"] == "train" else None,
+            train_seconds=settings["seconds"] if settings["kind"] == "train" else None,
             weights=store.weights_digest(cell.network),
         )
     judged = _judged(held, cell)
@@ -132,10 +132,10 @@ def _held(stores: Sequence[Store], cell: CellRecord) -> tuple[dict[str, Store], 
             homes.setdefault(store.weights_digest(key), store)
     if not homes:
         return {}, []
-    found = {weights: _about(stores, cell, weights) for weights in homes}
-    most = max(found, key=lambda weights: len(found[weights]))
+    held_by_weights = {weights: _about(stores, cell, weights) for weights in homes}
+    most = max(held_by_weights, key=lambda weights: len(held_by_weights[weights]))
     others = [str(home.root) for weights, home in homes.items() if weights != most]
-    return {key: homes[most], **found[most]}, others
+    return {key: homes[most], **held_by_weights[most]}, others
 
 
 def _about(stores: Sequence[Store], cell: CellRecord, weights: str) -> dict[str, Store]:

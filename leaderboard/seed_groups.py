@@ -18,16 +18,16 @@ def groups(rows: Sequence[Row]) -> list[list[Row]]:
 
     The seeds of a group are distinct, and so are its networks.
     """
-    found: dict[object, list[Row]] = {}
+    rows_by_group: dict[object, list[Row]] = {}
     for i, row in enumerate(rows):
         alike = (row.group, *case(row)) if row.seed is not None else i
-        found.setdefault(alike, []).append(row)
-    for group in found.values():
+        rows_by_group.setdefault(alike, []).append(row)
+    for group in rows_by_group.values():
         for name in ("seed", "network"):
             assert len({getattr(row, name) for row in group}) == len(group), (
                 f"one {name} twice in a line"
             )
-    return list(found.values())
+    return list(rows_by_group.values())
 
 
 def labels(rows: Sequence[Row]) -> dict[str, str]:
@@ -39,7 +39,7 @@ def labels(rows: Sequence[Row]) -> dict[str, str]:
     named: dict[Any, dict[str, Row]] = {}
     for row in rows:
         named.setdefault((row.label, *case(row)), {}).setdefault(row.group, row)
-    found = {}
+    label_of = {}
     for same_label in named.values():
         said: dict[str, list[str]] = {group: [] for group in same_label}
         for detail in (_settings, _data):
@@ -48,8 +48,8 @@ def labels(rows: Sequence[Row]) -> dict[str, str]:
             for twins in _twins(said):
                 _tell({group: same_label[group] for group in twins}, said, detail)
         for group, row in same_label.items():
-            found[group] = row.label + (f" ({', '.join(said[group])})" if said[group] else "")
-    return found
+            label_of[group] = row.label + (f" ({', '.join(said[group])})" if said[group] else "")
+    return label_of
 
 
 def _tell(
@@ -59,19 +59,19 @@ def _tell(
 ) -> None:
     """Adds those details to what is said of each group that are not the same in all."""
     details = {group: detail(row) for group, row in same_label.items()}
-    names = dict.fromkeys(name for some in details.values() for name in some)
+    names = dict.fromkeys(name for texts in details.values() for name in texts)
     for name in names:
-        if len({some.get(name) for some in details.values()}) > 1:
-            for group, some in details.items():
-                said[group].extend([some[name]] if name in some else [])
+        if len({texts.get(name) for texts in details.values()}) > 1:
+            for group, texts in details.items():
+                said[group].extend([texts[name]] if name in texts else [])
 
 
 def _twins(said: Mapping[str, Sequence[str]]) -> list[list[str]]:
     """Groups of which the same is said."""
-    found: dict[tuple[str, ...], list[str]] = {}
+    by_parts: dict[tuple[str, ...], list[str]] = {}
     for group, parts in said.items():
-        found.setdefault(tuple(parts), []).append(group)
-    return [groups for groups in found.values() if len(groups) > 1]
+        by_parts.setdefault(tuple(parts), []).append(group)
+    return [groups for groups in by_parts.values() if len(groups) > 1]
 
 
 def _settings(row: Row) -> dict[str, str]:
@@ -93,14 +93,16 @@ def _judging(row: Row) -> dict[str, str]:
 
 def _versions(row: Row) -> dict[str, str]:
     versions = [code["versions"] for code in row.code.values()]
-    return {name: f"{name} {v}" for some in versions for name, v in sorted(some.items())}
+    return {
+        name: f"{name} {v}" for by_library in versions for name, v in sorted(by_library.items())
+    }
 
 
 def _code(row: Row) -> dict[str, str]:
     """Whose code it was: the method's, each evaluator's, and that of the bench as one."""
     names = {"network": row.label, **row.evaluator_labels}
-    own = {part: code["plugin"] for part, code in row.code.items() if "plugin" in code}
-    told = {part: f"code of {names.get(part, part)} {_short(own[part])}" for part in own}
+    digests = {part: code["plugin"] for part, code in row.code.items() if "plugin" in code}
+    told = {part: f"code of {names.get(part, part)} {_short(digests[part])}" for part in digests}
     bench = [code["bench"] for code in row.code.values()]
     whole = hashlib.sha256("".join(bench).encode()).hexdigest()
     return told | ({"bench": f"code of the bench {_short(whole)}"} if bench else {})
@@ -114,7 +116,7 @@ def _short(digest: str) -> str:
     return f"#{digest[:6]}"
 
 
-def about(rows: Sequence[Row], label: str) -> list[str]:
+def leading_cells(rows: Sequence[Row], label: str) -> list[str]:
     """The cells under ABOUT."""
     first = rows[0]
     seeds = f" ({len(rows)} seeds)" if len(rows) > 1 else ""

@@ -63,7 +63,7 @@ def seconds_to_markdown(rows: Sequence[Row]) -> str:
     labels = seed_groups.labels(rows)
     lines = [
         [
-            *seed_groups.about(group, labels[group[0].group]),
+            *seed_groups.leading_cells(group, labels[group[0].group]),
             mean([row.train_seconds for row in group], 1, 1),
             *(_cost(group, name) for name in evaluators),
         ]
@@ -98,7 +98,7 @@ def _evaluators(rows: Sequence[Row]) -> dict[str, str]:
 def _line(
     rows: Sequence[Row], label: str, evaluators: dict[str, str], footnotes: list[str]
 ) -> list[str]:
-    line = seed_groups.about(rows, label)
+    line = seed_groups.leading_cells(rows, label)
     network_notes = [n for row in rows for n in notes_of(row, "network", "contradictions")]
     line[3] += marks(network_notes, footnotes)
     line += numbers(rows, tuple(HEADERS))
@@ -162,8 +162,8 @@ def marks(notes: Sequence[str], footnotes: list[str]) -> str:
     return "".join(f" [{i}]" for i in sorted({footnotes.index(n) + 1 for n in notes}))
 
 
-def notes_of(row: Row, *about: str) -> list[str]:
-    """Everything that keeps a row from being whole, or only what is said `about` some part."""
+def notes_of(row: Row, *parts: str) -> list[str]:
+    """Everything that keeps a row from being whole, or only what is said of these parts."""
     notes = [(name, f"{_name(row, name)}: {why}") for name, why in row.failures.items()]
     notes += [(name, f"{_name(row, name)}: {why}") for name, why in row.refusals.items()]
     for name, counts in row.unfinished.items():
@@ -178,7 +178,7 @@ def notes_of(row: Row, *about: str) -> list[str]:
         more = f" (and {count - 1} more)" if count > 1 else ""
         said = f"CONTRADICTION, its certificates are withdrawn: {first}{more}"
         notes.append(("contradictions", said))
-    return [note for name, note in notes if not about or name in about]
+    return [note for name, note in notes if not parts or name in parts]
 
 
 def _name(row: Row, part: str) -> str:

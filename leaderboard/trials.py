@@ -29,9 +29,9 @@ are the leaderboard's, over the held-out images that were judged."""
 def search_to_markdown(trials: Sequence[Trial[Row]], run: str | None, *, share: float) -> str:
     """What was searched, the table of trials, and the choice as the command line `run`."""
     first = trials[0].rows[0]
-    about = " ".join([first.label, "on", first.dataset, first.arch, str(first.threat)])
+    subject = " ".join([first.label, "on", first.dataset, first.arch, str(first.threat)])
     held = f"{100 * share:g} % of the training images held out, {first.points} of them judged"
-    return f"{about}: {held}\n\n{trials_to_markdown(trials)}\n{_choice(trials, run)}\n"
+    return f"{subject}: {held}\n\n{trials_to_markdown(trials)}\n{_choice(trials, run)}\n"
 
 
 def _choice(trials: Sequence[Trial[Row]], run: str | None) -> str:

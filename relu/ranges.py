@@ -37,12 +37,12 @@ def checked_dataclass(cls: type[T]) -> type[T]:
     `__post_init__` of the class's own runs after these checks.
     """
     name = cls.__module__.rpartition(".")[2]
-    own = vars(cls).get("__post_init__")
+    post_init = vars(cls).get("__post_init__")
 
     def check(self: Any) -> None:
         require_fields(self, name)
-        if own is not None:
-            own(self)
+        if post_init is not None:
+            post_init(self)
 
     cls.__post_init__ = check  # type: ignore[attr-defined]
     return dataclasses.dataclass(frozen=True, kw_only=True)(cls)
@@ -88,8 +88,8 @@ def alternatives(hint: Any) -> Iterator[tuple[Any, tuple[Any, ...]]]:
     elif origin is Annotated:
         inner, *annotations = typing.get_args(hint)
         markers = tuple(_markers(annotations))
-        for base, own in alternatives(inner):
-            yield base, () if base is NoneType else (*own, *markers)
+        for base, inner_markers in alternatives(inner):
+            yield base, () if base is NoneType else (*inner_markers, *markers)
     else:
         yield hint, ()
 

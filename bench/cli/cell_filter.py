@@ -68,19 +68,19 @@ def _parsed(texts: Sequence[str], catalogue: Catalogue) -> Wanted:
 def _kept(request: Request, wanted: Wanted) -> Request | None:
     """What is left of a request, None for nothing."""
 
-    def some(key: str, there: tuple[Name, ...]) -> tuple[Name, ...]:
+    def selection(key: str, there: tuple[Name, ...]) -> tuple[Name, ...]:
         return tuple(name for name in there if name in wanted.get(key, there))
 
     left = dataclasses.replace(
         request,
         datasets=tuple(
             name
-            for name in some("dataset", request.datasets)
-            if request.archs or some("arch", _archs(request, name))
+            for name in selection("dataset", request.datasets)
+            if request.archs or selection("arch", _archs(request, name))
         ),
-        archs=some("arch", request.archs),
-        norms=some("norm", request.norms),
-        methods=some("method", request.methods),
+        archs=selection("arch", request.archs),
+        norms=selection("norm", request.norms),
+        methods=selection("method", request.methods),
     )
     emptied = any(getattr(request, axis) and not getattr(left, axis) for axis in AXES)
     return None if emptied else left
@@ -92,17 +92,17 @@ def _archs(request: Request, dataset: str) -> tuple[str, ...]:
 
 def _there(requests: Sequence[Request], key: str) -> list[str]:
     """What is crossed, of the kind of `key`."""
-    found: list[str] = []
+    names: list[str] = []
     for request in requests:
         archs = (arch for name in request.datasets for arch in _archs(request, name))
-        own = {
+        names_by_key = {
             "dataset": request.datasets,
             "arch": archs,
             "norm": request.norms,
             "method": request.methods,
         }
-        found += own[key]
-    return list(dict.fromkeys(found))
+        names += names_by_key[key]
+    return list(dict.fromkeys(names))
 
 
 def _cases(request: Request) -> Iterator[str]:

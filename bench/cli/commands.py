@@ -121,17 +121,17 @@ def ratios_command(options: argparse.Namespace) -> int:
     """How far a run's attacks are from exact radii: a table, all ratios, a figure; 0."""
     folder = Path(options.run)
     wanted = [_catalogue(options).find("evaluator", e).name for e in options.eval or ()]
-    found = ratios(read_judged(folder), wanted)
-    if not found:
+    curves = ratios(read_judged(folder), wanted)
+    if not curves:
         who = f"{' or '.join(wanted)} has" if wanted else "any evaluator has"
         raise InputError(
             f"{options.run!r} has no input with an exact radius of which {who} a witness: "
             "evaluators without a cascade see all inputs (run --no-cascade --eval region,...)"
         )
-    print(ratios_to_markdown(found), end="")
+    print(ratios_to_markdown(curves), end="")
     files = RunFiles(folder)
-    figure = ratios_to_svg(found)
-    files.save_text("ratios.csv", ratios_to_csv(found))
+    figure = ratios_to_svg(curves)
+    files.save_text("ratios.csv", ratios_to_csv(curves))
     files.save_text("ratios.svg", figure)
     kept = "ratios.csv, .svg" if figure else f"ratios.csv ({HINT})"
     print(f"all ratios: {options.run}/{kept}", file=sys.stderr)

@@ -11,14 +11,14 @@ from relu.errors import InputError
 def grid_points(axes: Mapping[str, list[str]], asked: Sequence[str]) -> Iterator[tuple[str, ...]]:
     """The assignments of each point of the grid: all values of all fields crossed."""
     axes = dict(axes)
-    given: set[str] = set()
+    fields: set[str] = set()
     for text in asked:
         field, equals, values = (part.strip() for part in text.partition("="))
         if not equals:
             raise InputError(f"--grid expects name.field=value,value, got {text!r}")
-        if field in given:
+        if field in fields:
             raise InputError(f"--grid {field} is given twice: put all its values into one")
-        given.add(field)
+        fields.add(field)
         axes[field] = split(values, "--grid", empty=False)
     return itertools.product(
         *([f"{field}={value}" for value in dict.fromkeys(axes[field])] for field in axes)

@@ -21,20 +21,20 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         near = ""
         if message.startswith("unrecognized arguments: --"):
-            given = message.split()[2].partition("=")[0]
-            near = suggestion(given, sorted(self.options() - {given}))  # another command's
+            option = message.split()[2].partition("=")[0]
+            near = suggestion(option, sorted(self.options() - {option}))  # another command's
         if message.endswith("expected one argument"):  # argparse takes it for an option
             near = "; a value that begins with - needs an equals sign, as --box=-1,2"
         raise InputError(f"{message}{near} ({self.prog} --help lists all options)")
 
     def options(self) -> set[str]:
         """All options of this parser and of its commands."""
-        found = set()
+        options = set()
         for action in self._actions:
-            found |= set(action.option_strings)
+            options |= set(action.option_strings)
             if isinstance(action.choices, dict):
-                found |= {o for command in action.choices.values() for o in command.options()}
-        return found
+                options |= {o for command in action.choices.values() for o in command.options()}
+        return options
 
 
 def make_parser(prog: str = "python -m bench") -> Parser:

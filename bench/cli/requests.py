@@ -78,7 +78,7 @@ class _Asked:
         return self.catalogue.find("method", name).name
 
     def _evaluators(self) -> tuple[str, ...]:
-        if [name.lower() for name in self.given("eval", "all")] == ["all"]:
+        if [name.lower() for name in self.texts("eval", "all")] == ["all"]:
             return tuple(self.catalogue.evaluators)
         return self.parsed("eval", lambda name: self.catalogue.find("evaluator", name).name)
 
@@ -90,7 +90,7 @@ class _Asked:
         """Where the key's value stands."""
         return f"suite {self.file}: {key}" if self.from_suite(key) else f"--{key}"
 
-    def given(self, key: str, default: str = "") -> list[str]:
+    def texts(self, key: str, default: str = "") -> list[str]:
         """The texts of a key's value."""
         value = self.part.get(key) if self.from_suite(key) else getattr(self.options, key, None)
         empty = value is None
@@ -98,7 +98,7 @@ class _Asked:
 
     def parsed(self, key: str, parse: Callable[[str], T], default: str = "") -> tuple[T, ...]:
         """What the texts of a key's value mean, each once."""
-        texts = self.given(key, default)
+        texts = self.texts(key, default)
         with self._located(key):
             return tuple(dict.fromkeys(parse(text) for text in texts))
 
@@ -127,7 +127,7 @@ class _Asked:
             eps=self._eps(datasets, norms, box),
             box=box,
             seeds=self._seeds(),
-            points=point_count(self.given("points"), self.where("points")),
+            points=point_count(self.texts("points"), self.where("points")),
             epochs=self._epochs(overrides),
             overrides=overrides,
             cascade=self.part.get("cascade", True) and not self.options.no_cascade,
@@ -143,26 +143,28 @@ class _Asked:
         return f"suite {self.file}{mixed}" if self.file else ""
 
     def _box(self) -> tuple[float, float]:
-        text = ",".join(self.given("box", "0,1"))
+        text = ",".join(self.texts("box", "0,1"))
         with self._located("box"):
             return parse_box(text)
 
     def _eps(
         self, datasets: Sequence[str], norms: Sequence[Norm], box: tuple[float, float]
     ) -> tuple[float, ...]:
-        found = self.parsed("eps", parse_eps)
+        radii = self.parsed("eps", parse_eps)
         with self._located("eps"):
-            for norm, eps, dataset in itertools.product(norms, found, datasets):
+            for norm, eps, dataset in itertools.product(norms, radii, datasets):
                 _require_inside(norm, eps, dataset, box)
-        return found
+        return radii
 
     def _seeds(self) -> tuple[int, ...]:
         where = self.where("seeds")
-        return tuple(dict.fromkeys(whole_number(t, where, 0) for t in self.given("seeds", "0")))
+        return tuple(dict.fromkeys(whole_number(t, where, 0) for t in self.texts("seeds", "0")))
 
     def _epochs(self, overrides: Sequence[Overrides]) -> int | None:
-        epochs = one_number(self.given("epochs"), self.where("epochs"))
-        if epochs is not None and any("epochs" in some.get(TRAIN, {}) for some in overrides):
+        epochs = one_number(self.texts("epochs"), self.where("epochs"))
+        if epochs is not None and any(
+            "epochs" in by_plugin.get(TRAIN, {}) for by_plugin in overrides
+        ):
             where = self.where("epochs")
             raise InputError(f"{where} and train.epochs say the same thing: give one of them")
         return epochs
@@ -184,7 +186,7 @@ class _Asked:
             field: split(values, f"{in_suite} {field}", empty=False)
             for field, values in self.part.get("grid", {}).items()
         }
-        found = []
+        by_point = []
         for point in grid_points(axes, self.options.grid):
             overrides = always
             for text in point:
@@ -193,14 +195,14 @@ class _Asked:
                 field = parse_overrides([text], self.catalogue, theirs, option=option)
                 require_new(field, overrides, f"{option} {text.partition('=')[0]}")
                 overrides = merged(overrides, field)
-            found.append(overrides)
+            by_point.append(overrides)
         return tuple(
             {
                 (kind, name): fields
-                for (kind, name), fields in some.items()
+                for (kind, name), fields in by_plugin.items()
                 if (kind, name) == TRAIN or name in self.chosen[kind]
             }
-            for some in found
+            for by_plugin in by_point
         )
 
 

@@ -77,8 +77,8 @@ def _require_single(request: Request) -> None:
     }
     for option, values in asked.items():
         if len(values) > 1:
-            given = ",".join(map(str, values))
-            raise InputError(f"tune expects one --{option}, got {given!r}: run it for each")
+            text = ",".join(map(str, values))
+            raise InputError(f"tune expects one --{option}, got {text!r}: run it for each")
 
 
 def _dotted(method: Plugin, field: str) -> str:
@@ -91,11 +91,11 @@ def command(
 ) -> str:
     """The command line that trains and judges with a trial's settings, now on the test set."""
     row = trial.rows[0]
-    given = vars(options)
+    values = vars(options)
     words = ["python", "-m", "bench", "run"]
     words += ["--dataset", row.dataset, "--arch", row.arch, "--norm", row.norm]
     words += ["--methods", search.method.name]
-    words += [word for name in CARRIED for word in _option(name, given[name])]
+    words += [word for name in CARRIED for word in _option(name, values[name])]
     words += ["--no-cascade"] if options.no_cascade else []
     words += [word for plugin in options.plugin for word in ("--plugin", plugin)]
     chosen = [f"{_short(search.method, f, catalogue)}={_text(v)}" for f, v in trial.values.items()]

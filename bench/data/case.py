@@ -17,7 +17,7 @@ class Case:
     arch: str
     threat: Threat
 
-    def about(self) -> dict[str, Any]:
+    def description(self) -> dict[str, Any]:
         """What every job says of it."""
         data = self.data
         skeleton(self.arch, data.shape, data.classes)  # refuses images it cannot take

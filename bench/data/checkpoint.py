@@ -57,7 +57,7 @@ def read_checkpoint(
     """
     fitting = _fitting(path, arch, tuple(shape), classes)
     if wanted is not None:
-        same = [found for found in fitting if found.digest == wanted]
+        same = [candidate for candidate in fitting if candidate.digest == wanted]
         if not same:
             raise InputError(f"{path} no longer holds the weights that it held in the plan")
         return same[0].state
@@ -70,23 +70,23 @@ def read_checkpoint(
 
 def digest(state: Mapping[str, Tensor]) -> str:
     """What tells weights from all others: names, shapes and float32 values, whatever the file."""
-    found = hashlib.sha256()
+    hasher = hashlib.sha256()
     for name, tensor in state.items():
-        found.update(f"{name} {tuple(tensor.shape)}\0".encode())
-        found.update(tensor.detach().float().contiguous().numpy().tobytes())
-    return found.hexdigest()[:16]
+        hasher.update(f"{name} {tuple(tensor.shape)}\0".encode())
+        hasher.update(tensor.detach().float().contiguous().numpy().tobytes())
+    return hasher.hexdigest()[:16]
 
 
 def _choices(path: Path, arch: str, fitting: Sequence[Member], member: int | None) -> str:
     """The line for a member that is not there, or is not named."""
     if len(fitting) == 1:
         return f"--member {member}: {path} holds one network that fits {arch}"
-    listed = [f"{i} ({found.place})" for i, found in enumerate(fitting[:LISTED], 1)]
+    listed = [f"{i} ({candidate.place})" for i, candidate in enumerate(fitting[:LISTED], 1)]
     more = ", ..." if len(fitting) > LISTED else ""
-    given = "" if member is None else f", got {member}"
+    suffix = "" if member is None else f", got {member}"
     return (
         f"{path} holds {len(fitting)} networks that fit {arch}: say which with --member: "
-        f"{', '.join(listed)}{more}{given}"
+        f"{', '.join(listed)}{more}{suffix}"
     )
 
 
@@ -203,14 +203,14 @@ def _refused(text: str) -> str:
 
 def _state_dicts(loaded: Any) -> list[tuple[str, State]]:
     """All state dicts inside {"model": ...} or lists, as published checkpoints have them."""
-    found = list(_walk(loaded, "", DEEPEST, set()))
-    if not found:
+    state_dicts = list(_walk(loaded, "", DEEPEST, set()))
+    if not state_dicts:
         what = f"{type(loaded).__name__}"
         if isinstance(loaded, Mapping):
             other = [f"{k} ({type(v).__name__})" for k, v in loaded.items() if not _is_tensor(v)]
             what = f"a dict with {', '.join(other[:3])}" if other else "an empty dict"
         raise InputError(f"expected a state dict, names and tensors alone, found {what}")
-    return found
+    return state_dicts
 
 
 def _walk(value: Any, place: str, depth: int, seen: set[int]) -> Iterator[tuple[str, State]]:

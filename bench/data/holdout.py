@@ -34,7 +34,7 @@ def hold_out(data: DataSet, share: float) -> HeldOut:
     units = _units(data)
     draw = np.random.RandomState(SEED)  # whose numbers stay the same from version to version
     of_class = [np.unique(units[labels == label]) for label in range(data.classes)]
-    held = np.isin(units, np.concatenate([_some(own, share, draw) for own in of_class]))
+    held = np.isin(units, np.concatenate([_sample(members, share, draw) for members in of_class]))
     if not held.any():
         raise InputError(f"{data.name}: no class has two training images, so none is held out")
     kept = torch.from_numpy(np.flatnonzero(~held))
@@ -61,7 +61,7 @@ def parse_share(text: str) -> float:
     return share
 
 
-def _some(units: np.ndarray, share: float, draw: np.random.RandomState) -> np.ndarray:
+def _sample(units: np.ndarray, share: float, draw: np.random.RandomState) -> np.ndarray:
     count = min(max(1, round(share * len(units))), len(units) - 1)
     return draw.permutation(units)[: max(0, count)]
 

@@ -9,7 +9,7 @@ from relu.network.architectures import skeleton
 
 
 def from_matlab(
-    found: Mapping[str, Tensor], arch: str, shape: tuple[int, ...], classes: int
+    variables: Mapping[str, Tensor], arch: str, shape: tuple[int, ...], classes: int
 ) -> dict[str, Tensor]:
     """The variables as PyTorch would lay them out.
 
@@ -17,15 +17,17 @@ def from_matlab(
     Otherwise only biases change: MATLAB has no vectors, so that theirs come as (1, n) or (n, 1).
     (No architecture has a weight with a side of 1.) Raises InputError.
     """
-    published = _published(found, skeleton(arch, shape, classes), shape[0])
-    return published or {name: _vector(tensor) for name, tensor in found.items()}
+    published = _published(variables, skeleton(arch, shape, classes), shape[0])
+    return published or {name: _vector(tensor) for name, tensor in variables.items()}
 
 
 def _vector(tensor: Tensor) -> Tensor:
     return tensor.flatten() if tensor.ndim == 2 and 1 in tensor.shape else tensor
 
 
-def _published(found: Mapping[str, Tensor], net: nn.Sequential, channels: int) -> dict[str, Tensor]:
+def _published(
+    variables: Mapping[str, Tensor], net: nn.Sequential, channels: int
+) -> dict[str, Tensor]:
     """The state dict behind the variable names of [CAH19]'s published networks, else nothing.
 
     channels: those of what is flattened next.
@@ -33,12 +35,12 @@ def _published(found: Mapping[str, Tensor], net: nn.Sequential, channels: int) -
     dense = [("U", "bU"), ("W", "bW")]
     layers = ("conv1", "conv2", "fc1", "fc2")
     convolutional = [(f"weights_{layer}", f"biases_{layer}") for layer in layers]
-    names = next((n for n in (dense, convolutional) if {w for w, _ in n} <= set(found)), [])
+    names = next((n for n in (dense, convolutional) if {w for w, _ in n} <= set(variables)), [])
     state: dict[str, Tensor] = {}
     for (index, layer), (weight_name, bias_name) in zip(_affine(net), names, strict=False):
-        if bias_name not in found:
+        if bias_name not in variables:
             raise InputError(f"{weight_name} is there, {bias_name} is missing")
-        weight = found[weight_name]
+        weight = variables[weight_name]
         if isinstance(layer, nn.Conv2d) and weight.ndim == 4:
             weight = weight.permute(3, 2, 0, 1)
             channels = layer.out_channels
@@ -51,9 +53,9 @@ def _published(found: Mapping[str, Tensor], net: nn.Sequential, channels: int) -
                 f"{type(layer).__name__} layer {index}"
             )
         state[f"{index}.weight"] = weight.contiguous()
-        state[f"{index}.bias"] = found[bias_name].flatten()
+        state[f"{index}.bias"] = variables[bias_name].flatten()
     known = [name for pair in names for name in pair]
-    more = [name for name, tensor in found.items() if tensor.numel() > 1 and name not in known]
+    more = [name for name, tensor in variables.items() if tensor.numel() > 1 and name not in known]
     if state and more:
         raise InputError(f"expected {', '.join(known)}, found {more[0]} too")
     return state

@@ -16,7 +16,9 @@ NORMALIZATION = ("running_mean", "running_var", "num_batches_tracked")
 LISTED = 6  # names in a message
 
 
-def matched(found: Mapping[str, Tensor], arch: str, shape: tuple[int, ...], classes: int) -> State:
+def matched(
+    tensors: Mapping[str, Tensor], arch: str, shape: tuple[int, ...], classes: int
+) -> State:
     """The tensors under the names of the architecture's state dict, in its order.
 
     Names decide where they are the architecture's behind one prefix ("module.0.weight"), and
@@ -26,48 +28,48 @@ def matched(found: Mapping[str, Tensor], arch: str, shape: tuple[int, ...], clas
     meant: layers of one shape come out in the right order or not at all.
     """
     expected = skeleton(arch, shape, classes).state_dict()
-    if normalization := [name for name in found if name.endswith(NORMALIZATION)]:
+    if normalization := [name for name in tensors if name.endswith(NORMALIZATION)]:
         raise InputError(
             f"it has batch normalization ({normalization[0]}), the architectures of the bench have "
             f"none: fold it into the weights and biases of the layers before it"
         )
-    if len(found) != len(expected):
+    if len(tensors) != len(expected):
         raise InputError(
             f"{arch} has {len(expected)} tensors ({_shapes(expected)}), "
-            f"the checkpoint has {len(found)} ({_shapes(found)})"
+            f"the checkpoint has {len(tensors)} ({_shapes(tensors)})"
         )
-    names = _behind_a_prefix(found, expected)
+    names = _behind_a_prefix(tensors, expected)
     if names is None:
-        names = _by_layer(found, expected, arch)
+        names = _by_layer(tensors, expected, arch)
     for ours, theirs in names.items():
-        if found[theirs].shape != expected[ours].shape:
+        if tensors[theirs].shape != expected[ours].shape:
             called = "" if theirs.endswith(ours) else f" ({theirs})"
             raise InputError(
                 f"{arch} on images of shape {shape} expects {ours} of shape "
-                f"{tuple(expected[ours].shape)}, found {tuple(found[theirs].shape)}{called}"
+                f"{tuple(expected[ours].shape)}, found {tuple(tensors[theirs].shape)}{called}"
             )
-    return {ours: found[names[ours]] for ours in expected}
+    return {ours: tensors[names[ours]] for ours in expected}
 
 
-def _behind_a_prefix(found: Mapping[str, Tensor], expected: State) -> dict[str, str] | None:
+def _behind_a_prefix(tensors: Mapping[str, Tensor], expected: State) -> dict[str, str] | None:
     """Our names -> theirs, which are ours behind a common prefix; None where they are not."""
     first = next(iter(expected))
-    prefixes = [name.removesuffix(first) for name in found if name.endswith(first)]
+    prefixes = [name.removesuffix(first) for name in tensors if name.endswith(first)]
     for prefix in prefixes:
         names = {ours: prefix + ours for ours in expected}
-        if set(names.values()) == set(found):
+        if set(names.values()) == set(tensors):
             return names
     return None
 
 
-def _by_layer(found: Mapping[str, Tensor], expected: State, arch: str) -> dict[str, str]:
+def _by_layer(tensors: Mapping[str, Tensor], expected: State, arch: str) -> dict[str, str]:
     """Our names -> theirs: whole layers where names say what belongs together, else separately."""
     ours = _by_rank(expected)
-    theirs = _by_rank(found)
+    theirs = _by_rank(tensors)
     if [len(names) for names in theirs] != [len(names) for names in ours]:
         raise InputError(
             f"{arch} has {len(ours[0])} weights and as many biases, the checkpoint has "
-            f"{len(theirs[0])} and {len(theirs[1])} ({_shapes(found)})"
+            f"{len(theirs[0])} and {len(theirs[1])} ({_shapes(tensors)})"
         )
     pairs = _paired(*theirs)
     sides: list[tuple[list[Group], list[Group]]]
@@ -77,7 +79,7 @@ def _by_layer(found: Mapping[str, Tensor], expected: State, arch: str) -> dict[s
         sides = [(pairs, list(zip(*ours, strict=True)))]
     names: dict[str, str] = {}
     for groups, places in sides:
-        order = _order(found, groups, expected, places)
+        order = _order(tensors, groups, expected, places)
         if order is None:  # nothing fits, and this way shows it
             order = sorted(groups, key=lambda group: _natural(group[0]))
         for place, group in zip(places, order, strict=True):
@@ -110,19 +112,19 @@ def _layer(name: str) -> str:
 
 
 def _order(
-    found: Mapping[str, Tensor], groups: Sequence[Group], expected: State, places: Sequence[Group]
+    tensors: Mapping[str, Tensor], groups: Sequence[Group], expected: State, places: Sequence[Group]
 ) -> Sequence[Group] | None:
     """The groups in the order of the places; None where no order fits.
 
     Raises InputError where several fit and nothing says which one is meant.
     """
     shapes = [_sizes(expected, place) for place in places]
-    by_shape = list(islice(_orders(found, groups, shapes, {}), 2))
+    by_shape = list(islice(_orders(tensors, groups, shapes, {}), 2))
     if len(by_shape) < 2:
         return by_shape[0] if by_shape else None
-    numbered = list(islice(_orders(found, groups, shapes, _earlier(groups)), 2))
-    alphabetical = list(found) == sorted(found)
-    in_file_order = [_sizes(found, group) for group in groups] == shapes
+    numbered = list(islice(_orders(tensors, groups, shapes, _earlier(groups)), 2))
+    alphabetical = list(tensors) == sorted(tensors)
+    in_file_order = [_sizes(tensors, group) for group in groups] == shapes
     contradictory = _contradicts(groups, _earlier(groups))
     if in_file_order and not alphabetical and not contradictory:
         return groups
@@ -133,7 +135,9 @@ def _order(
         why = "their order in the file is the alphabet's, which says nothing"
     elif in_file_order:
         why = "the numbers in their names contradict their order in the file"
-    alike = [g[0] for g in groups if [_sizes(found, h) for h in groups].count(_sizes(found, g)) > 1]
+    alike = [
+        g[0] for g in groups if [_sizes(tensors, h) for h in groups].count(_sizes(tensors, g)) > 1
+    ]
     listed = ", ".join(alike[:LISTED]) + (", ..." if len(alike) > LISTED else "")
     names = ", ".join([n for place in places for n in place][:3])
     raise InputError(
@@ -143,7 +147,7 @@ def _order(
 
 
 def _orders(
-    found: Mapping[str, Tensor],
+    tensors: Mapping[str, Tensor],
     groups: Sequence[Group],
     shapes: Sequence[object],
     earlier: Mapping[Group, set[Group]],
@@ -155,7 +159,7 @@ def _orders(
             yield order
             return
         for group in groups:
-            fits = group not in order and _sizes(found, group) == shapes[len(order)]
+            fits = group not in order and _sizes(tensors, group) == shapes[len(order)]
             if fits and earlier.get(group, set()) <= set(order):
                 yield from extended([*order, group])
 

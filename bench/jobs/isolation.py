@@ -27,14 +27,14 @@ class Isolation:
     def judge(self, start: int, stop: int) -> list[Evidence]:
         """Evidence about the inputs from start to stop, in order, in as many parts as it takes."""
         try:
-            found = self.judge_part(start, stop)
+            evidence = self.judge_part(start, stop)
         except Exception as error:
             self._note(error, alone=stop - start == 1)
             if stop - start == 1:
                 return [nothing(self.x[start:stop], failed_by(error))]
         else:
             self.judged = True
-            return [found]
+            return [evidence]
         middle = (start + stop) // 2
         return self.judge(start, middle) + self.judge(middle, stop)
 

@@ -58,14 +58,14 @@ class JobTemplate:
         self.resource = resource
         self._digest = hashlib.sha256(_text([FORMAT, kind, settings]))
 
-    def make(self, own: Mapping[str, Any], **links: Any) -> Job:
+    def make(self, settings: Mapping[str, Any], **links: Any) -> Job:
         """The job with these settings beside the common ones; `links` are other fields of Job."""
         digest = self._digest.copy()
-        digest.update(_text(own))
+        digest.update(_text(settings))
         return Job(
             kind=self.kind,
             key=digest.hexdigest()[:24],
-            settings={**self.settings, **own},
+            settings={**self.settings, **settings},
             resource=self.resource,
             **links,
         )

@@ -117,9 +117,11 @@ class Worker:
         self.store.save_network(job.key, net, history, self._about(job, seconds))
 
     def _import(self, job: Job, payload: ImportPayload) -> None:
-        about = payload.arch, payload.shape, payload.classes
-        net = build(*about)
-        net.load_state_dict(read_checkpoint(Path(job.path), *about, wanted=payload.checkpoint))
+        architecture = payload.arch, payload.shape, payload.classes
+        net = build(*architecture)
+        net.load_state_dict(
+            read_checkpoint(Path(job.path), *architecture, wanted=payload.checkpoint)
+        )
         self.store.save_network(job.key, net, [], self._about(job, 0.0))
 
     def _clean(self, job: Job, payload: CleanPayload) -> None:
@@ -129,9 +131,9 @@ class Worker:
         wrong = []
         predicted = []
         for x, y in zip(data.x_test.split(BATCH), data.y_test.split(BATCH), strict=True):
-            for found in in_parts(functools.partial(self._predict, exact_net, x, y), len(x)):
-                wrong.append(found[0])
-                predicted.append(found[1])
+            for prediction in in_parts(functools.partial(self._predict, exact_net, x, y), len(x)):
+                wrong.append(prediction[0])
+                predicted.append(prediction[1])
         table = pd.DataFrame(
             {
                 "index": range(len(data.y_test)),
@@ -166,11 +168,11 @@ class Worker:
         def judge(start: int, stop: int) -> Evidence:
             # Copies, as what an evaluator does in place must not reach the data or the replay.
             torch.manual_seed(int(job.key[:15], 16) + start)
-            some = slice(start, stop)
-            found: Evidence = evaluator.judge(
-                net, x[some].clone(), y[some].clone(), threat=threat, known=known.part(some)
+            part = slice(start, stop)
+            evidence: Evidence = evaluator.judge(
+                net, x[part].clone(), y[part].clone(), threat=threat, known=known.part(part)
             )
-            return found
+            return evidence
 
         def fitting(start: int, stop: int) -> Evidence:
             parts = in_parts(

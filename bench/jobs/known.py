@@ -37,8 +37,8 @@ def nearest_witnesses(
         index, witness = store.load_witnesses(key)
         high = torch.tensor(table.set_index("index")["high"].loc[index.numpy()].to_numpy())
         rows = index - start
-        some = ((rows >= 0) & (rows < len(x))).nonzero().squeeze(1)
-        some = some[high[some] < nearest[rows[some]]]
-        nearest[rows[some]] = high[some]
-        best[rows[some]] = witness[some].double()
+        candidates = ((rows >= 0) & (rows < len(x))).nonzero().squeeze(1)
+        candidates = candidates[high[candidates] < nearest[rows[candidates]]]
+        nearest[rows[candidates]] = high[candidates]
+        best[rows[candidates]] = witness[candidates].double()
     return best

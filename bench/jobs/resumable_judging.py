@@ -51,8 +51,8 @@ class Pieces:
             if str(start) not in self.state["done"]:
                 deadly = self._deadly(start)
                 crashed = nothing(x[start:stop], CRASHED)
-                found = crashed if deadly else self._survived(judge, start, stop)
-                self.state["done"][str(start)] = _plain(found)
+                evidence = crashed if deadly else self._survived(judge, start, stop)
+                self.state["done"][str(start)] = _plain(evidence)
             parts.append(Evidence(**self.state["done"][str(start)]))
             progress(stop, size)
         return joined(parts)
@@ -76,9 +76,9 @@ class Pieces:
         return deaths >= DEADLY
 
 
-def _plain(found: Evidence) -> dict[str, Any]:
+def _plain(evidence: Evidence) -> dict[str, Any]:
     """On the CPU, where it will be read."""
     return {
         name: value.cpu() if isinstance(value, Tensor) else value
-        for name, value in vars(found).items()
+        for name, value in vars(evidence).items()
     }

@@ -180,8 +180,8 @@ def _errors(net: nn.Module, x: Tensor, y: Tensor, threat: Threat, seed: int) -> 
         some_y = y[start:stop]
         z, _ = ascend(net, some_x, some_y, threat=threat, steps=WATCH_STEPS, generator=generator)
         with torch.no_grad():
-            found = [~(margins(net(inputs), some_y) > 0) for inputs in (some_x, z)]
-        return torch.stack([found[0], found[0] | found[1]])
+            errors = [~(margins(net(inputs), some_y) > 0) for inputs in (some_x, z)]
+        return torch.stack([errors[0], errors[0] | errors[1]])
 
     clean, attacked = torch.cat(in_parts(wrong, len(x)), dim=1).float().mean(1).tolist()
     return clean, attacked

@@ -48,15 +48,15 @@ def replay(
     """
     _require_sane(x, evidence, threat)
     witness = evidence.witness.to(x.device)
-    given = ~witness.flatten(1).isnan().all(1)
+    present = ~witness.flatten(1).isnan().all(1)
     in_box = threat.in_box(witness)
-    rows = (given & in_box).nonzero().squeeze(1)
-    good = torch.zeros_like(given)
+    rows = (present & in_box).nonzero().squeeze(1)
+    good = torch.zeros_like(present)
     good[rows] = adversarial(exact_net, witness[rows], y[rows])
     nothing = torch.full((len(x),), torch.inf, dtype=torch.float64, device=x.device)
     outcome = list(evidence.outcome)
     status = evidence.statuses
-    for i in (given & ~good).nonzero().squeeze(1).tolist():
+    for i in (present & ~good).nonzero().squeeze(1).tolist():
         outcome[i] = f"witness refused: {'still of class y' if in_box[i] else 'outside the box'}"
         status[i] = "refused"
     return Replay(
@@ -193,7 +193,7 @@ def combine(
         highs[name] = rows["high"].fillna(np.inf).to_numpy()
     high_by = np.array(list(highs))[np.argmin(list(highs.values()), axis=0)]
     high = np.min(list(highs.values()), axis=0)
-    found = [
+    contradictions = [
         Contradiction(
             index=int(index[i]),
             low=float(low[i]),
@@ -204,10 +204,10 @@ def combine(
         for name, low in lows.items()
         for i in np.flatnonzero(contradictory(low, high))
     ]
-    contradicted_evaluators = {c.low_by for c in found}.union(withdrawn)
+    contradicted_evaluators = {c.low_by for c in contradictions}.union(withdrawn)
     trusted = [low for name, low in lows.items() if name not in contradicted_evaluators]
     low = np.max([np.zeros(len(index)), *trusted], axis=0)
     return Verdict(
         table=pd.DataFrame({"index": index, "low": low, "high": high}),
-        contradictions=tuple(found),
+        contradictions=tuple(contradictions),
     )

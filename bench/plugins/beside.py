@@ -102,8 +102,8 @@ class Beside:
         """What `import` does in these modules: first it looks beside the plugin."""
         if level or not self.lies_here(name):
             return builtins.__import__(name, scope, inner, wanted or (), level)
-        found = builtins.__import__(f"{self.prefix}.{name}", scope, inner, wanted or (), 0)
-        return found if wanted else sys.modules[f"{self.prefix}.{name.partition('.')[0]}"]
+        module = builtins.__import__(f"{self.prefix}.{name}", scope, inner, wanted or (), 0)
+        return module if wanted else sys.modules[f"{self.prefix}.{name.partition('.')[0]}"]
 
     def _packages(self) -> list[Path]:
         """The folders of the packages that the plugin is in and imports from, the inmost first."""
@@ -126,14 +126,14 @@ class Beside:
             spec.submodule_search_locations = [str(place)]
             return spec
         package = place.name == "__init__.py" and place != self.file
-        found = importlib.util.spec_from_file_location(
+        file_spec = importlib.util.spec_from_file_location(
             fullname,
             place,
             loader=_Loader(fullname, self),
             submodule_search_locations=[str(place.parent)] if package else None,
         )
-        assert found is not None
-        return found
+        assert file_spec is not None
+        return file_spec
 
 
 class _Loader(importlib.abc.SourceLoader):
@@ -153,8 +153,8 @@ class _Loader(importlib.abc.SourceLoader):
         return self.beside.read(Path(str(path)))
 
     def exec_module(self, module: ModuleType) -> None:
-        own: dict[str, Any] = {**vars(builtins), "__import__": self.beside.import_}
-        vars(module)["__builtins__"] = own
+        module_builtins: dict[str, Any] = {**vars(builtins), "__import__": self.beside.import_}
+        vars(module)["__builtins__"] = module_builtins
         super().exec_module(module)
 
 

@@ -81,11 +81,11 @@ class Code:
     versions: Mapping[str, str]
 
 
-def code_of(kind: str, own: Code | None) -> dict[str, Any]:
-    """The code behind the jobs of a kind, as plain JSON; `own`: that of their plugin."""
+def code_of(kind: str, plugin_code: Code | None) -> dict[str, Any]:
+    """The code behind the jobs of a kind, as plain JSON; `plugin_code`: that of their plugin."""
     bench = _bench(kind)
-    plugin = {} if own is None else {"plugin": own.digest}
-    versions = {**bench.versions, **(own.versions if own else {})}
+    plugin = {} if plugin_code is None else {"plugin": plugin_code.digest}
+    versions = {**bench.versions, **(plugin_code.versions if plugin_code else {})}
     return {"bench": bench.digest, **plugin, "versions": dict(sorted(versions.items()))}
 
 
@@ -116,7 +116,7 @@ def code_behind(name: str, beside: Beside | None = None) -> Code:
     process, as it is imported once; one that is loaded from `beside` is what was read there. Data
     files, compiled code beside a plugin and names that are computed are not followed.
     """
-    walk = _Walk(beside, own=name.partition(".")[0])
+    walk = _Walk(beside, root=name.partition(".")[0])
     walk.follow(name)
     return walk.code()
 
@@ -124,13 +124,13 @@ def code_behind(name: str, beside: Beside | None = None) -> Code:
 class _Walk:
     """Follows imports from module to module.
 
-    own: a top-level name that is followed though it is installed. bench: whether bench's modules
+    root: a top-level name that is followed though it is installed. bench: whether bench's modules
     are followed.
     """
 
-    def __init__(self, beside: Beside | None, *, own: str = "", bench: bool = True) -> None:
+    def __init__(self, beside: Beside | None, *, root: str = "", bench: bool = True) -> None:
         self.beside = beside
-        self.own = own
+        self.root = root
         self.bench = bench
         self.texts: dict[str, bytes] = {}
         self.libraries: set[str] = set()
@@ -181,7 +181,7 @@ class _Walk:
                 self.libraries.add(top)
 
     def _is_own(self, full: str, top: str) -> bool:
-        if top in OURS or top == self.own or self._beside(full) is not None:
+        if top in OURS or top == self.root or self._beside(full) is not None:
             return True
         return spec_of(top) is not None and not is_installed(top)
 

@@ -69,13 +69,13 @@ class Plugin:
         if not hasattr(self.cls, "defaults"):
             return {}
         try:
-            own = dict(self.cls.defaults(dataset, arch, threat))
+            defaults = dict(self.cls.defaults(dataset, arch, threat))
         except Exception as error:
             raise InputError(f"{self.name}.defaults({dataset!r}, ...) fails: {error}") from error
         valid = [*self.fields(), "train.epochs", "train.batch", "train.lr"]
-        if unknown := [name for name in own if name not in valid]:
+        if unknown := [name for name in defaults if name not in valid]:
             raise InputError(f"{self.name}.defaults: {unknown[0]!r} is none of {', '.join(valid)}")
-        return own
+        return defaults
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,38 +104,38 @@ class Catalogue:
 
 def discover(files: Sequence[Path] = ()) -> Catalogue:
     """All plugins; `files` are plugin files given by path. Raises InputError for unusable ones."""
-    found = [p for package in (methods, evaluators) for p in _in_package(package)]
+    plugins = [p for package in (methods, evaluators) for p in _in_package(package)]
     for kind in DOES:
         for point in entry_points(group=f"bench.{kind}s"):
-            found.append(_announced(point.name, point.value, point.load, kind))
+            plugins.append(_announced(point.name, point.value, point.load, kind))
     for file in {file.resolve(): file for file in files}.values():
-        found += _in_file(file)
-    return Catalogue(methods=_by_name(found, "method"), evaluators=_by_name(found, "evaluator"))
+        plugins += _in_file(file)
+    return Catalogue(methods=_by_name(plugins, "method"), evaluators=_by_name(plugins, "evaluator"))
 
 
-def _by_name(found: Sequence[Plugin], kind: Kind) -> dict[str, Plugin]:
-    plugins: dict[str, Plugin] = {}
-    for plugin in (p for p in found if p.kind == kind):
-        if plugin.name in plugins:
-            if plugin.source.resolve() == plugins[plugin.name].source.resolve():
+def _by_name(plugins: Sequence[Plugin], kind: Kind) -> dict[str, Plugin]:
+    by_name: dict[str, Plugin] = {}
+    for plugin in (p for p in plugins if p.kind == kind):
+        if plugin.name in by_name:
+            if plugin.source.resolve() == by_name[plugin.name].source.resolve():
                 continue  # given by path, too
             raise InputError(
-                f"two {kind}s are called {plugin.name!r}: {plugins[plugin.name].source} "
+                f"two {kind}s are called {plugin.name!r}: {by_name[plugin.name].source} "
                 f"and {plugin.source}; rename one file"
             )
-        plugins[plugin.name] = plugin
-    return plugins
+        by_name[plugin.name] = plugin
+    return by_name
 
 
 def _in_package(package: ModuleType) -> list[Plugin]:
     names = [m.name for m in pkgutil.iter_modules(package.__path__) if m.name != "interface"]
     names = [name for name in names if not name.startswith("_")]
-    found = []
+    plugins = []
     for name in sorted(names):
         load = functools.partial(importlib.import_module, f"{package.__name__}.{name}")
         file = Path(package.__path__[0]) / f"{name}.py"
-        found += _at_least_one(file, _in_module(_imported(file, load)))
-    return found
+        plugins += _at_least_one(file, _in_module(_imported(file, load)))
+    return plugins
 
 
 def _imported(file: Path, load: Callable[[], ModuleType]) -> ModuleType:
@@ -181,11 +181,13 @@ def _in_module(module: ModuleType, beside: Beside | None = None) -> list[Plugin]
     """The classes a module defines that do what a method or an evaluator does; one of each kind."""
     plugins = []
     stem = Path(str(module.__file__)).stem
-    own = [
+    classes = [
         c for c in vars(module).values() if inspect.isclass(c) and c.__module__ == module.__name__
     ]
     for kind, does in DOES.items():
-        candidates = [c for c in own if callable(getattr(c, does, None)) and c.__name__[0] != "_"]
+        candidates = [
+            c for c in classes if callable(getattr(c, does, None)) and c.__name__[0] != "_"
+        ]
         if len(candidates) > 1:
             names = ", ".join(c.__name__ for c in candidates)
             raise InputError(f"{module.__file__} must define one {kind}, it has {names}")

@@ -33,11 +33,11 @@ def flat(settings: Any) -> dict[str, Any]:
 
 def changed(settings: Any, changes: Mapping[str, Any]) -> Any:
     """A copy of a dataclass instance with dotted fields changed; its checks run again."""
-    own = {name: value for name, value in changes.items() if "." not in name}
+    values = {name: value for name, value in changes.items() if "." not in name}
     held: dict[str, dict[str, Any]] = {}
     for name, value in changes.items():
         if "." in name:
             outer, _, inner = name.partition(".")
             held.setdefault(outer, {})[inner] = value
-    own |= {name: changed(getattr(settings, name), inner) for name, inner in held.items()}
-    return dataclasses.replace(settings, **own)
+    values |= {name: changed(getattr(settings, name), inner) for name, inner in held.items()}
+    return dataclasses.replace(settings, **values)

@@ -104,12 +104,12 @@ def _target(
             raise InputError("nothing is trained here")
         _require_field("train", field, list(field_types(Training)))
         return "train", "", Training
-    found = _named(prefix, name, catalogue)
-    with_field = [p for p in found if present_name(p.cls, field) in field_types(p.cls)]
+    plugins = _named(prefix, name, catalogue)
+    with_field = [p for p in plugins if present_name(p.cls, field) in field_types(p.cls)]
     with_field = [p for p in with_field if p.name in chosen[p.kind]] or with_field
     if not with_field:
-        fields = dict.fromkeys(f for p in found for f in field_types(p.cls))
-        _require_field(found[0].name, field, list(fields))
+        fields = dict.fromkeys(f for p in plugins for f in field_types(p.cls))
+        _require_field(plugins[0].name, field, list(fields))
     if len(with_field) > 1:
         raise InputError(
             f"{name}.{field} is a field of a method and of an evaluator: "
@@ -126,15 +126,15 @@ def _target(
 
 def _named(prefix: Sequence[str], name: str, catalogue: Catalogue) -> list[Plugin]:
     kinds = [prefix[0].removesuffix("s")] if prefix else ["method", "evaluator"]
-    found = []
+    plugins = []
     failures = []
     for kind in ("method", "evaluator"):
         if kind in kinds:
             try:
-                found.append(catalogue.find(kind, name))
+                plugins.append(catalogue.find(kind, name))
             except InputError as error:
                 failures.append(error)
-    if not found:
+    if not plugins:
         if len(kinds) == 1:
             raise failures[0]
         names = [*catalogue.methods, *catalogue.evaluators, "train"]
@@ -142,7 +142,7 @@ def _named(prefix: Sequence[str], name: str, catalogue: Catalogue) -> list[Plugi
             f"no method or evaluator is called {name!r}: valid are "
             f"{', '.join(dict.fromkeys(names))}{suggestion(name, names)}"
         )
-    return found
+    return plugins
 
 
 def _require_field(name: str, field: str, fields: Sequence[str]) -> None:

@@ -12,7 +12,8 @@ from bench.jobs.job import STORED, Job, stored
 from bench.jobs.job_process import Spec
 from bench.run.display import Display
 from bench.run.early_rows import Describe, EarlyRows
-from bench.run.engines.dask import Dask, connect
+from bench.run.engines.dask import Dask
+from bench.run.engines.dask_cluster import connect
 from bench.run.engines.inline import Inline
 from bench.run.engines.interface import Engine
 from bench.run.engines.local import Local

@@ -54,7 +54,7 @@ class Speeds:
     def _names(self, job: Job, where: str) -> Sequence[str]:
         s = job.settings
         large = (s.get("fields"), s.get("threat"))  # shared by jobs: kept, so that ids stay theirs
-        about = (
+        key = (
             job.kind,
             where,
             s.get("dataset"),
@@ -63,9 +63,9 @@ class Speeds:
             s.get("evaluator"),
             *map(id, large),
         )
-        if about not in self._names_of:
-            self._names_of[about] = tuple(_classes(job, where)), large
-        return self._names_of[about][0]
+        if key not in self._names_of:
+            self._names_of[key] = tuple(_classes(job, where)), large
+        return self._names_of[key][0]
 
 
 def _classes(job: Job, where: str) -> Iterator[str]:
@@ -73,6 +73,6 @@ def _classes(job: Job, where: str) -> Iterator[str]:
     s = job.settings
     task = [job.kind, s.get("method") or s.get("evaluator") or "", s.get("dataset", ""), s["arch"]]
     details = json.dumps({name: s.get(name) for name in ("fields", "threat")}, sort_keys=True)
-    for about in ([*task, details], task, task[:2], task[:1]):
+    for words in ([*task, details], task, task[:2], task[:1]):
         for place in dict.fromkeys((where, where.partition("*")[0])):
-            yield " ".join([place, *about])
+            yield " ".join([place, *words])

@@ -24,7 +24,7 @@ def contradicted(store: Store, cell: Cell) -> set[str]:
     clean = store.load_clean(cell.clean.key).head(cell.points)
     tables = {name: evidence_of(store, jobs) for name, jobs in cell.judges.items()}
     evidence = {name: merged(parts) for name, parts in tables.items() if parts}
-    return {found.low_by for found in combine(clean, evidence).contradictions}
+    return {contradiction.low_by for contradiction in combine(clean, evidence).contradictions}
 
 
 def evidence_of(store: Store, jobs: Sequence[Job]) -> list[pd.DataFrame]:

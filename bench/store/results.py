@@ -132,9 +132,9 @@ class Store:
         """`table` has a row per input; `witness` is NaN where there is none."""
         with self._entry("evidence", key, settings) as draft:
             (draft / "evidence.parquet").write_bytes(_parquet(table))
-            found = ~witness.flatten(1)[:, 0].isnan()
-            index = torch.tensor(table["index"].to_numpy())[found]
-            tensors = {"index": index, "witness": witness[found].contiguous()}
+            present = ~witness.flatten(1)[:, 0].isnan()
+            index = torch.tensor(table["index"].to_numpy())[present]
+            tensors = {"index": index, "witness": witness[present].contiguous()}
             (draft / "witness.safetensors").write_bytes(save(tensors))
 
     def load_evidence(self, key: str) -> pd.DataFrame:

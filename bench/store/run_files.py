@@ -147,11 +147,11 @@ class RunFiles:
 
     def statuses(self) -> list[dict[str, Any]]:
         """How the runs on this folder stand, the oldest first."""
-        found = []
+        records = []
         for path in (self.root / "status").glob("*.json"):
             with contextlib.suppress(OSError, ValueError):
-                found.append(dict(json.loads(path.read_text(encoding="utf-8"))))
-        return sorted(found, key=lambda record: float(record.get("started", 0)))
+                records.append(dict(json.loads(path.read_text(encoding="utf-8"))))
+        return sorted(records, key=lambda record: float(record.get("started", 0)))
 
     def forget_statuses(self, *, before: float) -> None:
         """Removes the status of runs that were last heard of before a time."""

@@ -36,7 +36,7 @@ class _Searches:
 
     x, y; start: x in w; lr: Adam's; best, nearest: the nearest adversarial point, and its
     ||z - x||_2^2; c, c_low, c_high: the constant, and what it is bisected between; w, mean,
-    square: Adam's; steps, searches: done; found: whether the present search has an adversarial
+    square: Adam's; steps, searches: done; success: whether the present search has an adversarial
     point; loss: its last.
     """
 
@@ -54,7 +54,7 @@ class _Searches:
     square: Float[Tensor, "n d"]
     steps: Int[Tensor, " n"]
     searches: Int[Tensor, " n"]
-    found: Bool[Tensor, " n"]
+    success: Bool[Tensor, " n"]
     loss: Float[Tensor, " n"]
 
     def only(self, rows: Tensor) -> "_Searches":
@@ -89,12 +89,12 @@ def nearest_adversarial(
     at_work = attack.begin(x, y, constant, lr, first_step)
     rows = torch.arange(len(x), device=x.device)
     best = x.clone()
-    found = torch.zeros_like(y, dtype=torch.bool)
+    fooled = torch.zeros_like(y, dtype=torch.bool)
     while len(rows):
         loss = attack.step(at_work)
         for _ in range(leg - 1):
             loss = loss.minimum(attack.step(at_work))
-        hopeless = at_work.c_high.isinf() & ~at_work.found  # a larger constant comes next
+        hopeless = at_work.c_high.isinf() & ~at_work.success  # a larger constant comes next
         progress = torch.where(hopeless, COARSE, PROGRESS)
         ended = ~(loss <= progress * at_work.loss) | (at_work.steps + leg > steps)
         at_work.loss = loss
@@ -103,10 +103,10 @@ def nearest_adversarial(
         if done.any():
             out = rows[done]
             best[out] = at_work.best[done].view(-1, *x.shape[1:])
-            found[out] = at_work.nearest[done].isfinite()
+            fooled[out] = at_work.nearest[done].isfinite()
             at_work = at_work.only(~done)
             rows = rows[~done]
-    return best, found
+    return best, fooled
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +141,7 @@ class _Attack:
             square=torch.zeros_like(x),
             steps=none.clone(),
             searches=none.clone(),
-            found=none > 0,
+            success=none > 0,
             loss=nothing + torch.inf,
         )
 
@@ -154,7 +154,7 @@ class _Attack:
         moved = z - s.x
         distance = moved.square().sum(1)
         hit = margin <= 0
-        s.found |= hit
+        s.success |= hit
         better = (hit & (distance < s.nearest)).nonzero().squeeze(1)
         s.best[better] = z[better]
         s.nearest[better] = distance[better]
@@ -180,15 +180,15 @@ class _Attack:
 
     def search_again(self, s: _Searches, ended: Tensor, binary_search_steps: int) -> None:
         """The next constant for the inputs whose search has ended; Adam begins anew."""
-        s.c_high = torch.where(ended & s.found, s.c, s.c_high)
-        s.c_low = torch.where(ended & ~s.found, s.c, s.c_low)
+        s.c_high = torch.where(ended & s.success, s.c, s.c_high)
+        s.c_low = torch.where(ended & ~s.success, s.c, s.c_low)
         s.searches += ended
         between = (s.c_low + s.c_high) / 2
         if binary_search_steps >= REPEATED:
             between = torch.where(s.searches == binary_search_steps - 1, s.c_high, between)
         following = torch.where(s.c_high.isinf(), s.c * 10, between)
         s.c = torch.where(ended, following, s.c)
-        s.found &= ~ended
+        s.success &= ~ended
         s.steps *= ~ended
         s.loss.masked_fill_(ended, torch.inf)
         s.w[ended] = s.start[ended]

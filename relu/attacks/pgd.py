@@ -36,10 +36,10 @@ def ascend(
     """
     z = random_point(x, threat, generator) if random_start else x.clone()
     fooled = torch.zeros(len(x), dtype=torch.bool, device=x.device)
-    found = z
+    points = z
     active = torch.arange(len(x), device=x.device)
     if leave_when_fooled:
-        found = z.clone()
+        points = z.clone()
     for _ in range(steps):
         z.requires_grad_()
         logits = net(z)
@@ -47,7 +47,7 @@ def ascend(
         (grad,) = torch.autograd.grad(value, z)
         z = z.detach()
         if leave_when_fooled:
-            keep = _remove_fooled(logits.detach(), y, z, active, found, fooled)
+            keep = _remove_fooled(logits.detach(), y, z, active, points, fooled)
             if keep is not None:
                 z = z[keep]
                 grad = grad[keep]
@@ -62,8 +62,8 @@ def ascend(
         return z, fooled
     if len(z):
         with torch.no_grad():
-            _remove_fooled(net(z), y, z, active, found, fooled)
-    return found, fooled
+            _remove_fooled(net(z), y, z, active, points, fooled)
+    return points, fooled
 
 
 def random_point(
@@ -83,12 +83,12 @@ def _cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
 
 
 def _remove_fooled(
-    logits: Tensor, y: Tensor, z: Tensor, active: Tensor, found: Tensor, fooled: Tensor
+    logits: Tensor, y: Tensor, z: Tensor, active: Tensor, points: Tensor, fooled: Tensor
 ) -> Tensor | None:
-    """Writes newly adversarial z into found/fooled; the mask of the others, None if all stay."""
+    """Writes newly adversarial z into points/fooled; the mask of the others, None if all stay."""
     hit = margins(logits, y) <= 0
     if not hit.any():
         return None
-    found[active[hit]] = z[hit]
+    points[active[hit]] = z[hit]
     fooled[active[hit]] = True
     return ~hit

@@ -133,10 +133,10 @@ def walk(
     width = WIDTH * distance
     for _ in range(rounds):
         points = _around(z, width, neighbours, threat)
-        found, near = _nearer(net, x, y, z, points, distance, clear, shape, threat)
+        nearest, near = _nearer(net, x, y, z, points, distance, clear, shape, threat)
         better = near < distance
         width = width * torch.where(near < (1 - GAIN) * distance, WIDER, NARROWER)
-        z = torch.where(better.unsqueeze(1), found, z)
+        z = torch.where(better.unsqueeze(1), nearest, z)
         distance = torch.where(better, near, distance)
     return z
 

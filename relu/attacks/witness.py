@@ -39,11 +39,11 @@ def clearly_adversarial(
 
     No proof, as no search needs one: `adversarial` decides what counts.
     """
-    found = [torch.zeros_like(y[:0], dtype=torch.bool)]
-    for some, labels in zip(z.split(BATCH), y.split(BATCH), strict=True):
-        logits = exact_net(some.double())
-        found.append(margins(logits, labels) <= -CLEAR * logits.abs().amax(1))
-    return torch.cat(found)
+    decisions = [torch.zeros_like(y[:0], dtype=torch.bool)]
+    for points, labels in zip(z.split(BATCH), y.split(BATCH), strict=True):
+        logits = exact_net(points.double())
+        decisions.append(margins(logits, labels) <= -CLEAR * logits.abs().amax(1))
+    return torch.cat(decisions)
 
 
 @torch.no_grad()
@@ -59,8 +59,8 @@ def adversarial(
     not adversarial.
     """
     parts = zip(z.split(BATCH), y.split(BATCH), strict=True)
-    found = [_exactly(exact_net, some.double(), labels) for some, labels in parts]
-    return torch.cat([torch.zeros_like(y[:0], dtype=torch.bool), *found])
+    decisions = [_exactly(exact_net, points.double(), labels) for points, labels in parts]
+    return torch.cat([torch.zeros_like(y[:0], dtype=torch.bool), *decisions])
 
 
 def _exactly(exact_net: nn.Module, z: Tensor, y: Tensor) -> Tensor:
@@ -123,8 +123,8 @@ def _by_whole_numbers(layers: tuple[Layer, ...], z: Tensor, y: Tensor) -> Tensor
     finite = z.isfinite().all(1) & all(layer.is_finite() for layer in layers)
     fooled = ~finite
     if finite.any():
-        found = exact_margins(layers, z[finite], y[finite])
-        fooled[finite] = torch.tensor([margin <= 0 for margin in found], device=z.device)
+        fractions = exact_margins(layers, z[finite], y[finite])
+        fooled[finite] = torch.tensor([margin <= 0 for margin in fractions], device=z.device)
     return fooled
 
 

@@ -39,7 +39,7 @@ def refusal(net: nn.Module) -> str | None:
 
 def _affine(net: nn.Module) -> list[tuple[str, nn.Linear | nn.Conv2d]]:
     """The Linear and Conv2d layers, checked, with what to call each in a message."""
-    found: list[tuple[str, nn.Linear | nn.Conv2d]] = []
+    modules: list[tuple[str, nn.Linear | nn.Conv2d]] = []
     rectified = True
     for name, module in _leaves(net):
         what = f"layer {name} ({type(module).__name__})"
@@ -53,13 +53,13 @@ def _affine(net: nn.Module) -> list[tuple[str, nn.Linear | nn.Conv2d]]:
                 raise InputError(f"{what} must follow a ReLU")
             if isinstance(module, nn.Conv2d):
                 _require_plain(what, module)
-            found.append((what, module))
+            modules.append((what, module))
             rectified = False
         elif kind not in (nn.Flatten, nn.Identity):
             raise InputError(f"{what} is no ReLU, Linear, Conv2d or Flatten")
-    if rectified or not isinstance(found[-1][1], nn.Linear) or found[-1][1].out_features < 2:
+    if rectified or not isinstance(modules[-1][1], nn.Linear) or modules[-1][1].out_features < 2:
         raise InputError("the last layer must be Linear, with two classes or more")
-    return found
+    return modules
 
 
 def _leaves(net: nn.Module, prefix: str = "") -> list[tuple[str, nn.Module]]:

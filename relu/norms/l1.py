@@ -129,6 +129,6 @@ def most_in_room(size: Tensor, room: Tensor, eps: Tensor) -> Tensor:
             high = torch.where(too_small, high, middle)
         below = torch.where(size <= high, size, -1.0)
         nearest = below.argmax(-1, keepdim=True)
-        some = below.gather(-1, nearest) >= 0
-    t = torch.where(some, size.gather(-1, nearest), 0.0)
+        present = below.gather(-1, nearest) >= 0
+    t = torch.where(present, size.gather(-1, nearest), 0.0)
     return t.squeeze(-1) * eps + ((size - t).clamp_min(0) * room).sum(-1)

@@ -110,10 +110,10 @@ def _solve(x: Tensor, chosen: Constraints, threat: Threat, inset: float) -> Solu
     needed = (inset - chosen.at_x / scale).cpu().numpy()
     low, high = ((edge - x).cpu().numpy() for edge in threat.box)
     solve = _least_squares if threat.p_norm.objective == "squares" else _program
-    found = solve(normal, needed, low, high, threat)
-    if found is None:
+    solution = solve(normal, needed, low, high, threat)
+    if solution is None:
         return None
-    return Solution(found.step, found.multipliers / scale.cpu().numpy())
+    return Solution(solution.step, solution.multipliers / scale.cpu().numpy())
 
 
 def _program(
@@ -135,13 +135,13 @@ def _program(
         cost = np.ones(2 * d)
         zero = np.zeros(d)
         bounds = np.stack([np.concatenate([zero, zero]), np.concatenate([high, -low])], 1)
-    found = linprog(cost, A_ub=rows, b_ub=rhs, bounds=bounds, method="highs", options=TIGHT)
-    if found.status == 2:
+    optimum = linprog(cost, A_ub=rows, b_ub=rhs, bounds=bounds, method="highs", options=TIGHT)
+    if optimum.status == 2:
         return _infeasible(normal, needed, low, high)
-    if found.status != 0:
+    if optimum.status != 0:
         return None
-    step = found.x[:d] if largest else found.x[:d] - found.x[d:]
-    return Solution(step, -found.ineqlin.marginals[:m])
+    step = optimum.x[:d] if largest else optimum.x[:d] - optimum.x[d:]
+    return Solution(step, -optimum.ineqlin.marginals[:m])
 
 
 def _least_squares(
@@ -181,7 +181,7 @@ def _infeasible(
     """Multipliers that prove it: those of min t s.t. normal u + t >= needed, u in the box."""
     m, d = normal.shape
     bounds = [*zip(low, high, strict=True), (None, None)]
-    found = linprog(
+    optimum = linprog(
         np.eye(d + 1)[d],
         A_ub=np.hstack([-normal, -np.ones((m, 1))]),
         b_ub=-needed,
@@ -189,4 +189,4 @@ def _infeasible(
         method="highs",
         options=TIGHT,
     )
-    return Solution(None, -found.ineqlin.marginals) if found.status == 0 else None
+    return Solution(None, -optimum.ineqlin.marginals) if optimum.status == 0 else None

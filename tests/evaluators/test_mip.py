@@ -174,10 +174,10 @@ def near(trained: tuple[nn.Sequential, Tensor, Tensor], eps: float) -> _milp_pro
     exact = in_float64(net)
     threat = Threat(norm="linf", eps=eps)
     layers = read_layers(exact, (1, 8, 8))
-    about = _milp_problem.Input(
+    problem = _milp_problem.Input(
         exact, layers, x[0].double().flatten(), int(y[0]), (1, 8, 8), threat
     )
-    return _milp_problem.around(about, eps)
+    return _milp_problem.around(problem, eps)
 
 
 def test_tightened_bounds_hold_are_tighter_and_change_no_answer(
@@ -187,7 +187,7 @@ def test_tightened_bounds_hold_are_tighter_and_change_no_answer(
     threat = Threat(norm="linf", eps=0.1)
     here = near(trained, 0.1)
     tight = _milp_problem.tightened(here, seconds=5.0, end=math.inf)
-    layers = here.about.layers
+    layers = here.problem.layers
     bounds = here.bounds
     better = tight.bounds
     widths = [float((high - low).sum()) for low, high in bounds]
@@ -198,7 +198,7 @@ def test_tightened_bounds_hold_are_tighter_and_change_no_answer(
     assert (tight.margins > here.margins).any()
     noise = torch.rand(2000, 64, dtype=torch.float64).mul(2).sub(1)
     noise[::2] = noise[::2].sign()
-    z = (here.about.x + 0.1 * noise).clamp(0, 1)
+    z = (here.problem.x + 0.1 * noise).clamp(0, 1)
     for layer, (low, high) in zip(layers, better, strict=False):
         pre = layer.forward(z)
         assert ((pre >= low) & (pre <= high)).all()
@@ -252,7 +252,7 @@ def test_a_point_that_is_no_adversarial_input_is_no_witness(
     trained: tuple[nn.Sequential, Tensor, Tensor],
 ) -> None:
     here = near(trained, 0.06)
-    v = here.encoding().variables(here.about.x)
+    v = here.encoding().variables(here.problem.x)
     assert ask(here, Spy(Answer("below", -1.0, v)), math.inf).status == "open"
 
 

@@ -397,8 +397,8 @@ MUTANTS = (
     ),
     Mutant(
         "bench/plan.py",
-        'return template.make({**own, "known": known}, after=after, informed_by=tuple(known))',
-        "return template.make(own, after=after, informed_by=tuple(known))",
+        'return template.make({**shard, "known": known}, after=after, informed_by=tuple(known))',
+        "return template.make(shard, after=after, informed_by=tuple(known))",
         (f"{PLAN}::test_keys_stay_what_they_are_from_version_to_version",),
     ),
     Mutant(
@@ -511,8 +511,8 @@ MUTANTS = (
     ),
     Mutant(
         "relu/attacks/witness.py",
-        "torch.tensor([margin <= 0 for margin in found], device=z.device)",
-        "torch.tensor([margin < 0 for margin in found], device=z.device)",
+        "torch.tensor([margin <= 0 for margin in fractions], device=z.device)",
+        "torch.tensor([margin < 0 for margin in fractions], device=z.device)",
         (f"{EVIDENCE}::test_ties_are_adversarial_and_points_without_numbers_spoil_no_others",),
     ),
     Mutant(
@@ -601,8 +601,8 @@ MUTANTS = (
     ),
     Mutant(
         "evaluators/region.py",
-        "low[rows] = threat.saturated(x[rows], found.low)",
-        "low[rows] = found.low",
+        "low[rows] = threat.saturated(x[rows], result.low)",
+        "low[rows] = result.low",
         (f"{EVIDENCE}::test_claims_beyond_the_box_are_infinite",),
     ),
     Mutant(
@@ -613,8 +613,8 @@ MUTANTS = (
     ),
     Mutant(
         "bench/jobs/verdict.py",
-        "rows = (given & in_box).nonzero().squeeze(1)",
-        "rows = given.nonzero().squeeze(1)",
+        "rows = (present & in_box).nonzero().squeeze(1)",
+        "rows = present.nonzero().squeeze(1)",
         (f"{VERDICT}::test_witnesses_are_refused_outside_the_box_or_with_the_right_class",),
     ),
     Mutant(
@@ -637,14 +637,14 @@ MUTANTS = (
     ),
     Mutant(
         "bench/jobs/verdict.py",
-        "contradicted_evaluators = {c.low_by for c in found}.union(withdrawn)",
+        "contradicted_evaluators = {c.low_by for c in contradictions}.union(withdrawn)",
         "contradicted_evaluators = set(withdrawn)",
         (f"{VERDICT}::test_a_lying_certificate_is_named_and_all_its_kind_withdrawn",),
     ),
     Mutant(
         "bench/jobs/verdict.py",
-        "contradicted_evaluators = {c.low_by for c in found}.union(withdrawn)",
-        "contradicted_evaluators = {c.low_by for c in found}",
+        "contradicted_evaluators = {c.low_by for c in contradictions}.union(withdrawn)",
+        "contradicted_evaluators = {c.low_by for c in contradictions}",
         (f"{EVIDENCE}::test_a_closed_ball_that_reaches_a_witness_is_a_contradiction",),
     ),
     Mutant(

@@ -9,6 +9,8 @@ import pytest
 from bench.__main__ import main
 from tests.leaderboard.test_tables import cells
 
+pytestmark = pytest.mark.processes
+
 RUN = (
     "run",
     "--methods",

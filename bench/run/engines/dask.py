@@ -4,7 +4,6 @@ Dask's own machinery does what it is good at: it places jobs by resource ("GPU",
 priority, restarts workers that die, and tries their jobs and those that raised again.
 """
 
-import logging
 import os
 import queue
 import time
@@ -16,17 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from bench.jobs.job import Job
+from bench.run.engines.dask_cluster import STARTING
 from bench.run.engines.interface import RETRIES, Attempt, Running
-from bench.run.machine import Machine, Place
+from bench.run.machine import Place
 from bench.store.attempts import AttemptRecord, deaths, timeouts
 from bench.store.outcome import Outcome, failure, killed, timed_out
 from relu.errors import InputError
 
 IN_FLIGHT = 3  # jobs of a place that dask may hold, per thread that it has
 ASKED_EVERY = 3.0  # seconds between two looks at which workers there are
-STARTS = 5  # attempts to start a cluster of our own
-PATIENCE = 30.0  # seconds in which a scheduler must answer
-HINT = "pip install 'relu-bench[dask]'"
 
 
 @dataclass(frozen=True)
@@ -76,6 +73,7 @@ class Dask:
         self._submitted = 0
         self._workers: list[dict[str, Any]] = []
         self._asked = float("-inf")
+        self._alive = time.monotonic()
 
     def workers(self) -> list[dict[str, Any]]:
         """What the scheduler says of its workers, which come and go."""
@@ -124,9 +122,18 @@ class Dask:
                 names.append(self._ended.get_nowait())
         if not names and self._client.status != "running":
             raise ConnectionError("lost the dask scheduler")
+        if not names:
+            self._require_workers()
         # Those that are no longer here were recalled.
         taken = [self._take(name) for name in names if name in self._jobs]
         return [(job, outcome) for job, outcome in taken if outcome is not None]
+
+    def _require_workers(self) -> None:
+        """Of a cluster of our own, as nobody else would start others."""
+        if self._cluster is None or self.workers():
+            self._alive = time.monotonic()
+        elif time.monotonic() - self._alive > STARTING:
+            raise ConnectionError("no worker of the dask cluster on this machine starts again")
 
     def _take(self, name: str) -> tuple[Job, Outcome | None]:
         """A job's outcome, None where dask tries it again."""
@@ -187,14 +194,14 @@ class Dask:
     def running(self) -> Sequence[Running]:
         """Jobs that a worker has claimed; others that dask has handed out wait there."""
         at_work = set(self._at_work())
-        found = []
+        runs = []
         with suppress(OSError, TimeoutError):
             for worker, names in self._client.processing().items():
                 for name in names:
                     if name in self._jobs and (job := self._jobs[name].job).key in at_work:
                         since = self._since.setdefault(name, time.monotonic())
-                        found.append(Running(worker=str(worker), job=job, since=since))
-        return found
+                        runs.append(Running(worker=str(worker), job=job, since=since))
+        return runs
 
     def close(self) -> None:
         with suppress(OSError, TimeoutError, RuntimeError):
@@ -202,63 +209,6 @@ class Dask:
             self._client.close(timeout=5)
             if self._cluster is not None:
                 self._cluster.close(timeout=5)
-
-
-def connect(address: str | None, machine: Machine) -> tuple[Any, Any]:
-    """A client of the scheduler at `address`, or of a new cluster here; and that cluster.
-
-    Waits for a first worker. Raises InputError where dask is not installed, or nobody answers.
-    """
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise InputError(f"--engine dask needs dask: {HINT}") from error
-    logging.getLogger("distributed").setLevel(
-        logging.CRITICAL
-    )  # deaths of workers are ours to tell
-    cluster = _start(machine) if address is None else None
-    try:
-        client = Client(cluster or address, timeout=PATIENCE, set_as_default=False)
-    except (OSError, ValueError, TimeoutError) as error:
-        raise InputError(
-            f"--address expects a dask scheduler, such as tcp://host:8786; {address!r} does not "
-            f"answer like one: {error}"
-        ) from error
-    client.wait_for_workers(1)  # for as long as a cluster's queue may take; Ctrl-C ends it
-    return client, cluster
-
-
-def _start(machine: Machine) -> Any:
-    """A cluster on this machine, a worker process with one thread per slot."""
-    from distributed import Nanny, Scheduler, SpecCluster
-
-    workers = {
-        slot.name: {
-            "cls": Nanny,
-            "options": {
-                "nthreads": 1,
-                "resources": {slot.place.upper(): 1},
-                "env": dict(slot.env),
-                "memory_limit": 0,
-                "host": "127.0.0.1",
-                "silence_logs": logging.CRITICAL,
-                "preload": ["bench.run.engines.preload"],
-            },
-        }
-        for slot in machine.slots
-    }
-    scheduler = {
-        "cls": Scheduler,
-        "options": {
-            "host": "127.0.0.1",
-            "port": 0,
-            "dashboard_address": "127.0.0.1:0",
-        },
-    }
-    for _ in range(STARTS):
-        with suppress(RuntimeError):  # a worker died while it started; the cluster is closed again
-            return SpecCluster(workers=workers, scheduler=scheduler, silence_logs=logging.CRITICAL)
-    raise ConnectionError("no dask cluster starts on this machine: its workers die")
 
 
 def _inode(root: str) -> int | None:

@@ -37,9 +37,9 @@ class Inline:
     def ended(self, timeout: float) -> Sequence[tuple[Job, Outcome]]:
         if not self._done:
             time.sleep(timeout)
-        found = list(self._done)
+        outcomes = list(self._done)
         self._done.clear()
-        return found
+        return outcomes
 
     def recall(self) -> Sequence[Job]:
         return ()

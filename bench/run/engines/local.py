@@ -98,12 +98,12 @@ class Local:
 
     def ended(self, timeout: float) -> Sequence[tuple[Job, Outcome]]:
         self._end_late_ones()
-        found = []
+        outcomes = []
         with contextlib.suppress(queue.Empty):
-            found.append(self._take(*self._ended.get(timeout=timeout)))
+            outcomes.append(self._take(*self._ended.get(timeout=timeout)))
             while True:
-                found.append(self._take(*self._ended.get_nowait()))
-        return found
+                outcomes.append(self._take(*self._ended.get_nowait()))
+        return outcomes
 
     def recall(self) -> Sequence[Job]:
         return ()

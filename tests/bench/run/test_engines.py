@@ -17,7 +17,7 @@ import torch
 from bench.__main__ import main
 from bench.cli.run_options import parse_cores, parse_gpus
 from bench.jobs.job import Job
-from bench.run.engines.dask import connect
+from bench.run.engines.dask_cluster import connect
 from bench.run.engines.interface import Engine
 from bench.run.engines.local import Local
 from bench.run.machine import Machine, Slot, make_machine
@@ -221,7 +221,7 @@ def test_dask_runs_jobs_where_their_resource_is(tmp_path: Path) -> None:
 def test_dask_at_an_address_where_nobody_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("bench.run.engines.dask.PATIENCE", 1.0)
+    monkeypatch.setattr("bench.run.engines.dask_cluster.PATIENCE", 1.0)
     out = tmp_path / "out"
     asked = ["--engine", "dask", "--address", "tcp://127.0.0.1:9", "--out", str(out)]
     assert main(["run", "--methods", "plain", *asked]) == 2

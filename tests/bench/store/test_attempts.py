@@ -112,11 +112,16 @@ def records(out: Path) -> list[list[str]]:
 
 
 def test_a_plugin_that_prints_what_logs_say_and_dies_is_a_death(
-    tmp_path: Path, plugin_file: Callable[[str, str], Path]
+    tmp_path: Path,
+    plugin_file: Callable[[str, str], Path],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """On dask, which gives up on a job only after so many deaths of its workers as we count."""
     body = f"print('lies'); {LIES}; os.kill(os.getpid(), signal.SIGKILL)"
     plugin = plugin_file("plugin", evaluator(body).replace("[int] = 10", "[int] = 40"))
+    monkeypatch.setenv(
+        "DASK_DISTRIBUTED__DEPLOY__LOST_WORKER_TIMEOUT", "10ms"
+    )  # as if it were busy
     ended = run(tmp_path / "out", plugin, "--engine", "dask")
     assert ended.returncode == 1, ended.stderr
     (row,) = json.loads((tmp_path / "out" / "leaderboard.json").read_text())
