@@ -144,7 +144,7 @@ def tightened(here: Around, *, seconds: float, end: float) -> Around:
     bounds = list[tuple[Tensor, Tensor]]()
     below = encoding(problem.layers, problem.x, problem.threat, here.radius)
     for k, (low, high) in enumerate(here.bounds):
-        which = crossing(low, high, about.layers[k].leak).nonzero().squeeze(1)
+        which = crossing(low, high, problem.layers[k].leak).nonzero().squeeze(1)
         if k and len(which):
             low, high = _tighter(below, which, low, high, seconds, end)
         bounds.append((low, high))

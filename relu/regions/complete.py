@@ -213,7 +213,11 @@ class _Search:
         gap = planes.gap[0, numbers] * signs
         length = planes.length[0, numbers]
         error = planes.error[0, numbers]
-        if bool((planes.low[0, numbers].isinf() & (gap < -error)).any()):
+        # A form whose normal is nothing but rounding (no more than 10 times its error in any entry)
+        # varies by less than so many errors over the box.
+        varies = torch.where(length > 0, torch.inf, (1 + 11 * self.x.shape[1]) * error)
+        varies = torch.where(planes.low[0, numbers].isinf(), error, varies)
+        if bool((gap < -varies).any()):
             return torch.inf, None  # a constant with the wrong sign: there is no such region
 
         def violated(z: Tensor) -> Tensor:

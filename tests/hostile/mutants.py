@@ -34,6 +34,8 @@ CERTIFY = "tests/relu/bounds/test_certified_radius.py"
 UPWARD = "tests/relu/test_rounding.py"
 EVIDENCE = "tests/hostile/test_evidence.py"
 UNDERFLOW = "tests/hostile/test_underflow.py"
+GRAPHS = "tests/hostile/test_graphs.py"
+TRACING = "tests/relu/network/test_tracing.py"
 CONTRACT = "tests/evaluators/test_contract.py"
 EXACT = "tests/evaluators/test_mip.py"
 VERDICT = "tests/bench/jobs/test_verdict.py"
@@ -682,5 +684,59 @@ MUTANTS = (
         "return set(self.known) - set(self.withdrawn or ())",
         "return set()",
         ("tests/bench/run/test_withdrawal.py::test_what_a_liar_had_spared_others_is_judged_again",),
+    ),
+    Mutant(
+        "relu/bounds/relaxation.py",
+        "tilted = ((leak + (1 - leak) * upper) * safe).clamp_max(1)",
+        "tilted = (upper * safe).clamp_max(1)",
+        (f"{RELAXATION}::test_lines_of_leaking_units_hold_to_the_last_bit",),
+    ),
+    Mutant(
+        "relu/bounds/relaxation.py",
+        "offset = torch.where(open_, (leak - upper) * low * safe, 0.0)",
+        "pass",
+        (f"{RELAXATION}::test_lines_of_leaking_units_hold_to_the_last_bit",),
+    ),
+    Mutant(
+        "relu/bounds/alpha_crown.py",
+        "slope.clamp_(min=layer.leak)",
+        "slope.clamp_(min=0)",
+        (f"{GRAPHS}::test_margins_of_all_relaxations",),
+    ),
+    Mutant(
+        "relu/bounds/linear.py",
+        "most = activated(below.layers[len(below.lines) - 1], below.high[-1])",
+        "most = below.high[-1].clamp_max(0)",
+        (f"{GRAPHS}::test_bounds_of_hidden_units",),
+    ),
+    Mutant(
+        "relu/regions/hyperplanes.py",
+        "gap=torch.where(gone, 1.0, planes.gap),",
+        "gap=planes.gap,",
+        (f"{GRAPHS}::test_exact_solvers_are_exact",),
+    ),
+    Mutant(
+        "relu/milp/forms.py",
+        "rows[open_, place + m] = -leak * units.scale",
+        "pass",
+        (f"{GRAPHS}::test_exact_solvers_are_exact",),
+    ),
+    Mutant(
+        "relu/milp/encoding.py",
+        "slope = torch.where(low >= 0, torch.ones_like(low), leak)[alive]",
+        "slope = torch.ones_like(low)[alive]",
+        (f"{GRAPHS}::test_exact_solvers_are_exact",),
+    ),
+    Mutant(
+        "relu/attacks/rational.py",
+        "return _Exact(positive + np.minimum(self.units, 0) * leak.units, exponent)",
+        "return _Exact(positive, exponent)",
+        (f"{TRACING}::test_layers_are_the_network_and_transposes_theirs",),
+    ),
+    Mutant(
+        "relu/network/blocks.py",
+        "return self._mapped(lambda weight: weight.abs(), lambda bias: bias.abs())",
+        "return self",
+        (f"{TRACING}::test_layers_are_the_network_and_transposes_theirs",),
     ),
 )

@@ -48,6 +48,31 @@ def test_units_that_cannot_switch_have_one_line() -> None:
     assert not lines.above.any()
 
 
+@pytest.mark.parametrize("relaxation", ["kw", "crown"])
+@pytest.mark.parametrize("leak", [1e-9, 0.01, 0.3, 1 - 1e-9, 1.0])
+def test_lines_of_leaking_units_hold_to_the_last_bit(leak: float, relaxation: Relaxation) -> None:
+    """At the ends and at 0, where they could fail first, in exact arithmetic."""
+    torch.manual_seed(0)
+    scale = 10.0 ** torch.randint(-8, 8, (1, 400)).double()
+    low = -torch.rand(1, 400).double() * scale
+    high = torch.rand(1, 400).double() * 10.0 ** torch.randint(-8, 8, (1, 400)).double()
+    z = low + (high - low) * torch.rand(1, 400)
+    slope = torch.full((400,), leak, dtype=torch.float64)
+    lines, middle = lines_of(z, low, high, relaxation, slope)
+    for i in range(400):
+        lower, upper, below, above, at, gives, a = (
+            Fraction(float(values.flatten()[i]))
+            for values in (lines.lower, lines.upper, lines.below, lines.above, z, middle, slope)
+        )
+        for place in (Fraction(float(low[0, i])), Fraction(0), Fraction(float(high[0, i]))):
+            value = max(place, a * place)
+            little = (abs(gives) + abs(lower * at) + abs(upper * at)) / 2**50  # of the middle's sum
+            assert lower * (place - at) + gives - below <= value + little
+            assert upper * (place - at) + gives + above >= value - little
+    assert (lines.lower >= leak).all()
+    assert (lines.upper >= leak).all()
+
+
 def test_a_bound_that_is_nan_settles_nothing() -> None:
     nan = torch.tensor([[torch.nan]])
     one = torch.ones(1, 1)
