@@ -10,10 +10,16 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from relu.errors import InputError
+from relu.network.activation import activated
 from relu.network.builder import LayerBuilder, Value
-from relu.network.layers import Layer, Shape
+from relu.network.layers import Layer, Shape, to_vectors
 from relu.network.operations import OPERATIONS, Call, name_of
 
+POINTS = 8  # random inputs at which what is read is compared with the module
+# By how much they may differ, relative to the sum of all absolute terms: about half of the digits.
+AGREEING = 8.0  # square roots of the precision
+
+_AGREEING: weakref.WeakKeyDictionary[nn.Module, set[Shape]] = weakref.WeakKeyDictionary()
 _GRAPHS: weakref.WeakKeyDictionary[nn.Module, fx.Graph] = weakref.WeakKeyDictionary()
 
 
@@ -21,8 +27,17 @@ def traced_layers(net: nn.Module, shape: Shape) -> tuple[Layer, ...]:
     """The layers of a network whose inputs have `shape`; they share its parameters.
 
     Affine operations that follow one another are joined: what is read is the network, up to the
-    rounding of that. Raises InputError with the first operation that is not known.
+    rounding of that. Raises InputError with the first operation that is not known, or where the
+    layers give other logits than the module, whose code may do what no symbol shows.
     """
+    layers = _read(net, shape)
+    if shape not in _AGREEING.setdefault(net, set()):
+        _require_agreement(net, layers, shape)
+        _AGREEING[net].add(shape)
+    return layers
+
+
+def _read(net: nn.Module, shape: Shape) -> tuple[Layer, ...]:
     if (reason := unsupported(net)) is not None:
         raise InputError(reason)
     graph = graph_of(net)
@@ -31,9 +46,43 @@ def traced_layers(net: nn.Module, shape: Shape) -> tuple[Layer, ...]:
     values: dict[fx.Node, Any] = {}
     for node in graph.nodes:
         values[node] = _value(node, values, net, builder)
+        if _in_place(node, net):  # who takes the input from here on takes what became of it
+            values[node.args[0]] = values[node]
         if node.op == "output":
             return _finished(builder, values[node])
     raise InputError("a network must return its logits")
+
+
+@torch.no_grad()
+def _require_agreement(net: nn.Module, layers: tuple[Layer, ...], shape: Shape) -> None:
+    """Raises InputError where the layers are not the module, at a few random inputs."""
+    like = layers[0].like
+    draw = torch.Generator().manual_seed(0)
+    x = torch.randn(POINTS, *shape, generator=draw, dtype=torch.float64).to(like)
+    vectors = to_vectors(layers, x)
+    size = vectors.abs()
+    for layer in layers[:-1]:
+        vectors = activated(layer, layer.forward(vectors))
+        size = layer.absolute().forward(size)
+    ours = layers[-1].forward(vectors)
+    size = layers[-1].absolute().forward(size)
+    theirs = net(x.clone())
+    if not bool(theirs.isfinite().all()):  # nothing can be compared, and nothing is proven of it
+        return
+    little = AGREEING * torch.finfo(like.dtype).eps ** 0.5 * size
+    if ours.shape != theirs.shape or bool(((ours - theirs).abs() > little).any()):
+        raise InputError("the network computes something else than the operations that it traces")
+
+
+def _in_place(node: fx.Node, net: nn.Module) -> bool:
+    """Whether the operation writes over its first input."""
+    if node.op == "call_module":
+        return bool(getattr(net.get_submodule(str(node.target)), "inplace", False))
+    if node.op == "call_method":
+        return str(node.target).endswith("_")
+    return node.target in (operator.iadd, operator.isub, operator.imul) or bool(
+        node.kwargs.get("inplace", False)
+    )
 
 
 def unsupported(net: nn.Module) -> str | None:

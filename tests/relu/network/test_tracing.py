@@ -1,5 +1,7 @@
 """Networks that are no chains, read by their graph: equal to torch's, maps with transposes."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -106,6 +108,37 @@ def test_gradients_reach_the_parameters() -> None:
     for a, b in zip(ours, [p.grad for p in net.parameters()], strict=True):
         assert a is not None and b is not None
         assert torch.allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+class Overwriting(nn.Module):
+    """A ReLU that writes over its input, which is used again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.relu = nn.ReLU(inplace=True)
+        self.first = nn.Linear(3, 3)
+
+    def forward(self, x: Any) -> Any:
+        z = self.first(x)
+        return self.relu(z) - 2 * z
+
+
+def test_who_takes_an_input_that_was_written_over_takes_what_became_of_it() -> None:
+    net = Overwriting().double()
+    x = torch.randn(5, 3, dtype=torch.float64)
+    first, last = read_layers(net, (3,))
+    assert torch.allclose(last.forward(activated(first, first.forward(x))), net(x.clone()))
+
+
+def test_what_no_symbol_shows_is_refused() -> None:
+    class Aliasing(Overwriting):
+        def forward(self, x: Any) -> Any:
+            z = self.first(x)
+            seen = z.view(-1, 3)
+            return self.relu(z) - seen
+
+    with pytest.raises(InputError, match="computes something else"):
+        read_layers(Aliasing().double(), (3,))
 
 
 def test_code_that_cannot_be_traced_is_one_line() -> None:
