@@ -11,6 +11,7 @@ from relu.bounds import linear
 from relu.bounds.ball import ball_of
 from relu.classes import margins
 from relu.errors import InputError
+from relu.network.activation import logits_of
 from relu.network.layers import Layer, to_vectors
 from relu.network.reader import read_layers
 from relu.rounding import UNDERFLOW, gamma
@@ -70,6 +71,7 @@ def _exactly(exact_net: nn.Module, z: Tensor, y: Tensor) -> Tensor:
         fooled: Tensor = ~(margins(logits, y) > -CLEAR * logits.abs().amax(1))
         return fooled
     vectors = to_vectors(layers, z)
+    logits = logits_of(layers, vectors)  # of the very operations whose rounding is bounded
     fooled, open_ = _by_rows(layers, vectors, y, logits)
     rows = open_.nonzero().squeeze(1)
     if len(rows):

@@ -30,6 +30,7 @@ from relu.bounds.relaxation import crossing
 from relu.milp.forms import Forms, Units, activated_forms, without_small
 from relu.milp.program import Program, stacked
 from relu.network.activation import activated
+from relu.network.blocks import Blocks
 from relu.network.layers import Layer
 from relu.rounding import UNDERFLOW, gamma
 from relu.threat import Threat
@@ -77,8 +78,14 @@ class Encoding:
         chosen[torch.arange(len(which)), which] = 1
         weight = layer.transposed(chosen)
         bias = layer.forward(weight.new_zeros(1, weight.shape[1]))[0, which]
+        most = weight.abs()
+        most_bias = bias.abs()
+        if isinstance(layer, Blocks):  # whose terms may have cancelled in these sums
+            absolute = layer.absolute()
+            most = absolute.transposed(chosen)
+            most_bias = absolute.forward(weight.new_zeros(1, weight.shape[1]))[0, which]
         weight = weight[:, self.alive]
-        size = weight.abs() @ self.outputs.size + bias.abs() + UNDERFLOW
+        size = most[:, self.alive] @ self.outputs.size + most_bias + UNDERFLOW
         return Forms(weight @ self.outputs.rows, weight @ self.outputs.offset + bias, size)
 
     def beyond(self, low: Float[Tensor, " size"], high: Float[Tensor, " size"]) -> "Encoding":

@@ -35,3 +35,10 @@ def switching_units(layers: Sequence[Layer]) -> Bool[Tensor, " units"] | None:
         everything = torch.ones(layer.size, dtype=torch.bool, device=layer.like.device)
         parts.append(everything if kinked is None else kinked)
     return torch.cat(parts)
+
+
+def logits_of(layers: Sequence[Layer], vectors: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
+    """What a network gives, layer by layer."""
+    for layer in layers[:-1]:
+        vectors = activated(layer, layer.forward(vectors))
+    return layers[-1].forward(vectors)

@@ -167,7 +167,7 @@ def _batch_norm(call: Call) -> Value:
     if module.bias is not None:
         shift = shift + module.bias
     weight, bias = (_over_channels(call, part) for part in (scale, shift))
-    return call.builder.scaled(value, weight, bias, by_channel=True)
+    return call.builder.scaled(value, weight, bias, by_channel=len(value.shape) == 3)
 
 
 def _over_channels(call: Call, values: Tensor) -> Tensor:
@@ -185,17 +185,22 @@ def _flat(value: Value, image: Tensor) -> Tensor:
 
 
 def _add(call: Call) -> Value:
-    return _sum(call, call.args[0], call.args[1], 1.0)
+    return _sum(call, *_two(call), 1.0)
 
 
 def _sub(call: Call) -> Value:
-    return _sum(call, call.args[0], call.args[1], -1.0)
+    return _sum(call, *_two(call), -1.0)
+
+
+def _two(call: Call) -> tuple[Any, Any]:
+    """The two that an operation takes, and nothing else."""
+    if len(call.args) != 2 or call.kwargs:
+        raise call.error("is used with more than two values, which is not supported")
+    return call.args[0], call.args[1]
 
 
 def _sum(call: Call, a: Any, b: Any, sign: float) -> Value:
     """A + sign b."""
-    if call.kwargs:
-        raise call.error(f"has {next(iter(call.kwargs))}, which is not supported")
     if isinstance(b, Value):
         b = b if sign == 1 else _scaled(call, b, sign, 0.0)
         if not isinstance(a, Value):
@@ -214,17 +219,18 @@ def _same_order(a: Value, b: Value) -> bool:
 
 
 def _mul(call: Call) -> Value:
-    a, b = call.args[:2]
+    a, b = _two(call)
     if isinstance(a, Value) and isinstance(b, Value):
         raise call.error("multiplies two values of the network")
     return _scaled(call, a, b, 0.0) if isinstance(a, Value) else _scaled(call, b, a, 0.0)
 
 
 def _div(call: Call) -> Value:
-    a, b = call.args[:2]
+    a, b = _two(call)
     if isinstance(b, Value):
         raise call.error("divides by a value of the network")
-    return _scaled(call, a, 1 / b, 0.0)
+    like = call.builder.like
+    return _scaled(call, a, 1 / torch.as_tensor(b, dtype=like.dtype, device=like.device), 0.0)
 
 
 def _neg(call: Call) -> Value:
@@ -252,9 +258,9 @@ def _constant(call: Call, value: Value, constant: Any) -> Tensor:
 
 
 def _by_channel(value: Value, constant: Any) -> bool:
-    if not isinstance(constant, Tensor) or constant.numel() == 1 or len(value.shape) < 3:
+    if not isinstance(constant, Tensor) or constant.numel() == 1:
         return True
-    return constant.shape[-2:] == (1, 1)
+    return len(value.shape) == 3 and constant.shape[-2:] == (1, 1)
 
 
 def _cat(call: Call) -> Value:
@@ -354,6 +360,8 @@ def _reshape(call: Call) -> Value:
     value = call.value
     sizes = call.args[1] if isinstance(call.args[1], tuple | list) else call.args[1:]
     wanted = [size for size in sizes[1:] if isinstance(size, int)]
+    if sizes[0] not in ("batch", -1):
+        raise call.error(f"gives {sizes[0]} inputs, which is not supported")
     if len(wanted) == len(sizes) - 1 == 1 and wanted[0] in (-1, value.size):
         return _as_vector(value)
     if len(wanted) == len(sizes) - 1 == 3 and math.prod(wanted) == value.size:
@@ -425,3 +433,29 @@ OPERATIONS: Mapping[Any, Callable[[Call], Any]] = {
     "size": _size,
 }
 """by type of module, or by function"""
+
+ALIASES = frozenset({_same, _dropout, _flatten, _reshape, _size})
+"""operations that give their input under another name"""
+
+KEYWORDS = frozenset(
+    {
+        "bias",
+        "ceil_mode",
+        "count_include_pad",
+        "dilation",
+        "dim",
+        "end_dim",
+        "groups",
+        "inplace",
+        "kernel_size",
+        "negative_slope",
+        "output_size",
+        "p",
+        "padding",
+        "return_indices",
+        "start_dim",
+        "stride",
+        "training",
+    }
+)
+"""names of arguments that operations read; with any other, they would mean something else"""

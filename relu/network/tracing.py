@@ -1,5 +1,6 @@
 """From the graph of a torch module, as torch.fx traces it, to a chain of layers."""
 
+import copy
 import operator
 import weakref
 from collections.abc import Callable, Mapping
@@ -13,14 +14,14 @@ from relu.errors import InputError
 from relu.network.activation import activated
 from relu.network.builder import LayerBuilder, Value
 from relu.network.layers import Layer, Shape, to_vectors
-from relu.network.operations import OPERATIONS, Call, name_of
+from relu.network.operations import ALIASES, KEYWORDS, OPERATIONS, Call, name_of
 
 POINTS = 8  # random inputs at which what is read is compared with the module
-# By how much they may differ, relative to the sum of all absolute terms: about half of the digits.
-AGREEING = 8.0  # square roots of the precision
+SCALES = (0.01, 1.0, 100.0)  # of these inputs
+AGREEING = 1e-9  # of the largest sum of absolute terms in any layer there, in float64
 
-_AGREEING: weakref.WeakKeyDictionary[nn.Module, set[Shape]] = weakref.WeakKeyDictionary()
-_GRAPHS: weakref.WeakKeyDictionary[nn.Module, fx.Graph] = weakref.WeakKeyDictionary()
+_AGREED: weakref.WeakKeyDictionary[nn.Module, set[tuple[object, ...]]]
+_AGREED = weakref.WeakKeyDictionary()
 
 
 def traced_layers(net: nn.Module, shape: Shape) -> tuple[Layer, ...]:
@@ -30,48 +31,74 @@ def traced_layers(net: nn.Module, shape: Shape) -> tuple[Layer, ...]:
     rounding of that. Raises InputError with the first operation that is not known, or where the
     layers give other logits than the module, whose code may do what no symbol shows.
     """
-    layers = _read(net, shape)
-    if shape not in _AGREEING.setdefault(net, set()):
-        _require_agreement(net, layers, shape)
-        _AGREEING[net].add(shape)
+    graph = graph_of(net)
+    if (reason := _unsupported(graph, net)) is not None:
+        raise InputError(reason)
+    layers = _read(graph, net, shape)
+    key = (shape, layers[0].like.dtype, net.training, str(graph))
+    if key not in _AGREED.setdefault(net, set()):
+        _require_agreement(net, shape)
+        _AGREED[net].add(key)
     return layers
 
 
-def _read(net: nn.Module, shape: Shape) -> tuple[Layer, ...]:
-    if (reason := unsupported(net)) is not None:
-        raise InputError(reason)
-    graph = graph_of(net)
+def _read(graph: fx.Graph, net: nn.Module, shape: Shape) -> tuple[Layer, ...]:
     like = next(net.parameters(), torch.zeros(()))
     builder = LayerBuilder(shape, like)
     values: dict[fx.Node, Any] = {}
     for node in graph.nodes:
         values[node] = _value(node, values, net, builder)
-        if _in_place(node, net):  # who takes the input from here on takes what became of it
-            values[node.args[0]] = values[node]
         if node.op == "output":
             return _finished(builder, values[node])
     raise InputError("a network must return its logits")
 
 
 @torch.no_grad()
-def _require_agreement(net: nn.Module, layers: tuple[Layer, ...], shape: Shape) -> None:
-    """Raises InputError where the layers are not the module, at a few random inputs."""
-    like = layers[0].like
+def _require_agreement(net: nn.Module, shape: Shape) -> None:
+    """Raises InputError where the layers are not the module, at a few random inputs, in float64."""
+    exact = copy.deepcopy(net).double()
+    layers = _read(graph_of(exact), exact, shape)
     draw = torch.Generator().manual_seed(0)
-    x = torch.randn(POINTS, *shape, generator=draw, dtype=torch.float64).to(like)
-    vectors = to_vectors(layers, x)
-    size = vectors.abs()
-    for layer in layers[:-1]:
-        vectors = activated(layer, layer.forward(vectors))
-        size = layer.absolute().forward(size)
-    ours = layers[-1].forward(vectors)
-    size = layers[-1].absolute().forward(size)
-    theirs = net(x.clone())
-    if not bool(theirs.isfinite().all()):  # nothing can be compared, and nothing is proven of it
-        return
-    little = AGREEING * torch.finfo(like.dtype).eps ** 0.5 * size
-    if ours.shape != theirs.shape or bool(((ours - theirs).abs() > little).any()):
-        raise InputError("the network computes something else than the operations that it traces")
+    for scale in SCALES:
+        x = scale * torch.randn(POINTS, *shape, generator=draw, dtype=torch.float64)
+        x = x.to(layers[0].like)
+        vectors = to_vectors(layers, x)
+        size = torch.zeros_like(vectors[:, :1])
+        for i, layer in enumerate(layers):
+            inputs = activated(layers[i - 1], vectors) if i else vectors
+            size = size.maximum(layer.absolute().forward(inputs.abs()).amax(1, keepdim=True))
+            vectors = layer.forward(inputs)
+        theirs = exact(x)
+        if theirs.shape != vectors.shape:
+            raise InputError(DIFFERENT)
+        known = theirs.isfinite() & size.isfinite()
+        if bool(((vectors - theirs).abs() > AGREEING * size)[known].any()):
+            raise InputError(DIFFERENT)
+
+
+DIFFERENT = "the network computes something else than the operations that it traces"
+
+
+def unsupported(net: nn.Module) -> str | None:
+    """Which operation is not known, whatever the inputs, or None."""
+    try:
+        return _unsupported(graph_of(net), net)
+    except InputError as error:
+        return str(error)
+
+
+def _unsupported(graph: fx.Graph, net: nn.Module) -> str | None:
+    try:
+        for node in graph.nodes:
+            if node.op.startswith("call"):
+                name, _, _ = _operation(node, net)
+                if _in_place(node, net) and not _owned(node.args[0], net):
+                    return f"{name} writes over a value that has another name or use"
+            if node.op == "get_attr" and str(node.target).startswith("_tensor_constant"):
+                return "the network computes a constant where it is traced: make it a buffer"
+    except InputError as error:
+        return str(error)
+    return None
 
 
 def _in_place(node: fx.Node, net: nn.Module) -> bool:
@@ -80,31 +107,28 @@ def _in_place(node: fx.Node, net: nn.Module) -> bool:
         return bool(getattr(net.get_submodule(str(node.target)), "inplace", False))
     if node.op == "call_method":
         return str(node.target).endswith("_")
-    return node.target in (operator.iadd, operator.isub, operator.imul) or bool(
-        node.kwargs.get("inplace", False)
-    )
+    positional = node.target in (F.relu, F.relu6) and len(node.args) > 1 and bool(node.args[1])
+    written = node.target in (operator.iadd, operator.isub, operator.imul)
+    return written or positional or bool(node.kwargs.get("inplace", False))
 
 
-def unsupported(net: nn.Module) -> str | None:
-    """Which operation is not known, whatever the inputs, or None."""
-    try:
-        for node in graph_of(net).nodes:
-            if node.op.startswith("call"):
-                _operation(node, net)
-    except InputError as error:
-        return str(error)
-    return None
+def _owned(value: Any, net: nn.Module) -> bool:
+    """Whether only one operation sees what a node gives, under no other name."""
+    if not isinstance(value, fx.Node) or len(value.users) > 1 or not value.op.startswith("call"):
+        return False
+    _, operation, _ = _operation(value, net)
+    return operation not in ALIASES
 
 
 def graph_of(net: nn.Module) -> fx.Graph:
-    """The operations of a module, in order; traced once. Raises InputError where they vary."""
-    if net not in _GRAPHS:
-        try:
-            _GRAPHS[net] = fx.Tracer().trace(net)
-        except Exception as error:  # whatever the module's own code raises on a symbol
-            reason = str(error).partition("\n")[0]
-            raise InputError(f"the network cannot be traced: {reason}") from error
-    return _GRAPHS[net]
+    """The operations of a module, in order. Raises InputError where they vary."""
+    if any(m._forward_hooks or m._forward_pre_hooks for m in net.modules()):
+        raise InputError("the network has hooks, which may compute anything")
+    try:
+        return fx.Tracer().trace(net)
+    except Exception as error:  # whatever the module's own code raises on a symbol
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"the network cannot be traced: {reason}") from error
 
 
 def _value(
@@ -122,7 +146,7 @@ def _value(
     kwargs = fx.map_arg(node.kwargs, lambda n: values[n])
     name, operation, module = _operation(node, net)
     if not any(isinstance(arg, Value) for arg in _flat(args)):
-        return _constant(name, node, args, kwargs)
+        raise InputError(f"{name} takes no input of the network first")
     call = Call(
         name=name,
         module=module,
@@ -131,22 +155,19 @@ def _value(
         builder=builder,
         only_for_maximum=_only_for_maximum(node, net),
     )
-    return operation(call)
+    if unknown := call.kwargs.keys() - KEYWORDS:
+        raise call.error(f"has {min(unknown)}, which is not supported")
+    try:
+        return operation(call)
+    except (TypeError, ValueError, IndexError, RuntimeError, AttributeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise call.error(f"is used in a way that is not supported: {reason}") from error
 
 
 def _flat(args: Any) -> list[Any]:
     if isinstance(args, tuple | list):
         return [leaf for arg in args for leaf in _flat(arg)]
     return [args]
-
-
-def _constant(name: str, node: fx.Node, args: Any, kwargs: Any) -> Any:
-    """What constants give: numbers and tensors of the network, and sizes."""
-    if node.op == "call_function" and callable(node.target):
-        return node.target(*args, **kwargs)
-    if node.op == "call_method":
-        return getattr(args[0], str(node.target))(*args[1:], **kwargs)
-    raise InputError(f"{name} takes no input of the network")
 
 
 def _operation(
@@ -191,6 +212,8 @@ def _attribute(net: nn.Module, path: str) -> Tensor:
 
 
 def _finished(builder: LayerBuilder, logits: Any) -> tuple[Layer, ...]:
+    if isinstance(logits, Value) and logits.order is not None:
+        raise InputError("a network must end in a layer of logits, not in a flattened image")
     if not isinstance(logits, Value) or len(logits.shape) != 1 or logits.size < 2:
         raise InputError("a network must return a vector of logits, for two classes or more")
     return builder.finished(logits)

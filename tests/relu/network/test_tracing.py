@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from relu.attacks.rational import exact_margins
 from relu.classes import margins
 from relu.errors import InputError
-from relu.network.activation import activated
+from relu.network.activation import activated, logits_of
 from relu.network.layers import Conv, Dense, matrix, to_images, to_vectors
 from relu.network.reader import in_float64, read_layers
 from tests.hostile.graphs import Concatenation, Normalisation, Sum, graph_net
@@ -123,22 +124,89 @@ class Overwriting(nn.Module):
         return self.relu(z) - 2 * z
 
 
-def test_who_takes_an_input_that_was_written_over_takes_what_became_of_it() -> None:
-    net = Overwriting().double()
+class Aliasing(Overwriting):
+    def forward(self, x: Any) -> Any:
+        return self.relu(self.first(x).view(-1, 3)) - 1
+
+
+class Positional(Overwriting):
+    def forward(self, x: Any) -> Any:
+        z = self.first(x)
+        return F.relu(z, True) - z
+
+
+@pytest.mark.parametrize("net", [Overwriting(), Aliasing(), Positional()])
+def test_what_is_written_over_a_value_with_another_use_is_refused(net: nn.Module) -> None:
+    with pytest.raises(InputError, match="writes over a value that has another name or use"):
+        read_layers(net.double(), (3,))
+
+
+def test_a_relu_in_place_of_what_nobody_else_sees_is_a_relu() -> None:
+    net = nn.Sequential(
+        Sum(nn.Sequential(nn.Linear(3, 3), nn.ReLU(inplace=True)), nn.Identity(), nn.Identity()),
+        nn.Linear(3, 2),
+    ).double()
     x = torch.randn(5, 3, dtype=torch.float64)
-    first, last = read_layers(net, (3,))
-    assert torch.allclose(last.forward(activated(first, first.forward(x))), net(x.clone()))
+    assert torch.allclose(logits_of(read_layers(net, (3,)), x), net(x.clone()))
 
 
-def test_what_no_symbol_shows_is_refused() -> None:
-    class Aliasing(Overwriting):
+class Odd(nn.Module):
+    """Runs a function of its convolutions' output."""
+
+    def __init__(self, tail: Any) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(2, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 2, 1))
+        self.head = nn.Linear(18, 3)
+        self.tail = tail
+
+    def forward(self, x: Any) -> Any:
+        return self.tail(self, self.body(x))
+
+
+@pytest.mark.parametrize(
+    ("tail", "reason"),
+    [
+        (lambda net, z: z.flatten(1), "end in a layer of logits"),
+        (lambda net, z: net.head(torch.add(z, z, alpha=2).flatten(1)), "alpha"),
+        (lambda net, z: net.head(torch.div(z, 2, rounding_mode="floor").flatten(1)), "rounding"),
+        (lambda net, z: net.head((z * z.size(0)).flatten(1)), "not supported"),
+        (lambda net, z: net.head(z.view(8, -1)), "gives 8 inputs"),
+        (lambda net, z: net.head(torch.relu(input=z).flatten(1)), "takes no input"),
+    ],
+)
+def test_what_would_be_read_as_something_else_is_refused(tail: Any, reason: str) -> None:
+    with pytest.raises(InputError, match=reason):
+        read_layers(Odd(tail).double(), (2, 3, 3))
+
+
+def test_batch_norm_of_single_entries_after_a_convolution_is_theirs() -> None:
+    norm = nn.BatchNorm1d(18)
+    nn.init.uniform_(norm.weight)
+    net = nn.Sequential(nn.Conv2d(2, 2, 1), nn.Flatten(), norm, nn.Linear(18, 2)).double().eval()
+    x = torch.randn(4, 2, 3, 3, dtype=torch.float64)
+    layers = read_layers(net, (2, 3, 3))
+    assert torch.allclose(logits_of(layers, to_vectors(layers, x)), net(x))
+
+
+def test_what_changes_between_two_readings_is_read_anew() -> None:
+    class Changing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(3, 2)
+            self.factor = 2.0
+
         def forward(self, x: Any) -> Any:
-            z = self.first(x)
-            seen = z.view(-1, 3)
-            return self.relu(z) - seen
+            return self.linear(x) * self.factor if self.training else -self.linear(x)
 
-    with pytest.raises(InputError, match="computes something else"):
-        read_layers(Aliasing().double(), (3,))
+    net = Changing().double()
+    x = torch.randn(4, 3, dtype=torch.float64)
+    for change in ({}, {"factor": 5.0}, {"training": False}):
+        for name, value in change.items():
+            setattr(net, name, value)
+        assert torch.allclose(logits_of(read_layers(net, (3,)), x), net(x))
+    net.register_forward_hook(lambda module, inputs, output: 2 * output)
+    with pytest.raises(InputError, match="has hooks"):
+        read_layers(net, (3,))
 
 
 def test_code_that_cannot_be_traced_is_one_line() -> None:
