@@ -159,6 +159,8 @@ def _value(
         raise call.error(f"has {min(unknown)}, which is not supported")
     try:
         return operation(call)
+    except InputError:
+        raise
     except (TypeError, ValueError, IndexError, RuntimeError, AttributeError) as error:
         reason = str(error).partition("\n")[0]
         raise call.error(f"is used in a way that is not supported: {reason}") from error
