@@ -10,7 +10,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from relu.network.blocks import AffineMap, Blocks, GeneralConv, Part, Scale, Term
-from relu.network.layers import Conv, Dense, Layer, channels_first
+from relu.network.convolution import channels_first
+from relu.network.layers import Conv, Dense, Layer
 
 BITS = 53  # of a float64's mantissa
 

@@ -12,7 +12,7 @@ from relu.bounds.ball import ball_of
 from relu.classes import margins
 from relu.errors import InputError
 from relu.network.activation import logits_of
-from relu.network.layers import Layer, to_vectors
+from relu.network.layers import Layer, is_finite, largest_bias, largest_row, to_vectors
 from relu.network.reader import read_layers
 from relu.rounding import UNDERFLOW, gamma
 from relu.threat import Threat
@@ -100,8 +100,8 @@ def _by_rows(layers: tuple[Layer, ...], z: Tensor, y: Tensor, logits: Tensor) ->
     size = z.abs().amax(1)
     error = torch.zeros_like(size)
     for layer in layers:
-        rows = layer.largest_row()
-        size = rows * size + layer.largest_bias()
+        rows = largest_row(layer)
+        size = rows * size + largest_bias(layer)
         error = rows * error + unit * size + UNDERFLOW
     margin = margins(logits, y)
     surely = margin + 2 * error <= 0
@@ -122,7 +122,7 @@ def _by_relaxation(layers: tuple[Layer, ...], z: Tensor, y: Tensor, logits: Tens
 
 def _by_whole_numbers(layers: tuple[Layer, ...], z: Tensor, y: Tensor) -> Tensor:
     """Row by row, as there are few; what is not finite has no class."""
-    finite = z.isfinite().all(1) & all(layer.is_finite() for layer in layers)
+    finite = z.isfinite().all(1) & all(is_finite(layer) for layer in layers)
     fooled = ~finite
     if finite.any():
         fractions = exact_margins(layers, z[finite], y[finite])

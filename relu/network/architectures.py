@@ -7,13 +7,39 @@ import functools
 import math
 from collections.abc import Callable, Mapping
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import nn
 
 from relu.errors import InputError
 from relu.network.layers import Shape
-from relu.network.residual import basic_block
+
+
+class Residual(nn.Module):
+    """relu(body(x) + shortcut(x)) [HZRS16]."""
+
+    def __init__(self, body: nn.Module, shortcut: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+        self.shortcut = shortcut
+        self.relu = nn.ReLU()
+
+    def forward(self, x: Any) -> Any:
+        """Of images, or of the symbol that stands for them where the network is traced."""
+        return self.relu(self.body(x) + self.shortcut(x))
+
+
+def _basic_block(channels: int, out: int, stride: int) -> Residual:
+    """Two convolutions of 3 x 3; a convolution of 1 x 1 beside them where the shape changes."""
+    body = nn.Sequential(
+        nn.Conv2d(channels, out, 3, stride=stride, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(out, out, 3, padding=1),
+    )
+    if stride == 1 and channels == out:
+        return Residual(body, nn.Identity())
+    return Residual(body, nn.Conv2d(channels, out, 1, stride=stride))
 
 
 def _dense(*hidden: int) -> Callable[[Shape, int], nn.Sequential]:
@@ -74,8 +100,8 @@ def _residual(shape: Shape, classes: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(shape[0], 8, 3, stride=2, padding=1),
         nn.ReLU(),
-        basic_block(8, 16, 2),
-        basic_block(16, 16, 1),
+        _basic_block(8, 16, 2),
+        _basic_block(16, 16, 1),
         nn.Flatten(),
         nn.Linear(16 * height * width, 100),
         nn.ReLU(),

@@ -7,7 +7,7 @@ addition is two terms on one target, a concatenation two terms on two targets, a
 entries two terms with weights 1 and -1.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from relu.network.layers import Conv, Dense, Shape, channels_first, one_hot
+from relu.network.convolution import Pair, channels_first, channels_last, convolved
+from relu.network.layers import Conv, Dense, EntryMap, Shape, one_hot
 
 Part = slice | Int[Tensor, " _"]
 """entries of a vector: a range, or their numbers, which may repeat in a source"""
@@ -85,17 +86,14 @@ class GeneralConv:
         return max(self.weight[0].numel(), self.weight[:, 0].numel())
 
     def forward(self, g: Float[Tensor, "m n_in"]) -> Float[Tensor, "m n_out"]:
-        return self._conv(g, self.bias)
+        return convolved(g, self.shape, self.weight, self.bias, *self._options)
 
     def linear(self, g: Float[Tensor, "m n_in"]) -> Float[Tensor, "m n_out"]:
-        return self._conv(g, None)
+        return convolved(g, self.shape, self.weight, None, *self._options)
 
-    def _conv(self, g: Tensor, bias: Tensor | None) -> Tensor:
-        images = channels_first(g, self.shape)
-        z: Tensor = F.conv2d(
-            images, self.weight, bias, self.stride, self.padding, self.dilation, self.groups
-        )
-        return z.permute(0, 2, 3, 1).flatten(1)
+    @property
+    def _options(self) -> tuple[Pair, Pair, Pair, int]:
+        return self.stride, self.padding, self.dilation, self.groups
 
     def transposed(self, r: Float[Tensor, "m n_out"]) -> Float[Tensor, "m n_in"]:
         images = channels_first(r, self.out_shape)
@@ -124,10 +122,9 @@ class GeneralConv:
         )
         height, width = rows.shape[2:]
         rows = F.pad(rows, [0, self.shape[2] - width, 0, self.shape[1] - height])
-        return rows.permute(0, 2, 3, 1).flatten(1)
+        return channels_last(rows)
 
 
-Mapped = Callable[[Tensor], Tensor]
 AffineMap = Dense | Conv | GeneralConv | Scale
 
 
@@ -149,6 +146,10 @@ class Blocks:
     size: int
     leak: Float[Tensor, " n_out"] | None
     shape: Shape | None = None
+
+    @property
+    def parameters(self) -> Sequence[tuple[Tensor, Tensor]]:
+        return [(part.map.weight, part.map.bias) for part in self.parts]
 
     @property
     def like(self) -> Tensor:
@@ -185,16 +186,10 @@ class Blocks:
 
     def absolute(self) -> "Blocks":
         """The layer with |W| and |b|; a little more where terms overlap."""
-        return self._mapped(lambda weight: weight.abs(), lambda bias: bias.abs())
+        return self.mapped(torch.abs, torch.abs)
 
-    def paths(self) -> "Blocks":
-        """The layer with 1 or more wherever W is not 0, without a bias."""
-        return self._mapped(lambda weight: (weight != 0).to(weight.dtype), torch.zeros_like)
-
-    def without_bias(self) -> "Blocks":
-        return self._mapped(lambda weight: weight, torch.zeros_like)
-
-    def _mapped(self, weights: Mapped, biases: Mapped) -> "Blocks":
+    def mapped(self, weights: EntryMap, biases: EntryMap) -> "Blocks":
+        """The layer with functions of its weights, and of its biases, in their place."""
         terms = [
             replace(
                 term,
@@ -203,21 +198,6 @@ class Blocks:
             for term in self.parts
         ]
         return replace(self, parts=terms)
-
-    def largest_row(self) -> Float[Tensor, ""]:
-        """The largest sum of the absolute values of a row of W, or a little more."""
-        ones = torch.ones(1, self.inputs, dtype=self.like.dtype, device=self.like.device)
-        return self.absolute().linear(ones).amax()
-
-    def largest_bias(self) -> Float[Tensor, ""]:
-        """The largest |b|, or a little more."""
-        nothing = torch.zeros(1, self.inputs, dtype=self.like.dtype, device=self.like.device)
-        return self.absolute().forward(nothing).amax()
-
-    def is_finite(self) -> bool:
-        """Whether no weight is infinite or NaN."""
-        maps = [term.map for term in self.parts]
-        return all(bool(m.weight.isfinite().all() and m.bias.isfinite().all()) for m in maps)
 
 
 def _added(total: Tensor, part: Part, values: Tensor) -> Tensor:

@@ -7,7 +7,6 @@ leak 1. max(a, b) = b + relu(a - b), so a maximum of k entries is a tree of k - 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 
 import torch
 from jaxtyping import Int
@@ -49,13 +48,16 @@ class _Units:
 
 
 class LayerBuilder:
-    """Layers, for values that are asked for. like: a tensor of the network's precision."""
+    """Layers, for values that are asked for.
+
+    shape, size: of the inputs. like: a tensor of the network's precision.
+    """
 
     def __init__(self, shape: Shape, like: Tensor) -> None:
         self.like = like
         self.shape = shape
         size = int(torch.Size(shape).numel())
-        self.sizes = [size]
+        self.size = size
         self.layers: list[_Units] = []
         self.known: dict[tuple[int, float], Value] = {}
         self.kept: list[Value] = []  # what `known` names by its id
@@ -136,7 +138,7 @@ class LayerBuilder:
         """The largest entry of each window; -1: there is none there."""
         value = self.plain(value)
         device = self.like.device
-        entries = torch.arange(self.sizes[0] if not value.level else self._size(value.level))
+        entries = torch.arange(self.layers[value.level - 1].size if value.level else self.size)
         base = entries[_index(value.terms[0][0])]
         carried = torch.where(windows >= 0, base[windows.clamp_min(0)], -1)
         gained = torch.full_like(carried, -1)
@@ -180,14 +182,11 @@ class LayerBuilder:
         carried[left] = start + torch.arange(len(ends))
         return carried, gained
 
-    def _size(self, level: int) -> int:
-        return self.layers[level - 1].size
-
     def finished(self, logits: Value) -> tuple[Layer, ...]:
         """All layers, the last of which gives these logits."""
         self._units(logits.level, logits.terms, logits.size, 0.0)
         assert len(self.layers) == logits.level + 1
-        sizes = [self.sizes[0], *(units.size for units in self.layers)]
+        sizes = [self.size, *(units.size for units in self.layers)]
         return tuple(
             self._layer(units, size, self.shape if i == 0 and len(self.shape) == 3 else None)
             for i, (units, size) in enumerate(zip(self.layers, sizes, strict=False))
@@ -250,25 +249,3 @@ def _rescaled(affine: AffineMap | None, weight: Tensor, bias: Tensor) -> AffineM
         bias = bias.unflatten(0, (-1, channels))[0]
     rows = weight.view(-1, *[1] * (affine.weight.ndim - 1))
     return replace(affine, weight=affine.weight * rows, bias=affine.bias * weight + bias)
-
-
-@lru_cache(maxsize=64)
-def pool_windows(
-    shape: Shape,
-    kernel: tuple[int, int],
-    stride: tuple[int, int],
-    padding: tuple[int, int],
-    dilation: tuple[int, int],
-) -> tuple[Int[Tensor, "w k"], Shape]:
-    """The entries of each window of a pooling, there first and then -1; and the shape of all."""
-    channels, height, width = shape
-    numbers = torch.arange(1, channels * height * width + 1, dtype=torch.float64)
-    images = numbers.view(height, width, channels).permute(2, 0, 1).unsqueeze(1)
-    entries = torch.nn.functional.unfold(images, kernel, dilation, padding, stride).long() - 1
-    rows, columns = (
-        (side + 2 * p - d * (k - 1) - 1) // s + 1
-        for side, k, s, p, d in zip(shape[1:], kernel, stride, padding, dilation, strict=True)
-    )
-    windows = entries.permute(2, 0, 1).flatten(0, 1)
-    order = (windows < 0).long().sort(dim=1, stable=True).indices
-    return windows.gather(1, order), (channels, rows, columns)

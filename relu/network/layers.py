@@ -8,7 +8,7 @@ Everything between two layers is a flat vector. Images are flattened with their 
 layout on which convolutions are fastest: `to_vectors` and `to_images` convert at the input.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol, runtime_checkable
@@ -18,9 +18,12 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from relu.network.convolution import channels_first, channels_last, conv_transposed, convolved
+
 Shape = tuple[int, ...]
 
-SMALL_KERNEL = 64  # entries of a transposed kernel up to which a matrix product beats torch's own
+EntryMap = Callable[[Tensor], Tensor]
+"""a function of a tensor, entry by entry"""
 
 
 @runtime_checkable
@@ -36,6 +39,11 @@ class Layer(Protocol):
 
     @property
     def shape(self) -> Shape | None: ...
+
+    @property
+    def parameters(self) -> Sequence[tuple[Tensor, Tensor]]:
+        """Weight and bias of each map that it is the sum of."""
+        ...
 
     @property
     def like(self) -> Tensor:
@@ -70,22 +78,8 @@ class Layer(Protocol):
         """The layer with |W| and |b|."""
         ...
 
-    def paths(self) -> "Layer":
-        """The layer with 1 wherever W is not 0, without a bias."""
-        ...
-
-    def without_bias(self) -> "Layer": ...
-
-    def largest_row(self) -> Float[Tensor, ""]:
-        """The largest sum of the absolute values of a row of W."""
-        ...
-
-    def largest_bias(self) -> Float[Tensor, ""]:
-        """The largest |b|."""
-        ...
-
-    def is_finite(self) -> bool:
-        """Whether no weight is infinite or NaN."""
+    def mapped(self, weights: EntryMap, biases: EntryMap) -> "Layer":
+        """The layer with functions of its weights, and of its biases, in their place."""
         ...
 
 
@@ -101,6 +95,10 @@ class Dense:
     def shape(self) -> None:
         """It takes vectors."""
         return None
+
+    @property
+    def parameters(self) -> Sequence[tuple[Tensor, Tensor]]:
+        return ((self.weight, self.bias),)
 
     @property
     def like(self) -> Tensor:
@@ -133,26 +131,11 @@ class Dense:
 
     def absolute(self) -> "Dense":
         """The layer with |W| and |b|."""
-        return replace(self, weight=self.weight.abs(), bias=self.bias.abs())
+        return self.mapped(torch.abs, torch.abs)
 
-    def paths(self) -> "Dense":
-        """The layer with 1 wherever W is not 0, without a bias."""
-        return replace(self.without_bias(), weight=(self.weight != 0).to(self.weight.dtype))
-
-    def without_bias(self) -> "Dense":
-        return replace(self, bias=torch.zeros_like(self.bias))
-
-    def largest_row(self) -> Float[Tensor, ""]:
-        """The largest sum of the absolute values of a row of W."""
-        return self.weight.abs().flatten(1).sum(1).amax()
-
-    def largest_bias(self) -> Float[Tensor, ""]:
-        """The largest |b|."""
-        return self.bias.abs().amax()
-
-    def is_finite(self) -> bool:
-        """Whether no weight is infinite or NaN."""
-        return bool(self.weight.isfinite().all() and self.bias.isfinite().all())
+    def mapped(self, weights: EntryMap, biases: EntryMap) -> "Dense":
+        """The layer with functions of its weights, and of its biases, in their place."""
+        return replace(self, weight=weights(self.weight), bias=biases(self.bias))
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,6 +149,10 @@ class Conv:
     shape: tuple[int, int, int]
     """of one input: channels, height, width"""
     leak: Float[Tensor, " n_out"] | None = None
+
+    @property
+    def parameters(self) -> Sequence[tuple[Tensor, Tensor]]:
+        return ((self.weight, self.bias),)
 
     @property
     def like(self) -> Tensor:
@@ -191,22 +178,17 @@ class Conv:
         return longest_sum(self.weight, self.size)
 
     def forward(self, g: Float[Tensor, "m n_in"]) -> Float[Tensor, "m n_out"]:
-        return self._conv(g, self.bias)
+        return convolved(g, self.shape, self.weight, self.bias, self.stride, self.padding)
 
     def linear(self, g: Float[Tensor, "m n_in"]) -> Float[Tensor, "m n_out"]:
         """W g, without the bias."""
-        return self._conv(g, None)
-
-    def _conv(self, g: Tensor, bias: Tensor | None) -> Tensor:
-        images = channels_first(g, self.shape)
-        z: Tensor = F.conv2d(images, self.weight, bias, stride=self.stride, padding=self.padding)
-        return z.permute(0, 2, 3, 1).flatten(1)
+        return convolved(g, self.shape, self.weight, None, self.stride, self.padding)
 
     def transposed(self, r: Float[Tensor, "m n_out"]) -> Float[Tensor, "m n_in"]:
         """W^T r: what the rows r on this layer's outputs are on its inputs."""
         images = channels_first(r, self.out_shape)
         rows = conv_transposed(images, self.weight, self.stride, self.padding, self.shape[1:])
-        return rows.permute(0, 2, 3, 1).flatten(1)
+        return channels_last(rows)
 
     def rows(self, units: Int[Tensor, " m"]) -> Float[Tensor, "m n_in"]:
         """The rows of W that belong to these units."""
@@ -214,26 +196,11 @@ class Conv:
 
     def absolute(self) -> "Conv":
         """The layer with |W| and |b|."""
-        return replace(self, weight=self.weight.abs(), bias=self.bias.abs())
+        return self.mapped(torch.abs, torch.abs)
 
-    def paths(self) -> "Conv":
-        """The layer with 1 wherever W is not 0, without a bias."""
-        return replace(self.without_bias(), weight=(self.weight != 0).to(self.weight.dtype))
-
-    def without_bias(self) -> "Conv":
-        return replace(self, bias=torch.zeros_like(self.bias))
-
-    def largest_row(self) -> Float[Tensor, ""]:
-        """The largest sum of the absolute values of a row of W."""
-        return self.weight.abs().flatten(1).sum(1).amax()
-
-    def largest_bias(self) -> Float[Tensor, ""]:
-        """The largest |b|."""
-        return self.bias.abs().amax()
-
-    def is_finite(self) -> bool:
-        """Whether no weight is infinite or NaN."""
-        return bool(self.weight.isfinite().all() and self.bias.isfinite().all())
+    def mapped(self, weights: EntryMap, biases: EntryMap) -> "Conv":
+        """The layer with functions of its weights, and of its biases, in their place."""
+        return replace(self, weight=weights(self.weight), bias=biases(self.bias))
 
 
 def one_hot(units: Int[Tensor, " m"], layer: Layer) -> Float[Tensor, "m n_out"]:
@@ -247,6 +214,33 @@ def matrix(layer: Layer) -> Float[Tensor, "n_out n_in"]:
     if isinstance(layer, Dense):
         return layer.weight
     return layer.rows(torch.arange(layer.size, device=layer.like.device))
+
+
+def paths(layer: Layer) -> Layer:
+    """The layer with 1 (or more, where maps overlap) wherever W is not 0, without a bias."""
+    return layer.mapped(lambda weight: (weight != 0).to(weight.dtype), torch.zeros_like)
+
+
+def without_bias(layer: Layer) -> Layer:
+    """The layer with b = 0."""
+    return layer.mapped(lambda weight: weight, torch.zeros_like)
+
+
+def is_finite(layer: Layer) -> bool:
+    """Whether no weight is infinite or NaN."""
+    every = [tensor for pair in layer.parameters for tensor in pair]
+    return all(bool(tensor.isfinite().all()) for tensor in every)
+
+
+def largest_row(layer: Layer) -> Float[Tensor, ""]:
+    """The largest sum of the absolute values of a row of W; where maps add up, at least that."""
+    rows = [weight.abs().view(len(weight), -1).sum(1).amax() for weight, _ in layer.parameters]
+    return torch.stack(rows).sum()
+
+
+def largest_bias(layer: Layer) -> Float[Tensor, ""]:
+    """The largest |b|; where maps add up, at least that."""
+    return torch.stack([bias.abs().amax() for _, bias in layer.parameters]).sum()
 
 
 def longest_sum(weight: Float[Tensor, "n_out n_in *kernel"], units: int) -> int:
@@ -266,46 +260,3 @@ def to_images(
     if layers[0].shape:
         return channels_first(vectors, layers[0].shape)
     return vectors.view(-1, *shape)
-
-
-def channels_first(vectors: Float[Tensor, "m size"], shape: Shape) -> Float[Tensor, "m c h w"]:
-    """Vectors of channels x height x width entries as images, in torch's channels_last layout."""
-    channels, height, width = shape
-    return vectors.view(len(vectors), height, width, channels).permute(0, 3, 1, 2)
-
-
-def conv_transposed(
-    r: Float[Tensor, "m c_out h w"],
-    weight: Float[Tensor, "c_out c_in k k"],
-    stride: int,
-    padding: int,
-    size: tuple[int, int],
-) -> Float[Tensor, "m c_in h2 w2"]:
-    """The transpose of the convolution of images of that size (height, width).
-
-    With few entries per kernel, all phases of the stride are one matrix product, and what is left
-    are a few shifted sums: three to four times faster on a CPU than torch's own.
-    """
-    c_out, c_in, kernel, _ = weight.shape
-    if c_in * kernel * kernel > SMALL_KERNEL or kernel % stride:
-        least = [(side - 1) * stride + kernel - 2 * padding for side in r.shape[2:]]
-        more = [side - reached for side, reached in zip(size, least, strict=True)]
-        weight = weight.contiguous(memory_format=torch.channels_last)
-        r = r.contiguous(memory_format=torch.channels_last)
-        return F.conv_transpose2d(r, weight, None, stride, padding, more)
-    shifts = kernel // stride
-    (m, _, h, w) = r.shape
-    phases = weight.view(c_out, c_in, shifts, stride, shifts, stride).permute(0, 2, 4, 3, 5, 1)
-    flat = r.permute(0, 2, 3, 1).reshape(-1, c_out) @ phases.reshape(c_out, -1)
-    parts = flat.view(m, h, w, shifts, shifts, stride, stride, c_in)
-    total = r.new_zeros(m, h + shifts - 1, stride, w + shifts - 1, stride, c_in)
-    phased = total.transpose(2, 3)
-    for i in range(shifts):
-        for j in range(shifts):
-            phased[:, i : i + h, j : j + w].add_(parts[:, :, :, i, j])
-    height = total.shape[1] * stride
-    width = total.shape[3] * stride
-    images = total.view(m, height, width, c_in).permute(0, 3, 1, 2)
-    unseen = [0, size[1] + padding - width, 0, size[0] + padding - height]
-    images = F.pad(images, [max(0, count) for count in unseen]) if max(unseen) > 0 else images
-    return images[:, :, padding : padding + size[0], padding : padding + size[1]]

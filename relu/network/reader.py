@@ -17,6 +17,7 @@ def read_layers(net: nn.Module, shape: Shape) -> tuple[Layer, ...]:
     but the last, which is Linear, is read as it stands; any other network by its graph
     (relu/network/tracing.py). Raises InputError with the name of the first layer that does not fit.
     """
+    _require_no_detours(net)
     try:
         chain = _affine(net)
     except InputError:
@@ -31,10 +32,23 @@ def read_layers(net: nn.Module, shape: Shape) -> tuple[Layer, ...]:
 def refusal(net: nn.Module) -> str | None:
     """Why `read_layers` refuses the network whatever its inputs, or None."""
     try:
+        _require_no_detours(net)
+    except InputError as error:
+        return str(error)
+    try:
         _affine(net)
     except InputError:
         return unsupported(net)
     return None
+
+
+def _require_no_detours(net: nn.Module) -> None:
+    """Refuses modules that compute something else than their class does, like weight_norm's."""
+    for name, module in net.named_modules():
+        hooked = module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module)
+        if hooked:
+            what = f"layer {name or '0'} ({type(module).__name__})"
+            raise InputError(f"{what} has hooks, or a forward of its own, which are not read")
 
 
 def _affine(net: nn.Module) -> list[tuple[str, nn.Linear | nn.Conv2d]]:

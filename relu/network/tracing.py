@@ -14,11 +14,15 @@ from relu.errors import InputError
 from relu.network.activation import activated
 from relu.network.builder import LayerBuilder, Value
 from relu.network.layers import Layer, Shape, to_vectors
-from relu.network.operations import ALIASES, KEYWORDS, OPERATIONS, Call, name_of
+from relu.network.operations import ALIASES, KEYWORDS, OPERATIONS, SAME
+from relu.network.operations.call import Call
 
 POINTS = 8  # random inputs at which what is read is compared with the module
 SCALES = (0.01, 1.0, 100.0)  # of these inputs
 AGREEING = 1e-9  # of the largest sum of absolute terms in any layer there, in float64
+
+# where functions take `inplace`, among their arguments
+INPLACE: Mapping[Any, int] = {F.relu: 1, F.relu6: 1, F.leaky_relu: 2, F.dropout: 3}
 
 _AGREED: weakref.WeakKeyDictionary[nn.Module, set[tuple[object, ...]]]
 _AGREED = weakref.WeakKeyDictionary()
@@ -107,9 +111,10 @@ def _in_place(node: fx.Node, net: nn.Module) -> bool:
         return bool(getattr(net.get_submodule(str(node.target)), "inplace", False))
     if node.op == "call_method":
         return str(node.target).endswith("_")
-    positional = node.target in (F.relu, F.relu6) and len(node.args) > 1 and bool(node.args[1])
-    written = node.target in (operator.iadd, operator.isub, operator.imul)
-    return written or positional or bool(node.kwargs.get("inplace", False))
+    if node.target in (operator.iadd, operator.isub, operator.imul):
+        return True
+    place = INPLACE.get(node.target, len(node.args))
+    return bool(node.args[place] if place < len(node.args) else node.kwargs.get("inplace", False))
 
 
 def _owned(value: Any, net: nn.Module) -> bool:
@@ -122,8 +127,6 @@ def _owned(value: Any, net: nn.Module) -> bool:
 
 def graph_of(net: nn.Module) -> fx.Graph:
     """The operations of a module, in order. Raises InputError where they vary."""
-    if any(m._forward_hooks or m._forward_pre_hooks for m in net.modules()):
-        raise InputError("the network has hooks, which may compute anything")
     try:
         return fx.Tracer().trace(net)
     except Exception as error:  # whatever the module's own code raises on a symbol
@@ -183,7 +186,7 @@ def _operation(
     else:
         module = None
         key = _same(node.target)
-        name = f"operation {node.name} ({name_of(key)})"
+        name = f"operation {node.name} ({getattr(key, '__name__', key)})"
     if key not in OPERATIONS:
         raise InputError(f"{name} is not supported")
     return name, OPERATIONS[key], module
@@ -219,41 +222,3 @@ def _finished(builder: LayerBuilder, logits: Any) -> tuple[Layer, ...]:
     if not isinstance(logits, Value) or len(logits.shape) != 1 or logits.size < 2:
         raise InputError("a network must return a vector of logits, for two classes or more")
     return builder.finished(logits)
-
-
-SAME: Mapping[Any, Any] = {
-    operator.add: torch.add,
-    operator.iadd: torch.add,
-    "add": torch.add,
-    "add_": torch.add,
-    operator.sub: torch.sub,
-    operator.isub: torch.sub,
-    "sub": torch.sub,
-    operator.mul: torch.mul,
-    operator.imul: torch.mul,
-    "mul": torch.mul,
-    operator.truediv: torch.div,
-    "div": torch.div,
-    operator.neg: torch.neg,
-    "neg": torch.neg,
-    torch.concat: torch.cat,
-    torch.flatten: nn.Flatten,
-    "flatten": nn.Flatten,
-    "view": torch.reshape,
-    "reshape": torch.reshape,
-    torch.relu: nn.ReLU,
-    F.relu: nn.ReLU,
-    F.linear: nn.Linear,
-    F.conv2d: nn.Conv2d,
-    "relu": nn.ReLU,
-    "relu_": nn.ReLU,
-    F.leaky_relu: nn.LeakyReLU,
-    F.relu6: nn.ReLU6,
-    F.max_pool2d: nn.MaxPool2d,
-    torch.max_pool2d: nn.MaxPool2d,
-    F.avg_pool2d: nn.AvgPool2d,
-    F.adaptive_avg_pool2d: nn.AdaptiveAvgPool2d,
-    "contiguous": nn.Identity,
-    F.dropout: nn.Dropout,
-    "size": "size",
-}

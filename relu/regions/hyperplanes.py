@@ -22,7 +22,7 @@ from torch import Tensor
 
 from relu.classes import gaps, others
 from relu.network.activation import switching_units
-from relu.network.layers import Layer, matrix
+from relu.network.layers import Layer, largest_row, matrix, paths, without_bias
 from relu.norms import dual_length
 from relu.regions.box_projection import nearest_on_hyperplanes
 from relu.regions.jacobian import logit_rows, norms, unit_rows, vjp
@@ -137,12 +137,12 @@ def _errors(region: Region, y: Tensor, threat: Threat) -> tuple[Tensor, Tensor, 
     most = torch.full_like(region.x, max(1.0, *(abs(edge) for edge in threat.box)))
     gaps_size, rows_size = (
         _sums(affine_map(part, most, region.slopes), y)
-        for part in (layers, [layer.without_bias() for layer in layers])
+        for part in (layers, [without_bias(layer) for layer in layers])
     )
     constant = rows_size == 0
     if bool(constant.any()):  # or so small that it underflows
-        paths = [layer.paths() for layer in layers]
-        constant = _sums(affine_map(paths, torch.ones_like(most), region.slopes), y) == 0
+        ones = [paths(layer) for layer in layers]
+        constant = _sums(affine_map(ones, torch.ones_like(most), region.slopes), y) == 0
     small = UNDERFLOW * (1 + gaps_size.sum(1, keepdim=True) + rows_size.sum(1, keepdim=True))
     small = small + 2 * _amplified_underflow(layers)
     return unit * gaps_size + small, unit * rows_size + small, constant, gaps_size == 0
@@ -152,7 +152,7 @@ def _amplified_underflow(layers: Sequence[Layer]) -> Tensor:
     """What the layers, of weights >= 0, can make of underflow in those below them, at most."""
     lost = most = layers[0].like.new_tensor(UNDERFLOW)
     for layer in layers[1:]:
-        lost = layer.largest_row() * lost + UNDERFLOW
+        lost = largest_row(layer) * lost + UNDERFLOW
         most = most.maximum(lost)
     return most
 

@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from relu.network.layers import Conv, Layer, channels_first, conv_transposed
+from relu.network.convolution import channels_first, conv_transposed
+from relu.network.layers import Conv, Layer
 
 SMALL_MATRIX = 2**17  # entries up to which a layer between two windows is used as a matrix
 

@@ -735,7 +735,7 @@ MUTANTS = (
     ),
     Mutant(
         "relu/network/blocks.py",
-        "return self._mapped(lambda weight: weight.abs(), lambda bias: bias.abs())",
+        "return self.mapped(torch.abs, torch.abs)",
         "return self",
         (f"{TRACING}::test_layers_are_the_network_and_transposes_theirs",),
     ),

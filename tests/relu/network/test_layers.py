@@ -1,5 +1,6 @@
 """Layers as maps between vectors: equal to torch's network, each with its transpose."""
 
+import warnings
 from typing import Any
 
 import pytest
@@ -130,6 +131,22 @@ def test_what_does_not_fit_is_refused_by_name(net: nn.Module, reason: str) -> No
         read_layers(net, (2, 4, 4))
     if "layer" in reason and "takes" not in reason:  # of which a shape need not be known
         assert refusal(net) is not None
+
+
+@pytest.mark.parametrize("changed", ["hook", "weight_norm", "forward"])
+def test_modules_that_compute_something_else_than_their_class_are_refused(changed: str) -> None:
+    net = relu_net(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 2))
+    if changed == "hook":
+        net[1].register_forward_hook(lambda module, inputs, output: -output)
+    elif changed == "weight_norm":
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it is deprecated, and still used
+            nn.utils.weight_norm(net[0])
+    else:
+        net[1].forward = torch.sigmoid
+    assert "has hooks, or a forward of its own" in str(refusal(net))
+    with pytest.raises(InputError, match="has hooks, or a forward of its own"):
+        read_layers(net, (3,))
 
 
 def test_every_architecture_is_accepted_before_it_has_weights() -> None:
