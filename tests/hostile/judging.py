@@ -2,7 +2,7 @@
 
 import math
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -90,6 +90,16 @@ def complaints(case: Case, evaluators: Mapping[str, Any]) -> list[Complaint]:
     for contradiction in combine(clean, tables).contradictions:
         found.append(Complaint("contradiction", contradiction.low_by, str(contradiction)))
     return found
+
+
+def require_no_complaints(cases: Iterable[Case], evaluators: Mapping[str, Any]) -> None:
+    """Fails with the seeds of cases that there is something to say against."""
+    torch.set_num_threads(1)
+    reports = []
+    for case in cases:
+        if said := complaints(case, evaluators):
+            reports.append("\n".join([f"seed {case.seed}:", *map(str, said), case.script()]))
+    assert not reports, "\n\n".join([f"{len(reports)} networks", *reports[:5]])
 
 
 def _table(**columns: Any) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.hostile.judging import complaints, variants
+from tests.hostile.judging import require_no_complaints, variants
 from tests.hostile.nets import case_of
 
 ALL = 5000
@@ -21,16 +21,6 @@ FEW = range(0, ALL, 250)
 def evaluators() -> dict[str, Any]:
     """Every evaluator that discovery finds."""
     return variants()
-
-
-def require_no_complaints(seeds: range, evaluators: dict[str, Any]) -> None:
-    torch.set_num_threads(1)
-    reports = []
-    for seed in seeds:
-        case = case_of(seed)
-        if found := complaints(case, evaluators):
-            reports.append("\n".join([f"seed {seed}:", *map(str, found), case.script()]))
-    assert not reports, "\n\n".join([f"{len(reports)} networks", *reports[:5]])
 
 
 def test_a_case_is_its_seeds() -> None:
@@ -53,17 +43,17 @@ def test_a_script_builds_the_very_case() -> None:
 
 @pytest.mark.parametrize("start", FEW[::5])
 def test_a_few_hostile_networks(start: int, evaluators: dict[str, Any]) -> None:
-    require_no_complaints(FEW[FEW.index(start) :][:5], evaluators)
+    require_no_complaints(map(case_of, FEW[FEW.index(start) :][:5]), evaluators)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("start", SAMPLE[::EACH])
 def test_a_sample_of_hostile_networks(start: int, evaluators: dict[str, Any]) -> None:
-    require_no_complaints(SAMPLE[SAMPLE.index(start) :][:EACH], evaluators)
+    require_no_complaints(map(case_of, SAMPLE[SAMPLE.index(start) :][:EACH]), evaluators)
 
 
 @pytest.mark.slow
 @pytest.mark.hostile
 @pytest.mark.parametrize("start", range(0, ALL, EACH))
 def test_all_hostile_networks(start: int, evaluators: dict[str, Any]) -> None:
-    require_no_complaints(range(start, start + EACH), evaluators)
+    require_no_complaints(map(case_of, range(start, start + EACH)), evaluators)
