@@ -11,9 +11,10 @@ import torch
 
 from bench.data.datasets import DataSet, load
 from bench.data.holdout import hold_out
+from bench.data.sources import Source
 from bench.jobs.cell import Cell
 from bench.plan import all_jobs, make_plan, once
-from bench.plugins.discovery import Catalogue
+from bench.plugins.catalogue import Catalogue
 from bench.request import Request
 from bench.run.launch import Launcher
 from bench.run.machine import limit_threads
@@ -63,7 +64,7 @@ def plan_requests(
     """Loads the data of the requests, and plans their jobs. Raises InputError."""
     limit_threads(options.cores)
     asked = [dataclasses.replace(r, reproducible=options.reproducible) for r in requests]
-    data = _load(asked, options.data)
+    data = _load(asked, options.data, catalogue.sources)
     cells = once(cell for request in asked for cell in _planned(request, catalogue, data))
     return Planned(cells=cells, options=options, launcher=Launcher(options, all_jobs(cells)))
 
@@ -117,7 +118,9 @@ def _planned(request: Request, catalogue: Catalogue, data: Mapping[str, DataSet]
         raise (InputError(f"{place}: {error}") if place else error) from error
 
 
-def _load(requests: Sequence[Request], folder: Path | None) -> dict[str, DataSet]:
+def _load(
+    requests: Sequence[Request], folder: Path | None, sources: Mapping[str, Source]
+) -> dict[str, DataSet]:
     """The data sets of all requests, and no others. They agree on what is held out."""
     data: dict[str, DataSet] = {}
     for request in requests:
@@ -125,7 +128,7 @@ def _load(requests: Sequence[Request], folder: Path | None) -> dict[str, DataSet
         part = "test" if share is None else f"held-out ({share:g})"
         for name in request.datasets:
             if name not in data:
-                whole = load(name, folder)
+                whole = load(name, folder, sources)
                 data[name] = whole if share is None else hold_out(whole, share)
             if request.count(there := len(data[name].y_test)) > there:
                 where = f"{request.points_place} {request.points}"

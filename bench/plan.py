@@ -9,17 +9,16 @@ from typing import Any
 from bench.data.case import Case
 from bench.data.datasets import DataSet
 from bench.data.method_defaults import method_defaults
-from bench.data.sources import SOURCES
 from bench.jobs.cell import Cell
 from bench.jobs.job import Job, JobTemplate
 from bench.jobs.payloads import CleanPayload, ImportPayload, JudgePayload, TrainPayload, but_for
+from bench.plugins.catalogue import Catalogue, Plugin
 from bench.plugins.code_digests import code_of
-from bench.plugins.discovery import Catalogue, Plugin
 from bench.plugins.nested_settings import flat
 from bench.plugins.settings import Overrides, Training
 from bench.request import Checkpoint, Request
 from evaluators.interface import Evaluator
-from relu.network.architectures import skeleton
+from relu.errors import InputError
 from relu.threat import Threat, format_box
 
 SHARD = 500  # test inputs per judging job, where the evaluator does not say
@@ -43,12 +42,14 @@ def once(cells: Iterable[Cell]) -> list[Cell]:
 
 def _cells(request: Request, catalogue: Catalogue, data: Mapping[str, DataSet]) -> Iterator[Cell]:
     for dataset, norm in itertools.product(request.datasets, request.norms):
-        source = SOURCES[dataset]
+        source = catalogue.sources[dataset]
         for arch, eps, overrides in itertools.product(
             request.archs or (source.arch,), request.eps or (source.eps[norm],), request.overrides
         ):
             threat = Threat(norm=norm, eps=eps, box=request.box)
-            case = Case(data=data[dataset], arch=arch, threat=threat)
+            case = Case(
+                data=data[dataset], architecture=catalogue.architectures[arch], threat=threat
+            )
             judging = _Judging(request, catalogue, case, overrides)
             for network in _networks(request, catalogue, case, overrides):
                 yield judging.cell(network)
@@ -103,7 +104,9 @@ def _trained(
     request: Request, plugin: Plugin, case: Case, overrides: Overrides
 ) -> Iterator[Network]:
     """The networks of one method, seed by seed."""
-    defaults = usual_settings(plugin, case.data.name, case.arch, case.threat)
+    if not len(case.data.y_train):
+        raise InputError(f"{case.data.name} has no training images: it can be judged on alone")
+    defaults = usual_settings(plugin, case.data.name, case.architecture.name, case.threat)
     asked = overrides.get(("method", plugin.name), {})
     method = plugin.build({k: v for k, v in defaults.items() if k[:6] != "train."} | dict(asked))
     loop = {k.removeprefix("train."): v for k, v in defaults.items() if k[:6] == "train."}
@@ -166,7 +169,7 @@ class _Judging:
 
     def _add(self, plugin: Plugin, asked: Mapping[str, Any]) -> None:
         case = self.case
-        defaults = plugin.defaults(case.data.name, case.arch, case.threat)
+        defaults = plugin.defaults(case.data.name, case.architecture.name, case.threat)
         evaluator = plugin.build(defaults | dict(asked))
         self.labels[plugin.name] = plugin.cls.label
         if (reason := _refusal(evaluator, case)) is not None:
@@ -206,7 +209,7 @@ class _Judging:
         case = self.case
         return Cell(
             dataset=case.data.name,
-            arch=case.arch,
+            arch=case.architecture.name,
             norm=case.threat.norm,
             eps=case.threat.eps,
             box=format_box(case.threat.box),
@@ -242,7 +245,7 @@ def _judge(
 
 def _refusal(evaluator: Evaluator, case: Case) -> str | None:
     try:
-        net = skeleton(case.arch, case.data.shape, case.data.classes)
+        net = case.architecture.skeleton(case.data.shape, case.data.classes)
         return str(evaluator.refusal(net, case.threat) or "") or None
     except Exception as error:
         return f"its refusal() raises {type(error).__name__}: {error}"

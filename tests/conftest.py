@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from bench.data.datasets import DataSet, load
 from bench.jobs.training import train
-from bench.plugins.discovery import Catalogue, discover
+from bench.plugins.catalogue import Catalogue
+from bench.plugins.discovery import discover
 from bench.plugins.settings import Training
 from methods.plain import Plain
 from relu.network.architectures import build

@@ -15,7 +15,8 @@ from bench.cli.requests import make_request, make_requests
 from bench.cli.suites import suites
 from bench.cli.tune_request import make_search
 from bench.data.sources import SOURCES
-from bench.plugins.discovery import Catalogue, discover
+from bench.plugins.catalogue import Catalogue
+from bench.plugins.discovery import discover
 from leaderboard.tables import HEADERS
 from relu.network.architectures import ARCHITECTURES
 from tests.pages import (

@@ -5,12 +5,10 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from bench.data.sources import SOURCES
 from bench.parsing import parse_norm, resolve
-from bench.plugins.discovery import Catalogue
+from bench.plugins.catalogue import Catalogue
 from bench.request import Request
 from relu.errors import InputError
-from relu.network.architectures import ARCHITECTURES
 
 KEYS: Mapping[str, tuple[str, ...]] = {
     "dataset": ("data set", "datasets"),
@@ -32,23 +30,23 @@ def keep(requests: Sequence[Request], texts: Sequence[str], catalogue: Catalogue
     """
     wanted = _parsed(texts, catalogue)
     for key, names in wanted.items():
-        there = _there(requests, key)
+        there = _there(requests, key, catalogue)
         if absent := [name for name in names if name not in there]:
             has = f"it has {', '.join(there)}" if there else f"it has no {key} to choose from"
             raise InputError(f"--only {key}={absent[0]}: this run has none, {has}")
-    kept = [left for request in requests if (left := _kept(request, wanted)) is not None]
+    parts = [_kept(request, wanted, catalogue) for request in requests]
+    kept = [part for part in parts if part is not None]
     if not kept:
-        there = list(dict.fromkeys(itertools.chain(*map(_cases, requests))))
+        cases = itertools.chain(*(_cases(request, catalogue) for request in requests))
+        there = list(dict.fromkeys(cases))
         raise InputError(f"--only {','.join(texts)} leaves nothing of {', '.join(there)}")
     return kept
 
 
 def _parsed(texts: Sequence[str], catalogue: Catalogue) -> Wanted:
     read: dict[str, Callable[[str], str]] = {
-        "dataset": lambda name: resolve(
-            name, {n: s.aliases for n, s in SOURCES.items()}, "data set"
-        ),
-        "arch": lambda name: resolve(name, dict.fromkeys(ARCHITECTURES, ()), "architecture"),
+        "dataset": catalogue.find_source,
+        "arch": catalogue.find_architecture,
         "norm": parse_norm,
         "method": lambda name: catalogue.find("method", name).name,
     }
@@ -65,7 +63,7 @@ def _parsed(texts: Sequence[str], catalogue: Catalogue) -> Wanted:
     return wanted
 
 
-def _kept(request: Request, wanted: Wanted) -> Request | None:
+def _kept(request: Request, wanted: Wanted, catalogue: Catalogue) -> Request | None:
     """What is left of a request, None for nothing."""
 
     def selection(key: str, there: tuple[Name, ...]) -> tuple[Name, ...]:
@@ -76,7 +74,7 @@ def _kept(request: Request, wanted: Wanted) -> Request | None:
         datasets=tuple(
             name
             for name in selection("dataset", request.datasets)
-            if request.archs or selection("arch", _archs(request, name))
+            if request.archs or selection("arch", _archs(request, name, catalogue))
         ),
         archs=selection("arch", request.archs),
         norms=selection("norm", request.norms),
@@ -86,15 +84,15 @@ def _kept(request: Request, wanted: Wanted) -> Request | None:
     return None if emptied else left
 
 
-def _archs(request: Request, dataset: str) -> tuple[str, ...]:
-    return request.archs or (SOURCES[dataset].arch,)
+def _archs(request: Request, dataset: str, catalogue: Catalogue) -> tuple[str, ...]:
+    return request.archs or (catalogue.sources[dataset].arch,)
 
 
-def _there(requests: Sequence[Request], key: str) -> list[str]:
+def _there(requests: Sequence[Request], key: str, catalogue: Catalogue) -> list[str]:
     """What is crossed, of the kind of `key`."""
     names: list[str] = []
     for request in requests:
-        archs = (arch for name in request.datasets for arch in _archs(request, name))
+        archs = (arch for name in request.datasets for arch in _archs(request, name, catalogue))
         names_by_key = {
             "dataset": request.datasets,
             "arch": archs,
@@ -105,7 +103,8 @@ def _there(requests: Sequence[Request], key: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _cases(request: Request) -> Iterator[str]:
+def _cases(request: Request, catalogue: Catalogue) -> Iterator[str]:
     for dataset in request.datasets:
-        for case in itertools.product((dataset,), _archs(request, dataset), request.norms):
+        archs = _archs(request, dataset, catalogue)
+        for case in itertools.product((dataset,), archs, request.norms):
             yield " ".join(case)

@@ -7,11 +7,10 @@ from typing import Any
 from tabulate import tabulate
 
 from bench.cli.suites import describe, suites
-from bench.data.sources import SOURCES
-from bench.plugins.discovery import Catalogue, Plugin
+from bench.data.sources import Source
+from bench.plugins.catalogue import Catalogue, Plugin
 from bench.plugins.nested_settings import field_types, flat
 from bench.plugins.settings import Training
-from relu.network.architectures import ARCHITECTURES
 from relu.ranges import in_symbols
 from relu.threat import format_eps
 
@@ -26,8 +25,10 @@ def listed(catalogue: Catalogue) -> str:
             _plugins("METHODS", catalogue.methods),
             _plugins("EVALUATORS", catalogue.evaluators),
             f"TRAINING of every method\n  train\n{_settings(Training)}",
-            f"DATA SETS (input shape, classes, default architecture, default eps)\n{_data_sets()}",
-            f"ARCHITECTURES\n{_lines([(n, said) for n, (said, _) in ARCHITECTURES.items()])}",
+            f"DATA SETS (input shape, classes, default architecture, default eps)\n"
+            f"{_data_sets(catalogue.sources)}",
+            f"ARCHITECTURES\n"
+            f"{_lines([(name, arch.summary) for name, arch in catalogue.architectures.items()])}",
             f"SUITES (run one with --suite NAME)\n{_lines([_suite(name) for name in suites()])}",
         ]
     )
@@ -66,7 +67,7 @@ def _fields(cls: type[Any]) -> Iterator[str]:
         yield f"{name}={value} ({symbols})" if symbols else f"{name}={value}"
 
 
-def _data_sets() -> str:
+def _data_sets(sources: Mapping[str, Source]) -> str:
     return _lines(
         [
             (
@@ -77,7 +78,7 @@ def _data_sets() -> str:
                 source.arch,
                 ", ".join(f"{norm} {format_eps(eps)}" for norm, eps in source.eps.items()),
             )
-            for name, source in SOURCES.items()
+            for name, source in sources.items()
         ]
     )
 

@@ -63,7 +63,7 @@ def _add_run(commands: Any) -> None:
     )
     run.add_argument("--seeds", metavar="0,1,2", help="one training each (default: 0)")
     run.add_argument("--epochs", metavar="N", help="passes over the training set (default: 100)")
-    _add_judging(run, required=False)
+    _add_judging(run)
 
 
 def _add_tune(commands: Any) -> None:
@@ -82,7 +82,6 @@ def _add_tune(commands: Any) -> None:
     tune.add_argument("--epochs", metavar="N", help="passes over the training set (default: 100)")
     _add_judging(
         tune,
-        required=False,
         points="judge N of the held-out images (default: 1000, or all of fewer)",
         grid=(
             "FIELD=V,W",
@@ -106,7 +105,11 @@ def _add_eval(commands: Any) -> None:
         "where this is missing",
     )
     judge.add_argument("--name", help="what the leaderboard calls it (default: the file's name)")
-    _add_judging(judge, required=True)
+    _add_judging(
+        judge,
+        dataset="that it is for (needed, but with --data FILE.npz)",
+        arch="its own (needed, but for ONNX files)",
+    )
 
 
 def _add_leaderboard(commands: Any) -> None:
@@ -173,7 +176,8 @@ def _command(commands: Any, name: str, summary: str, epilog: str) -> Parser:
 def _add_judging(
     parser: Parser,
     *,
-    required: bool,
+    dataset: str = "(default: digits, or the one that --data is)",
+    arch: str = "(default: the data set's)",
     points: str = "judge the first N test inputs, or all (default: 1000, or all of a smaller set)",
     grid: tuple[str, str] = (
         "NAME.FIELD=V,W",
@@ -183,7 +187,7 @@ def _add_judging(
 ) -> None:
     add = parser.add_argument
     add("--eval", metavar="A,B", help="evaluators, or all (default: all)")
-    _add_cells(parser, required=required, points=points)
+    _add_cells(parser, dataset=dataset, arch=arch, points=points)
     add(
         "--set",
         metavar="NAME.FIELD=VALUE",
@@ -200,9 +204,9 @@ def _add_judging(
     )
     add(
         "--data",
-        metavar="DIR",
-        help="a folder with data sets, as NAME.npz or in torchvision's "
-        "layout (default: $BENCH_DATA)",
+        metavar="PLACE",
+        help="a folder with data sets, as NAME.npz or in torchvision's layout, or an npz file of "
+        "images of yours: x_train, y_train, x_test, y_test, or x and y (default: $BENCH_DATA)",
     )
     add(
         "--out",
@@ -215,24 +219,23 @@ def _add_judging(
         metavar="FILE",
         action="append",
         default=[],
-        help="a Python file with a method or an evaluator of yours; may be repeated",
+        help="a Python file with a method, an evaluator, an architecture or a data set of yours; "
+        "may be repeated",
     )
     _add_running(parser)
 
 
-def _add_cells(parser: Parser, *, required: bool, points: str) -> None:
+def _add_cells(parser: Parser, *, dataset: str, arch: str, points: str) -> None:
     add = parser.add_argument
     add(
         "--dataset",
         metavar="NAME",
-        required=required,
-        help=f"{', '.join(SOURCES)}{'' if required else ' (default: digits)'}",
+        help=f"{', '.join(SOURCES)} {dataset}",
     )
     add(
         "--arch",
         metavar="NAME",
-        required=required,
-        help=", ".join(ARCHITECTURES) + ("" if required else " (default: the data set's)"),
+        help=f"{', '.join(ARCHITECTURES)} {arch}",
     )
     add("--norm", metavar="NORM", help="of the perturbation: linf, l2 or l1 (default: linf)")
     add(

@@ -9,22 +9,20 @@ from typing import Any, TypeVar
 
 from bench.cli.grid import grid_points, merged, require_new
 from bench.cli.suites import read_suite, suite_file
-from bench.data.sources import SOURCES
 from bench.parsing import (
     one_number,
     parse_box,
     parse_eps,
     parse_norm,
     point_count,
-    resolve,
     split,
     whole_number,
 )
-from bench.plugins.discovery import Catalogue
+from bench.plugins.catalogue import Catalogue
 from bench.plugins.settings import Overrides, parse_overrides
 from bench.request import TRAIN, Request
 from relu.errors import InputError
-from relu.network.architectures import ARCHITECTURES
+from relu.network.layers import Shape
 from relu.norms import NORMS
 from relu.threat import Norm
 
@@ -115,12 +113,12 @@ class _Asked:
     def request(self, plugins: Mapping[str, Sequence[str]]) -> Request:
         """`plugins`: those of all parts, as settings may be about another part's."""
         overrides = self._overrides(plugins)
-        datasets = self.parsed("dataset", _dataset, "digits")
+        datasets = self.parsed("dataset", self.catalogue.find_source, self._usual_dataset())
         norms = self.parsed("norm", parse_norm, "linf")
         box = self._box()
         return Request(
             datasets=datasets,
-            archs=self.parsed("arch", _architecture),
+            archs=self.parsed("arch", self.catalogue.find_architecture),
             methods=self.chosen["method"],
             evaluators=self.chosen["evaluator"],
             norms=norms,
@@ -153,8 +151,19 @@ class _Asked:
         radii = self.parsed("eps", parse_eps)
         with self._located("eps"):
             for norm, eps, dataset in itertools.product(norms, radii, datasets):
-                _require_inside(norm, eps, dataset, box)
+                _require_inside(norm, eps, dataset, self.catalogue.sources[dataset].shape, box)
+            for norm, dataset in itertools.product(norms, datasets):
+                self._require_radius(radii, norm, dataset)
         return radii
+
+    def _require_radius(self, radii: Sequence[float], norm: Norm, dataset: str) -> None:
+        if not radii and norm not in self.catalogue.sources[dataset].eps:
+            raise InputError(f"--eps is needed: {dataset} has no usual radius for {norm}")
+
+    def _usual_dataset(self) -> str:
+        """The one that is a file, if any is; else the one that needs none."""
+        files = [name for name, source in self.catalogue.sources.items() if source.file]
+        return files[0] if files else "digits"
 
     def _seeds(self) -> tuple[int, ...]:
         where = self.where("seeds")
@@ -206,10 +215,12 @@ class _Asked:
         )
 
 
-def _require_inside(norm: Norm, eps: float, dataset: str, box: tuple[float, float]) -> None:
+def _require_inside(
+    norm: Norm, eps: float, dataset: str, shape: Shape, box: tuple[float, float]
+) -> None:
     """Refuses a radius at which the ball of any input holds the whole box."""
     width = box[1] - box[0]
-    pixels = math.prod(SOURCES[dataset].shape)
+    pixels = math.prod(shape)
     diameter = width * NORMS[norm].diameter(pixels)
     if eps >= diameter:
         meant = f"; did you mean {eps:g}/255?" if norm == "linf" and eps / 255 < width else ""
@@ -221,11 +232,3 @@ def _require_inside(norm: Norm, eps: float, dataset: str, box: tuple[float, floa
 
 def _unique(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
-
-
-def _dataset(name: str) -> str:
-    return resolve(name, {name: source.aliases for name, source in SOURCES.items()}, "data set")
-
-
-def _architecture(name: str) -> str:
-    return resolve(name, dict.fromkeys(ARCHITECTURES, ()), "architecture")

@@ -27,7 +27,7 @@ def parse_run_options(options: argparse.Namespace) -> RunOptions:
     workers = None if options.workers is None else _whole(options.workers, "workers")
     return RunOptions(
         folder=Path(options.out).absolute(),
-        data=_data_folder(options),
+        data=data_place(options.data),
         plugins=tuple(Path(plugin).absolute() for plugin in options.plugin),
         engine=_engine_name(options),
         address=options.address,
@@ -79,10 +79,10 @@ def parse_gpus(text: str) -> list[str]:
     return [names[int(part)] for part in chosen]
 
 
-def _data_folder(options: argparse.Namespace) -> Path | None:
-    """The folder of --data, or else of BENCH_DATA."""
-    folder = options.data or os.environ.get("BENCH_DATA")
-    return Path(folder).absolute() if folder else None
+def data_place(data: str | None) -> Path | None:
+    """The folder or file of --data, or else of BENCH_DATA."""
+    place = data or os.environ.get("BENCH_DATA")
+    return Path(place).absolute() if place else None
 
 
 def _engine_name(options: argparse.Namespace) -> EngineName:

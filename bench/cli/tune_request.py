@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from bench.cli.requests import make_request
 from bench.data.holdout import parse_share
 from bench.parsing import resolve, suggestion
-from bench.plugins.discovery import Catalogue, Plugin
+from bench.plugins.catalogue import Catalogue, Plugin
 from bench.plugins.nested_settings import field_types
 from bench.plugins.settings import Training
 from bench.request import Request

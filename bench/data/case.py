@@ -5,7 +5,7 @@ from typing import Any
 
 from bench.data.datasets import DataSet
 from bench.data.holdout import HeldOut
-from relu.network.architectures import skeleton
+from relu.network.architectures import Architecture
 from relu.threat import Threat
 
 
@@ -14,12 +14,13 @@ class Case:
     """What a cell is about, whatever the method."""
 
     data: DataSet
-    arch: str
+    architecture: Architecture
     threat: Threat
 
     def description(self) -> dict[str, Any]:
-        """What every job says of it."""
+        """What every job says of it. Raises InputError for images that the architecture refuses."""
         data = self.data
-        skeleton(self.arch, data.shape, data.classes)  # refuses images it cannot take
+        self.architecture.skeleton(data.shape, data.classes)
         held = {"held_out": data.share} if isinstance(data, HeldOut) else {}
-        return {"arch": self.arch, "shape": data.shape, "classes": data.classes} | held
+        arch = {"arch": self.architecture.name, "arch_code": self.architecture.code}
+        return {**arch, "shape": data.shape, "classes": data.classes, **held}

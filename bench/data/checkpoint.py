@@ -21,6 +21,8 @@ from bench.data.matlab import from_matlab
 from bench.data.sources import HEAD, placeholder
 from bench.data.weights import State, matched
 from relu.errors import InputError
+from relu.network.architectures import Architecture
+from relu.network.layers import Shape
 
 DEEPEST = 5  # containers around a state dict
 SUFFIXES = (".safetensors", ".pt", ".pth", ".npz", ".mat")
@@ -38,7 +40,7 @@ class Member:
 
 def read_checkpoint(
     path: Path,
-    arch: str,
+    arch: Architecture,
     shape: Sequence[int],
     classes: int,
     *,
@@ -64,7 +66,7 @@ def read_checkpoint(
     if member is None and len(fitting) == 1:
         return fitting[0].state
     if member is None or member > len(fitting):
-        raise InputError(_choices(path, arch, fitting, member))
+        raise InputError(_choices(path, arch.name, fitting, member))
     return fitting[member - 1].state
 
 
@@ -90,7 +92,7 @@ def _choices(path: Path, arch: str, fitting: Sequence[Member], member: int | Non
     )
 
 
-def _fitting(path: Path, arch: str, shape: tuple[int, ...], classes: int) -> list[Member]:
+def _fitting(path: Path, arch: Architecture, shape: Shape, classes: int) -> list[Member]:
     """The networks that fit, each once, in the file's order; raises InputError where none does."""
     fitting: dict[str, Member] = {}
     reasons: dict[str, int] = {}  # and how large what is refused is: the largest is the network
@@ -109,7 +111,7 @@ def _fitting(path: Path, arch: str, shape: tuple[int, ...], classes: int) -> lis
 
 
 def _state(
-    tensors: Mapping[str, Tensor], arch: str, shape: tuple[int, ...], classes: int, *, matlab: bool
+    tensors: Mapping[str, Tensor], arch: Architecture, shape: Shape, classes: int, *, matlab: bool
 ) -> State:
     """The tensors as the architecture's state dict, checked and in float32."""
     tensors = from_matlab(tensors, arch, shape, classes) if matlab else tensors

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from relu.errors import InputError
-from relu.network.architectures import skeleton
+from relu.network.architectures import Architecture
 
 
 def from_matlab(
-    variables: Mapping[str, Tensor], arch: str, shape: tuple[int, ...], classes: int
+    variables: Mapping[str, Tensor], arch: Architecture, shape: tuple[int, ...], classes: int
 ) -> dict[str, Tensor]:
     """The variables as PyTorch would lay them out.
 
@@ -17,7 +17,7 @@ def from_matlab(
     Otherwise only biases change: MATLAB has no vectors, so that theirs come as (1, n) or (n, 1).
     (No architecture has a weight with a side of 1.) Raises InputError.
     """
-    published = _published(variables, skeleton(arch, shape, classes), shape[0])
+    published = _published(variables, arch.skeleton(shape, classes), shape[0])
     return published or {name: _vector(tensor) for name, tensor in variables.items()}
 
 
@@ -25,9 +25,7 @@ def _vector(tensor: Tensor) -> Tensor:
     return tensor.flatten() if tensor.ndim == 2 and 1 in tensor.shape else tensor
 
 
-def _published(
-    variables: Mapping[str, Tensor], net: nn.Sequential, channels: int
-) -> dict[str, Tensor]:
+def _published(variables: Mapping[str, Tensor], net: nn.Module, channels: int) -> dict[str, Tensor]:
     """The state dict behind the variable names of [CAH19]'s published networks, else nothing.
 
     channels: those of what is flattened next.
@@ -61,8 +59,9 @@ def _published(
     return state
 
 
-def _affine(net: nn.Sequential) -> list[tuple[int, nn.Module]]:
-    return [(i, layer) for i, layer in enumerate(net) if isinstance(layer, nn.Linear | nn.Conv2d)]
+def _affine(net: nn.Module) -> list[tuple[str, nn.Module]]:
+    affine = (nn.Linear, nn.Conv2d)
+    return [(name, layer) for name, layer in net.named_modules() if isinstance(layer, affine)]
 
 
 def _channels_first(weight: Tensor, channels: int) -> Tensor:

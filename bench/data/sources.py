@@ -55,7 +55,8 @@ class Source:
 
     shape: one image's. arch, eps: what is used where the command says nothing. read(folder,
     download) gives raw arrays; looked_for: what `read` needs inside the folder ("": nothing).
-    augment: whether training crops and mirrors.
+    file: the npz file that it is, and the only place where it is looked for. augment: whether
+    training crops and mirrors.
     """
 
     summary: str
@@ -65,6 +66,7 @@ class Source:
     eps: Mapping[Norm, float]
     read: Callable[[Path, bool], Arrays]
     looked_for: str = ""
+    file: Path | None = None
     aliases: tuple[str, ...] = ()
     augment: bool = False
 

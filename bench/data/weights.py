@@ -7,7 +7,7 @@ from itertools import islice
 from torch import Tensor
 
 from relu.errors import InputError
-from relu.network.architectures import skeleton
+from relu.network.architectures import Architecture
 
 State = dict[str, Tensor]
 Group = tuple[str, ...]
@@ -17,7 +17,7 @@ LISTED = 6  # names in a message
 
 
 def matched(
-    tensors: Mapping[str, Tensor], arch: str, shape: tuple[int, ...], classes: int
+    tensors: Mapping[str, Tensor], arch: Architecture, shape: tuple[int, ...], classes: int
 ) -> State:
     """The tensors under the names of the architecture's state dict, in its order.
 
@@ -27,7 +27,7 @@ def matched(
     Raises InputError where tensors do not fit, or where nothing says which of several ways is
     meant: layers of one shape come out in the right order or not at all.
     """
-    expected = skeleton(arch, shape, classes).state_dict()
+    expected = arch.skeleton(shape, classes).state_dict()
     if normalization := [name for name in tensors if name.endswith(NORMALIZATION)]:
         raise InputError(
             f"it has batch normalization ({normalization[0]}), the architectures of the bench have "
@@ -35,17 +35,17 @@ def matched(
         )
     if len(tensors) != len(expected):
         raise InputError(
-            f"{arch} has {len(expected)} tensors ({_shapes(expected)}), "
+            f"{arch.name} has {len(expected)} tensors ({_shapes(expected)}), "
             f"the checkpoint has {len(tensors)} ({_shapes(tensors)})"
         )
     names = _behind_a_prefix(tensors, expected)
     if names is None:
-        names = _by_layer(tensors, expected, arch)
+        names = _by_layer(tensors, expected, arch.name)
     for ours, theirs in names.items():
         if tensors[theirs].shape != expected[ours].shape:
             called = "" if theirs.endswith(ours) else f" ({theirs})"
             raise InputError(
-                f"{arch} on images of shape {shape} expects {ours} of shape "
+                f"{arch.name} on images of shape {shape} expects {ours} of shape "
                 f"{tuple(expected[ours].shape)}, found {tuple(tensors[theirs].shape)}{called}"
             )
     return {ours: tensors[names[ours]] for ours in expected}

@@ -175,6 +175,6 @@ class _Notes:
 
 @functools.lru_cache(maxsize=1)
 def _worker(spec: Spec) -> Worker:
-    catalogue = discover([Path(plugin) for plugin in spec.plugins])
     data = Path(spec.data) if spec.data else None
+    catalogue = discover([Path(plugin) for plugin in spec.plugins], data)
     return Worker(Store(Path(spec.root)), catalogue, data, run=spec.run)

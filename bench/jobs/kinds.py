@@ -13,28 +13,28 @@ from torch import Tensor, nn
 from bench.data.checkpoint import read_checkpoint
 from bench.data.datasets import DataSet, load
 from bench.data.holdout import hold_out
-from bench.data.sources import SOURCES
 from bench.jobs.isolation import Isolation
 from bench.jobs.job import Job, inputs
 from bench.jobs.known import known_interval
 from bench.jobs.out_of_memory import in_parts
-from bench.jobs.payloads import CleanPayload, ImportPayload, JudgePayload, TrainPayload
+from bench.jobs.payloads import CleanPayload, ImportPayload, JudgePayload, Payload, TrainPayload
 from bench.jobs.resumable_judging import Pieces
 from bench.jobs.surroundings import DEVICE, keep_freed_memory
 from bench.jobs.training import Checkpoints, Notes, train
 from bench.jobs.verdict import Replay, joined, replay
+from bench.plugins.catalogue import Catalogue, Kind
 from bench.plugins.code_digests import code_of, difference
-from bench.plugins.discovery import Catalogue, Kind
 from bench.store.provenance import provenance
 from bench.store.results import Store
 from evaluators.interface import Evidence
 from relu.attacks.witness import adversarial
 from relu.errors import InputError
-from relu.network.architectures import build
+from relu.network.architectures import Architecture
 from relu.network.reader import in_float64
 from relu.threat import Threat
 
 BATCH = 1000  # inputs that are predicted at once
+WATCHED_EPS = 0.1  # linf, of a training's own PGD errors, where a data set has no usual radius
 
 
 class Worker:
@@ -89,7 +89,7 @@ class Worker:
         name = payload.dataset
         share = payload.held_out
         if (name, share) not in self._data:
-            whole = load(name, self.data_folder)
+            whole = load(name, self.data_folder, self.catalogue.sources)
             self._data[name, share] = whole if share is None else hold_out(whole, share)
         data = self._data[name, share]
         if data.fingerprint(part) != payload.data:
@@ -98,11 +98,12 @@ class Worker:
 
     def _train(self, job: Job, payload: TrainPayload, notes: Notes) -> None:
         data = self.data(payload, "train")
-        source = SOURCES[payload.dataset]
+        source = self.catalogue.sources[payload.dataset]
         method = self.catalogue.methods[payload.method].build(payload.fields)
-        usual = Threat(norm="linf", eps=source.eps["linf"])
+        usual = Threat(norm="linf", eps=source.eps.get("linf", WATCHED_EPS))
         seed = payload.seed
-        net = build(payload.arch, data.shape, data.classes, seed=seed).to(self.device)
+        net = self._architecture(payload).build(data.shape, data.classes, seed=seed)
+        net = net.to(self.device)
         history = train(
             net,
             method,
@@ -117,11 +118,11 @@ class Worker:
         self.store.save_network(job.key, net, history, self._about(job, seconds))
 
     def _import(self, job: Job, payload: ImportPayload) -> None:
-        architecture = payload.arch, payload.shape, payload.classes
-        net = build(*architecture)
-        net.load_state_dict(
-            read_checkpoint(Path(job.path), *architecture, wanted=payload.checkpoint)
-        )
+        architecture = self._architecture(payload)
+        sizes = payload.shape, payload.classes
+        net = architecture.build(*sizes)
+        path = Path(job.path)
+        net.load_state_dict(read_checkpoint(path, architecture, *sizes, wanted=payload.checkpoint))
         self.store.save_network(job.key, net, [], self._about(job, 0.0))
 
     def _clean(self, job: Job, payload: CleanPayload) -> None:
@@ -204,8 +205,18 @@ class Worker:
         self.store.save_evidence(job.key, table, checked.witness, self._about(job, seconds))
         self.store.forget_checkpoint(job.key)
 
-    def _net(self, payload: CleanPayload | JudgePayload) -> nn.Sequential:
-        net = build(payload.arch, payload.shape, payload.classes)
+    def _architecture(self, payload: Payload) -> Architecture:
+        """The job's. Raises InputError where its code is not what it was in the plan."""
+        architecture = self.catalogue.architectures[payload.arch]
+        if architecture.code != payload.arch_code:
+            raise InputError(
+                f"the code of architecture {payload.arch!r} is not what it was when the run was "
+                f"planned"
+            )
+        return architecture
+
+    def _net(self, payload: CleanPayload | JudgePayload) -> nn.Module:
+        net = self._architecture(payload).build(payload.shape, payload.classes)
         net.load_state_dict(self.store.load_network(payload.network))
         return net.to(self.device).requires_grad_(False).eval()
 

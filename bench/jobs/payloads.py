@@ -1,6 +1,7 @@
 """What each kind of job is about, typed; as plain JSON it is what the job's key digests.
 
-code: what `code_of` says of it, digested and compared as a whole.
+code: what `code_of` says of it, digested and compared as a whole. arch_code: a digest of the
+architecture's code, "" where it is the bench's own.
 """
 
 import dataclasses
@@ -13,7 +14,12 @@ from bench.store.records import make_record
 from relu.threat import Threat
 
 JobKind = Literal["train", "import", "clean", "judge"]
-UNSAID: Mapping[str, object] = {"held_out": None, "reproducible": False, "withdrawn": None}
+UNSAID: Mapping[str, object] = {
+    "arch_code": "",
+    "held_out": None,
+    "reproducible": False,
+    "withdrawn": None,
+}
 """Fields that the JSON leaves out at this value: keys stay what they were before there were any."""
 
 
@@ -25,6 +31,7 @@ class TrainPayload:
     """
 
     arch: str
+    arch_code: str = ""
     shape: tuple[int, ...]
     classes: int
     held_out: float | None = None
@@ -52,6 +59,7 @@ class ImportPayload:
     """A network from a file. checkpoint: the digest of its weights."""
 
     arch: str
+    arch_code: str = ""
     shape: tuple[int, ...]
     classes: int
     held_out: float | None = None
@@ -72,6 +80,7 @@ class CleanPayload:
     """Predictions of the whole test set. data: its fingerprint. network: the key of its job."""
 
     arch: str
+    arch_code: str = ""
     shape: tuple[int, ...]
     classes: int
     held_out: float | None = None
@@ -98,6 +107,7 @@ class JudgePayload:
     """
 
     arch: str
+    arch_code: str = ""
     shape: tuple[int, ...]
     classes: int
     held_out: float | None = None

@@ -1,4 +1,4 @@
-"""Finds methods and evaluators: files in their folders, files given by path, installed packages."""
+"""Finds plugins: files in their folders, files given by path, installed packages."""
 
 import functools
 import importlib
@@ -6,24 +6,23 @@ import inspect
 import json
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any
 
 import evaluators
 import methods
-from bench.parsing import resolve, suggestion
+from bench.data.npz import NPZ, with_file
 from bench.plugins import nested_settings
 from bench.plugins.beside import Beside
-from bench.plugins.code_digests import Code, code_behind
+from bench.plugins.catalogue import Catalogue, Kind, Plugin
+from bench.plugins.code_digests import code_behind
 from bench.plugins.contract import check_calls, check_words
+from bench.plugins.functions import Functions
 from relu.errors import InputError
 from relu.ranges import declares_range, require
-from relu.threat import Threat
 
-Kind = Literal["method", "evaluator"]
 DOES: Mapping[Kind, str] = {"method": "loss", "evaluator": "judge"}
 REQUIRED: Mapping[Kind, tuple[str, ...]] = {
     "method": ("label", "loss"),
@@ -31,86 +30,30 @@ REQUIRED: Mapping[Kind, tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Plugin:
-    """A method's or evaluator's class under the name of its file."""
+def discover(files: Sequence[Path] = (), data: Path | None = None) -> Catalogue:
+    """Everything that is there; `files` are plugin files given by path, `data` may be a data set.
 
-    kind: Kind
-    name: str
-    cls: type[Any]
-    source: Path
-    code: Code
-    """behind it: an edited plugin, or a helper of it, gives new results, not the old ones"""
-
-    @property
-    def aliases(self) -> tuple[str, ...]:
-        return (self.cls.label, *getattr(self.cls, "aliases", ()))
-
-    def fields(self) -> dict[str, object]:
-        """Settings and their defaults."""
-        return nested_settings.flat(self.cls())
-
-    def build(self, changes: Mapping[str, Any]) -> Any:
-        """An instance with these (dotted) fields changed. Raises InputError where it refuses."""
-        hints = nested_settings.field_types(self.cls)
-        for name, value in changes.items():
-            if declares_range(hints.get(name)):
-                require(value, hints[name], f"{self.name}.{name}")
-        try:
-            return nested_settings.changed(self.cls(), changes)
-        except InputError:
-            raise
-        except Exception as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise InputError(f"{self.name} refuses {dict(changes)}: {reason}") from error
-
-    def defaults(self, dataset: str, arch: str, threat: Threat) -> dict[str, Any]:
-        """What the class says of this case; "train." keys are the training loop's."""
-        if not hasattr(self.cls, "defaults"):
-            return {}
-        try:
-            defaults = dict(self.cls.defaults(dataset, arch, threat))
-        except Exception as error:
-            raise InputError(f"{self.name}.defaults({dataset!r}, ...) fails: {error}") from error
-        valid = [*self.fields(), "train.epochs", "train.batch", "train.lr"]
-        if unknown := [name for name in defaults if name not in valid]:
-            raise InputError(f"{self.name}.defaults: {unknown[0]!r} is none of {', '.join(valid)}")
-        return defaults
-
-
-@dataclass(frozen=True, kw_only=True)
-class Catalogue:
-    """Everything found, by name."""
-
-    methods: Mapping[str, Plugin]
-    evaluators: Mapping[str, Plugin]
-
-    def of(self, kind: Kind) -> Mapping[str, Plugin]:
-        return self.methods if kind == "method" else self.evaluators
-
-    def find(self, kind: Kind, name: str) -> Plugin:
-        """The plugin that `name` means. Raises InputError with the valid names."""
-        plugins = self.of(kind)
-        try:
-            return plugins[resolve(name, {n: p.aliases for n, p in plugins.items()}, kind)]
-        except InputError as error:
-            file = Path(f"{name}.py")
-            if suggestion(name, plugins) and not file.is_file():
-                raise
-            file = file if file.is_file() else Path("FILE")
-            hint = f" ({kind}s of yours are given with --plugin {file})"
-            raise InputError(f"{error}{hint}") from error
-
-
-def discover(files: Sequence[Path] = ()) -> Catalogue:
-    """All plugins; `files` are plugin files given by path. Raises InputError for unusable ones."""
+    Raises InputError for what is unusable.
+    """
     plugins = [p for package in (methods, evaluators) for p in _in_package(package)]
     for kind in DOES:
         for point in entry_points(group=f"bench.{kind}s"):
             plugins.append(_announced(point.name, point.value, point.load, kind))
+    functions = Functions()
+    for group, add in functions.adding.items():
+        for point in entry_points(group=f"bench.{group}"):
+            add(point.name, _imported(Path(point.value), point.load), None)
     for file in {file.resolve(): file for file in files}.values():
-        plugins += _in_file(file)
-    return Catalogue(methods=_by_name(plugins, "method"), evaluators=_by_name(plugins, "evaluator"))
+        plugins += _in_file(file, functions)
+    sources = functions.sources
+    if data is not None and data.suffix == NPZ:
+        sources = with_file(sources, data)
+    return Catalogue(
+        methods=_by_name(plugins, "method"),
+        evaluators=_by_name(plugins, "evaluator"),
+        architectures=functions.architectures,
+        sources=sources,
+    )
 
 
 def _by_name(plugins: Sequence[Plugin], kind: Kind) -> dict[str, Plugin]:
@@ -154,19 +97,23 @@ def _at_least_one(file: Path, plugins: list[Plugin]) -> list[Plugin]:
     if not plugins:
         raise InputError(
             f"plugin {file} has no method or evaluator: expected a frozen dataclass with "
-            f"{' and '.join(REQUIRED['method'])}, or with {', '.join(REQUIRED['evaluator'])}"
+            f"{' and '.join(REQUIRED['method'])}, or with {', '.join(REQUIRED['evaluator'])}; "
+            f"nor build(shape, classes), an architecture, nor read(folder), a data set"
         )
     return plugins
 
 
-def _in_file(file: Path) -> list[Plugin]:
+def _in_file(file: Path, functions: Functions) -> list[Plugin]:
     if not file.is_file():
         what = "a folder" if file.is_dir() else "not there"
         raise InputError(f"--plugin must name a Python file, {str(file)!r} is {what}")
     if file.suffix != ".py":
         raise InputError(f"--plugin must name a Python file (.py), got {str(file)!r}")
     beside = Beside(file)
-    return _at_least_one(file, _in_module(_imported(file, beside.load), beside))
+    module = _imported(file, beside.load)
+    plugins = _in_module(module, beside)
+    has_functions = functions.add(file.stem, module, beside)
+    return plugins if has_functions else _at_least_one(file, plugins)
 
 
 def _announced(name: str, value: str, load: Any, kind: Kind) -> Plugin:

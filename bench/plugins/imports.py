@@ -14,7 +14,8 @@ ABSENT = "absent"
 INSTALLED = ("site-packages", "dist-packages")  # names of the folders that pip fills
 
 
-def imported(text: bytes) -> list[tuple[int, str]]:
+@functools.lru_cache(maxsize=1024)
+def imported(text: bytes) -> tuple[tuple[int, str], ...]:
     """(level, dotted name) of everything that may be a module; level: dots of a relative import.
 
     Wherever it stands: in functions too, and import_module("name") with the name written out.
@@ -22,8 +23,8 @@ def imported(text: bytes) -> list[tuple[int, str]]:
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError):  # whoever runs it is told
-        return []
-    return [name for node in ast.walk(tree) for name in _named(node)]
+        return ()
+    return tuple(dict.fromkeys(name for node in ast.walk(tree) for name in _named(node)))
 
 
 def _named(node: ast.AST) -> list[tuple[int, str]]:
@@ -57,13 +58,18 @@ def locate(name: str) -> Path | None:
     """The file of a module that is found as every import finds it, None where it has none."""
     top, *parts = name.split(".")
     if top in OURS:
-        return _inside([ROOT], [top, *parts])
+        return _of_the_bench(name)
     spec = spec_of(top)
     if spec is None:
         return None
     if parts:
         return _inside([Path(place) for place in spec.submodule_search_locations or ()], parts)
     return Path(spec.origin) if spec.has_location and spec.origin else None
+
+
+@functools.cache
+def _of_the_bench(name: str) -> Path | None:
+    return _inside([ROOT], name.split("."))
 
 
 def _inside(places: list[Path], parts: list[str]) -> Path | None:

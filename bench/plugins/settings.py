@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Le
 
 from bench.parsing import MOST, suggestion
-from bench.plugins.discovery import Catalogue, Kind, Plugin
+from bench.plugins.catalogue import Catalogue, Kind, Plugin
 from bench.plugins.nested_settings import field_types
 from relu.errors import InputError
 from relu.ranges import alternatives, choices, require, require_fields, typed

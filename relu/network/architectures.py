@@ -6,6 +6,7 @@ FC1, FC10, CNN [CAH19, Appendix B], small ones, and others that are no chains.
 import functools
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -121,38 +122,96 @@ def _leaky() -> nn.Module:
     return nn.LeakyReLU(0.1)
 
 
-ARCHITECTURES: Mapping[str, tuple[str, Callable[[Shape, int], nn.Sequential]]] = {
-    "fc1": ("one hidden layer of 1024 units", _dense(1024)),
-    "fc10": ("ten hidden layers: 124, 7 x 104, 86, 86", _dense(124, *[104] * 7, 86, 86)),
-    "cnn": ("conv 16 and 32 (4x4, stride 2), dense 100", _convolutional((16, 32), 100)),
-    "fc_small": ("two hidden layers of 32 units", _dense(32, 32)),
-    "cnn_small": ("conv 4 and 8 (4x4, stride 2), dense 32", _convolutional((4, 8), 32)),
-    "cnn_leaky": ("cnn, its ReLUs leaking 0.1", _convolutional((16, 32), 100, _leaky)),
-    "cnn_pool": ("conv 8 and 16 (3x3), each max-pooled 2x2, dense 64", _pooled),
-    "resnet": ("conv 8, two residual blocks of 16 channels, dense 100", _residual),
-}
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """A network without weights, for any shape of inputs and any number of classes that it takes.
 
-
-@functools.cache
-def skeleton(arch: str, shape: Shape, classes: int) -> nn.Sequential:
-    """The network without weights (on torch's meta device): what is known before training.
-
-    Raises InputError where arch cannot take inputs of `shape`.
+    make(shape, classes): a network. initialised: whether `make` draws its weights itself, from
+    torch's global generator. code: a digest of what is behind `make`, "" for the bench's own.
     """
+
+    name: str
+    summary: str
+    make: Callable[[Shape, int], nn.Module]
+    initialised: bool = False
+    code: str = ""
+
+    def skeleton(self, shape: Shape, classes: int) -> nn.Module:
+        """The network on torch's meta device: what is known before training.
+
+        Raises InputError where the architecture cannot take inputs of `shape`.
+        """
+        return _skeleton(self, tuple(shape), classes)
+
+    def build(self, shape: Shape, classes: int, *, seed: int = 0) -> nn.Module:
+        """A freshly initialised network: He-normal weights (fan in), zero biases [HZRS15, eq. 10].
+
+        An architecture that is `initialised` has the weights that it draws itself, from this seed.
+        Raises InputError where it cannot take inputs of `shape`.
+        """
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            net = self._made(tuple(shape), classes)
+        if not self.initialised:
+            _initialise(net, torch.Generator().manual_seed(seed))
+        return net
+
+    def _made(self, shape: Shape, classes: int) -> nn.Module:
+        try:
+            net = self.make(shape, classes)
+        except InputError:
+            raise
+        except Exception as error:  # a plugin's own code
+            reason = (str(error).splitlines() or [""])[0]
+            raise InputError(
+                f"architecture {self.name} for inputs of shape {shape} and {classes} classes "
+                f"raises {type(error).__name__}: {reason}"
+            ) from error
+        if not isinstance(net, nn.Module):
+            raise InputError(
+                f"architecture {self.name}: build expects to return a torch.nn.Module, "
+                f"got {type(net).__name__}"
+            )
+        return net
+
+
+@functools.lru_cache(maxsize=64)
+def _skeleton(architecture: Architecture, shape: Shape, classes: int) -> nn.Module:
     with torch.device("meta"):
-        return ARCHITECTURES[arch][1](shape, classes)
+        return architecture._made(shape, classes)
 
 
-def build(arch: str, shape: Shape, classes: int, *, seed: int = 0) -> nn.Sequential:
-    """A freshly initialised network: He-normal weights (fan in), zero biases [HZRS15, eq. 10].
-
-    `shape` is one input's shape, e.g. (1, 28, 28). Raises InputError where arch cannot take it.
-    """
-    net = ARCHITECTURES[arch][1](shape, classes)
-    generator = torch.Generator().manual_seed(seed)
+def _initialise(net: nn.Module, generator: torch.Generator) -> None:
     for layer in net.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
             if layer.bias is not None:
                 nn.init.constant_(layer.bias, 0.0)
+
+
+def _table(
+    **rows: tuple[str, Callable[[Shape, int], nn.Module]],
+) -> dict[str, Architecture]:
+    return {
+        name: Architecture(name=name, summary=summary, make=make)
+        for name, (summary, make) in rows.items()
+    }
+
+
+ARCHITECTURES: Mapping[str, Architecture] = _table(
+    fc1=("one hidden layer of 1024 units", _dense(1024)),
+    fc10=("ten hidden layers: 124, 7 x 104, 86, 86", _dense(124, *[104] * 7, 86, 86)),
+    cnn=("conv 16 and 32 (4x4, stride 2), dense 100", _convolutional((16, 32), 100)),
+    fc_small=("two hidden layers of 32 units", _dense(32, 32)),
+    cnn_small=("conv 4 and 8 (4x4, stride 2), dense 32", _convolutional((4, 8), 32)),
+    cnn_leaky=("cnn, its ReLUs leaking 0.1", _convolutional((16, 32), 100, _leaky)),
+    cnn_pool=("conv 8 and 16 (3x3), each max-pooled 2x2, dense 64", _pooled),
+    resnet=("conv 8, two residual blocks of 16 channels, dense 100", _residual),
+)
+
+
+def build(arch: str, shape: Shape, classes: int, *, seed: int = 0) -> nn.Sequential:
+    """A freshly initialised network of the bench's own architectures (see `Architecture.build`)."""
+    net = ARCHITECTURES[arch].build(shape, classes, seed=seed)
+    assert isinstance(net, nn.Sequential)
     return net

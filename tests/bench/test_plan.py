@@ -8,7 +8,8 @@ from bench.data.holdout import hold_out
 from bench.jobs.cell import Cell
 from bench.jobs.job import Job
 from bench.plan import all_jobs, make_plan
-from bench.plugins.discovery import Catalogue, discover
+from bench.plugins.catalogue import Catalogue
+from bench.plugins.discovery import discover
 from bench.request import Request
 from relu.errors import InputError
 from tests.bench.example_plugins import evaluator

@@ -1,7 +1,6 @@
 """The region evaluator: closed forms, budgets, exactness, time limits, refusals."""
 
 import json
-import math
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from bench.__main__ import main
-from bench.cli import requests
 from bench.data.datasets import DataSet
 from bench.jobs.training import train
 from bench.jobs.verdict import replay
@@ -20,9 +18,7 @@ from evaluators.region import Region
 from methods.mmr import Mmr
 from relu.classes import margins
 from relu.errors import InputError
-from relu.network import architectures
-from relu.network.architectures import ARCHITECTURES, build
-from relu.network.layers import Shape
+from relu.network.architectures import build
 from relu.network.reader import in_float64
 from relu.threat import Norm, Threat
 
@@ -126,16 +122,21 @@ def test_networks_outside_the_theory_are_refused_by_layer() -> None:
     assert "layer 2 (Sigmoid)" in reason
 
 
-def test_their_cells_are_a_dash_with_a_footnote_and_mmr_says_why_it_cannot_train_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def sigmoids(shape: Shape, classes: int) -> nn.Sequential:
-        hidden = nn.Linear(math.prod(shape), 16)
-        return nn.Sequential(nn.Flatten(), hidden, nn.Sigmoid(), nn.Linear(16, classes))
+SOFT = """
+import math
+from torch import nn
 
-    for module in (architectures, requests):
-        soft = {**ARCHITECTURES, "soft": ("sigmoids", sigmoids)}
-        monkeypatch.setattr(module, "ARCHITECTURES", soft)
+def build(shape, classes):
+    hidden = nn.Linear(math.prod(shape), 16)
+    return nn.Sequential(nn.Flatten(), hidden, nn.Sigmoid(), nn.Linear(16, classes))
+"""
+
+
+def test_their_cells_are_a_dash_with_a_footnote_and_mmr_says_why_it_cannot_train_them(
+    tmp_path: Path,
+) -> None:
+    plugin = tmp_path / "soft.py"
+    plugin.write_text(SOFT)
     status = main(
         [
             "run",
@@ -143,6 +144,8 @@ def test_their_cells_are_a_dash_with_a_footnote_and_mmr_says_why_it_cannot_train
             "plain,mmr",
             "--arch",
             "soft",
+            "--plugin",
+            str(plugin),
             "--epochs",
             "1",
             "--points",
@@ -152,11 +155,11 @@ def test_their_cells_are_a_dash_with_a_footnote_and_mmr_says_why_it_cannot_train
             "--engine",
             "inline",
             "--out",
-            str(tmp_path),
+            str(tmp_path / "out"),
         ]
     )
-    plain, mmr = json.loads((tmp_path / "leaderboard.json").read_text())
-    table = (tmp_path / "leaderboard.md").read_text()
+    plain, mmr = json.loads((tmp_path / "out" / "leaderboard.json").read_text())
+    table = (tmp_path / "out" / "leaderboard.md").read_text()
     assert status == 1
     assert "layer 2 (Sigmoid)" in plain["refusals"]["region"]
     assert "– [1]" in table

@@ -11,7 +11,8 @@ import pandas as pd
 import torch
 
 from bench.jobs.verdict import Replay, combine, replay
-from bench.plugins.discovery import Plugin, discover
+from bench.plugins.catalogue import Plugin
+from bench.plugins.discovery import discover
 from evaluators.interface import Interval
 from relu.attacks.witness import adversarial
 from relu.network.reader import in_float64

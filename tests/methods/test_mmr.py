@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from bench.plan import usual_settings
-from bench.plugins.discovery import Catalogue
+from bench.plugins.catalogue import Catalogue
 from methods.at import At
 from methods.mmr import Mmr, warm
 from methods.mmr_at import MmrAt

@@ -8,7 +8,7 @@ from bench import pipeline
 from bench.__main__ import main
 from bench.cli.cell_filter import keep
 from bench.data.datasets import DataSet, load
-from bench.plugins.discovery import Catalogue
+from bench.plugins.catalogue import Catalogue
 from bench.request import Request
 from relu.errors import InputError
 

@@ -16,7 +16,7 @@ from bench.data.datasets import DataSet
 from bench.data.sources import SOURCES
 from bench.jobs.cell import Cell
 from bench.plan import make_plan, once
-from bench.plugins.discovery import Catalogue
+from bench.plugins.catalogue import Catalogue
 from bench.request import Request
 from leaderboard.published import FILE
 from relu.errors import InputError

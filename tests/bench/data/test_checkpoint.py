@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from bench.data.checkpoint import digest, read_checkpoint
 from relu.errors import InputError
-from relu.network.architectures import build
+from relu.network.architectures import ARCHITECTURES, build
 
 SHAPE = (3, 8, 12)
 
@@ -24,7 +24,7 @@ def net() -> nn.Sequential:
 
 def loaded(path: Path, arch: str = "cnn_small") -> nn.Sequential:
     net = build(arch, SHAPE, 5)
-    net.load_state_dict(read_checkpoint(path, arch, SHAPE, 5))
+    net.load_state_dict(read_checkpoint(path, ARCHITECTURES[arch], SHAPE, 5))
     return net
 
 
@@ -217,7 +217,7 @@ def renamed(state: dict[str, Tensor], layers: Sequence[str]) -> dict[str, Tensor
 def read(
     path: Path, arch: str = "fc10", *, member: int | None = None, wanted: str | None = None
 ) -> dict[str, Tensor]:
-    return read_checkpoint(path, arch, SHAPE, 5, member=member, wanted=wanted)
+    return read_checkpoint(path, ARCHITECTURES[arch], SHAPE, 5, member=member, wanted=wanted)
 
 
 def same_tensors(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:

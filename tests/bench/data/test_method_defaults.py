@@ -10,7 +10,8 @@ import pytest
 from bench.data.method_defaults import RULES, method_defaults
 from bench.data.sources import SOURCES
 from bench.plan import usual_settings
-from bench.plugins.discovery import Catalogue, discover
+from bench.plugins.catalogue import Catalogue
+from bench.plugins.discovery import discover
 from relu.network.architectures import ARCHITECTURES
 from relu.threat import Norm, Threat
 

@@ -17,7 +17,7 @@ from bench.jobs.payloads import (
     but_for,
 )
 from bench.plan import all_jobs, make_plan
-from bench.plugins.discovery import Catalogue
+from bench.plugins.catalogue import Catalogue
 from bench.plugins.settings import Training
 from bench.request import Checkpoint, Request
 from relu.errors import InputError

@@ -7,8 +7,9 @@ import pytest
 from bench.jobs import kinds
 from bench.plugins import code_digests, imports
 from bench.plugins.beside import Beside
+from bench.plugins.catalogue import Catalogue
 from bench.plugins.code_digests import APART, MODULES, Code, code_behind, code_of, difference
-from bench.plugins.discovery import Catalogue, discover
+from bench.plugins.discovery import discover
 from bench.plugins.imports import absolute, imported, release
 from tests.bench.example_plugins import evaluator
 

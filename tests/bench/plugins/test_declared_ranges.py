@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import pytest
 from annotated_types import Ge, Gt, Interval, Le, Lt
 
-from bench.plugins.discovery import Catalogue, Kind, Plugin, discover
+from bench.plugins.catalogue import Catalogue, Kind, Plugin
+from bench.plugins.discovery import discover
 from bench.plugins.nested_settings import field_types
 from bench.plugins.settings import Training, parse_overrides, parse_value
 from relu.errors import InputError

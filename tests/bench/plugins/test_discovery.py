@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.plugins import discovery
+from bench.plugins.catalogue import Catalogue
 from bench.plugins.discovery import discover
 from methods.plain import Plain
 from relu.errors import InputError
@@ -29,7 +30,7 @@ class MyDefense:
 '''
 
 
-def test_files_in_the_folders_are_found(catalogue: discovery.Catalogue) -> None:
+def test_files_in_the_folders_are_found(catalogue: Catalogue) -> None:
     assert {"plain", "at"} <= set(catalogue.methods)
     assert "pgd" in catalogue.evaluators
     assert "interface" not in catalogue.methods
@@ -55,6 +56,8 @@ def test_an_installed_package_announces_its_plugins(
     points = {
         "bench.methods": [EntryPoint("announced", "announced_defense:MyDefense", "bench.methods")],
         "bench.evaluators": [],
+        "bench.architectures": [],
+        "bench.datasets": [],
     }
     monkeypatch.setattr(discovery, "entry_points", lambda group: points[group])
     assert discover().methods["announced"].cls.label == "mine"

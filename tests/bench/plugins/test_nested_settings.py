@@ -2,8 +2,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from bench.plugins.catalogue import Catalogue, Plugin
 from bench.plugins.code_digests import Code
-from bench.plugins.discovery import Catalogue, Plugin
 from bench.plugins.nested_settings import changed, field_types, flat
 from bench.plugins.settings import parse_overrides
 from relu.errors import InputError

@@ -2,7 +2,8 @@ from typing import Literal
 
 import pytest
 
-from bench.plugins.discovery import Catalogue, discover
+from bench.plugins.catalogue import Catalogue
+from bench.plugins.discovery import discover
 from bench.plugins.settings import Training, parse_overrides, parse_value
 from relu.errors import InputError
 

@@ -152,6 +152,6 @@ def test_modules_that_compute_something_else_than_their_class_are_refused(change
 def test_every_architecture_is_accepted_before_it_has_weights() -> None:
     for arch in ARCHITECTURES:
         with torch.device("meta"):
-            assert refusal(ARCHITECTURES[arch][1]((1, 8, 8), 10)) is None
+            assert refusal(build(arch, (1, 8, 8), 10)) is None
     with pytest.raises(InputError, match=r"layer 0 \(Conv2d\) needs images"):
         read_layers(build("cnn", (1, 8, 8), 10), (64,))
