@@ -58,18 +58,13 @@ def locate(name: str) -> Path | None:
     """The file of a module that is found as every import finds it, None where it has none."""
     top, *parts = name.split(".")
     if top in OURS:
-        return _of_the_bench(name)
+        return _inside([ROOT], [top, *parts])
     spec = spec_of(top)
     if spec is None:
         return None
     if parts:
         return _inside([Path(place) for place in spec.submodule_search_locations or ()], parts)
     return Path(spec.origin) if spec.has_location and spec.origin else None
-
-
-@functools.cache
-def _of_the_bench(name: str) -> Path | None:
-    return _inside([ROOT], name.split("."))
 
 
 def _inside(places: list[Path], parts: list[str]) -> Path | None:

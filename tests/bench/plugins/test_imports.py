@@ -25,7 +25,7 @@ from bench.plugins.imports import absolute, imported, is_installed, locate, rele
 def test_imported_names_are_found_wherever_they_stand(
     text: str, names: list[tuple[int, str]]
 ) -> None:
-    assert imported(text.encode()) == names
+    assert list(imported(text.encode())) == names
 
 
 @pytest.mark.parametrize(
