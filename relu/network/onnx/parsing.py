@@ -167,12 +167,12 @@ def _node(node: Any, total: Total) -> Node:
         label=label,
         inputs=[_name(name) for name in node.input],
         outputs=outputs,
-        attributes={_name(a.name): _attribute(a, label, total) for a in node.attribute},
+        attributes={_name(a.name): _attribute(a, total) for a in node.attribute},
     )
 
 
-def _attribute(attribute: Any, label: str, total: Total) -> Any:
-    """A number, a text, a tensor, or a tuple of numbers."""
+def _attribute(attribute: Any, total: Total) -> Any:
+    """A number, a text, a tensor, or a tuple of numbers; None: something else."""
     proto = type(attribute)
     if attribute.type == proto.TENSOR:
         require_tensor(attribute.t, total)
@@ -185,9 +185,7 @@ def _attribute(attribute: Any, label: str, total: Total) -> Any:
         proto.INTS: lambda: tuple(map(int, attribute.ints)),
     }
     if attribute.type not in plain or attribute.ref_attr_name:
-        raise InputError(
-            f"{label} has the attribute {shown(attribute.name)}, of a kind that is not supported"
-        )
+        return None
     return plain[attribute.type]()
 
 

@@ -113,7 +113,7 @@ def test_constants_for_channels_are_told_from_constants_for_pixels_as_channels()
         def __init__(self) -> None:
             super().__init__()
             self.body = nn.Conv2d(2, 1, 1)
-            self.register_buffer("factors", torch.randn(20, 1, 1))
+            self.factors = nn.Parameter(torch.randn(20, 1, 1))
             self.head = nn.Linear(20, 2)
 
         def forward(self, x: Any) -> Any:

@@ -77,6 +77,9 @@ def max_pool(call: Call) -> Symbol:
     if call.integer("storage_order", 0):
         raise call.error("numbers its entries by columns, which is not supported")
     end = (window.end[0] + window.beyond[0], window.end[1] + window.beyond[1])
+    sides = zip(window.begin, window.end, window.reach, strict=True)
+    if any(max(begin, after) >= reach for begin, after, reach in sides):
+        raise call.error("has windows that see nothing but padding")
     padding = window.begin
     if window.begin != end or any(2 * p > k for p, k in zip(padding, window.kernel, strict=True)):
         widths = (window.begin[1], end[1], window.begin[0], end[0])

@@ -61,7 +61,8 @@ class File:
     def listed(self, operation: str, name: str, values: Sequence[int], since: int) -> str:
         """An operation whose list is an attribute, and from an opset on an input."""
         if self.opset < since:
-            return self.add(operation, **{name: list(values)})
+            attributes: dict[str, Any] = {name: list(values)}
+            return self.add(operation, **attributes)
         return self.add(operation, self.numbers(values))
 
     def head(self, classes: int = 3) -> "File":

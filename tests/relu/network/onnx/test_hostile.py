@@ -56,7 +56,7 @@ def test_what_is_no_network_is_refused(content: bytes, reason: str) -> None:
 def test_every_beginning_of_a_file_is_refused() -> None:
     content = image().head().content()
     for length in range(0, len(content), 97):
-        refused(content[:length], "")
+        refused(content[:length], ".")
 
 
 def test_without_the_library_its_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,21 +169,6 @@ IMAGES: dict[str, tuple[Callable[[File], Any], str]] = {
         "nothing but padding",
     ),
     "columns": (lambda f: f.add("MaxPool", kernel_shape=[2, 2], storage_order=1), "by columns"),
-    "indices": (
-        lambda f: (
-            f.nodes.append(
-                onnx.helper.make_node("MaxPool", [f.last], ["a", "b"], kernel_shape=[2, 2])
-            )
-            or f.add("Add", "b", first="a")
-        ),
-        "takes 'b', which no operation before it gives",
-    ),
-    "never": (
-        lambda f: (
-            f.add("Pad", f.numbers([0, 0, 1, 1, 0, 0, 1, 1]), f.weight(-np.inf)) and f.add("Relu")
-        ),
-        "which only a max-pooling may take",
-    ),
     "logits": (lambda f: f.add("Relu"), "numbers for two classes or more"),
 }
 
@@ -196,6 +181,21 @@ def test_images_that_do_not_fit_are_refused_by_their_node(name: str) -> None:
     refused(file.content(), reason)
 
 
+def test_indices_of_a_pooling_are_not_there() -> None:
+    file = image()
+    pool = onnx.helper.make_node("MaxPool", [file.last], ["a", "b"], kernel_shape=[2, 2])
+    file.nodes.append(pool)
+    file.add("Add", "b", first="a")
+    refused(file.content(), "takes 'b', which no operation before it gives")
+
+
+def test_numbers_that_never_win_are_for_poolings_alone() -> None:
+    file = image()
+    file.add("Pad", file.numbers([0, 0, 1, 1, 0, 0, 1, 1]), file.weight(-np.inf))
+    file.add("Relu")
+    refused(file.head().content(), "which only a max-pooling may take")
+
+
 def test_control_flow_is_refused() -> None:
     file = vector()
     file.nodes.append(onnx.helper.make_node("Identity", [file.last], ["inner"]))
@@ -204,7 +204,7 @@ def test_control_flow_is_refused() -> None:
     )
     condition = file.weight(True, "bool")
     file.add("If", first=condition, then_branch=branch, else_branch=branch)
-    refused(file.content(), r"\(If\) has the attribute 'then_branch'")
+    refused(file.content(), r"\(If\) is not supported")
 
 
 def changed(change: Callable[[Any], Any]) -> bytes:
@@ -321,7 +321,7 @@ def test_flipped_bits_give_a_network_that_is_the_files_or_one_line() -> None:
     draw = random.Random(0)
     content = image().head().content()
     x = torch.randn(2, 2, 6, 5)
-    for _ in range(60):
+    for _ in range(20):
         flipped = bytearray(content)
         place = draw.randrange(len(content))
         flipped[place] ^= 1 << draw.randrange(8)

@@ -213,7 +213,7 @@ def test_arithmetic_with_values(operation: str) -> None:
 def test_clip(low: float | None, high: float | None, opset: int) -> None:
     file = image(opset)
     if opset < 11:
-        bounds = {"min": low, "max": high}
+        bounds: dict[str, Any] = {"min": low, "max": high}
         file.add("Clip", **{k: float(v) for k, v in bounds.items() if v is not None})
     else:
         names = ["" if bound is None else file.weight(bound) for bound in (low, high)]
