@@ -12,7 +12,7 @@ from torch import nn
 
 from relu.errors import InputError
 from relu.network.activation import logits_of
-from relu.network.layers import to_vectors
+from relu.network.layers import to_images, to_vectors
 from relu.network.reader import read_layers
 
 SHAPE = (2, 5, 4)
@@ -121,6 +121,38 @@ def test_constants_for_channels_are_told_from_constants_for_pixels_as_channels()
             return self.head(torch.relu(z * self.factors).flatten(1))
 
     assert_read(Pixels(), SHAPE)
+
+
+class Seen(nn.Module):
+    """A convolution of inputs of another shape than it takes."""
+
+    def __init__(self, seen: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self.seen = seen
+        self.conv = nn.Conv2d(2, 1, 1)
+        self.head = nn.Linear(6, 2)
+
+    def forward(self, x: Any) -> Any:
+        return self.head(torch.relu(self.conv(self.seen(x))).flatten(1))
+
+
+@pytest.mark.parametrize(
+    ("shape", "seen"),
+    [
+        ((12,), lambda x: x.view(-1, 2, 3, 2)),
+        ((6, 2), lambda x: x.transpose(1, 2).reshape(-1, 2, 6, 1)),
+        ((2, 6, 1), lambda x: x.view(-1, 2, 3, 2)),
+        ((3, 2, 2), lambda x: x.permute(0, 3, 1, 2)),
+    ],
+)
+def test_inputs_keep_their_shape_where_a_convolution_sees_another(
+    shape: tuple[int, ...], seen: Callable[[Any], Any]
+) -> None:
+    net = Seen(seen)
+    assert_read(net, shape)
+    layers = read_layers(net, shape)
+    x = torch.randn(2, *shape, dtype=torch.float64)
+    assert torch.equal(to_images(layers, to_vectors(layers, x), shape), x)
 
 
 @pytest.mark.parametrize("shape", [(7,), (7, 1), (1, 7), (3, 2), (1, 2, 2, 3)])

@@ -29,12 +29,6 @@ class Window:
         return self.begin[1], self.end[1], self.begin[0], self.end[0]
 
     @property
-    def reach(self) -> Pair:
-        """The sides of a window, with the gaps of its dilation."""
-        height, width = (d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
-        return height, width
-
-    @property
     def larger_kernel(self) -> Pair:
         """The kernel, were its padding alike on both sides."""
         height, width = (

@@ -213,8 +213,9 @@ def test_arithmetic_with_values(operation: str) -> None:
 def test_clip(low: float | None, high: float | None, opset: int) -> None:
     file = image(opset)
     if opset < 11:
-        bounds: dict[str, Any] = {"min": low, "max": high}
-        file.add("Clip", **{k: float(v) for k, v in bounds.items() if v is not None})
+        bounds = {"min": low, "max": high}
+        attributes: dict[str, Any] = {k: float(v) for k, v in bounds.items() if v is not None}
+        file.add("Clip", **attributes)
     else:
         names = ["" if bound is None else file.weight(bound) for bound in (low, high)]
         file.add("Clip", *names)
