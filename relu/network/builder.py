@@ -188,18 +188,19 @@ class LayerBuilder:
         assert len(self.layers) == logits.level + 1
         sizes = [self.size, *(units.size for units in self.layers)]
         return tuple(
-            self._layer(units, size, self.shape if i == 0 and len(self.shape) == 3 else None)
+            self._layer(units, size, first=i == 0)
             for i, (units, size) in enumerate(zip(self.layers, sizes, strict=False))
         )
 
-    def _layer(self, units: _Units, inputs: int, shape: Shape | None) -> Layer:
+    def _layer(self, units: _Units, inputs: int, *, first: bool) -> Layer:
+        shape = self.shape if first and len(self.shape) == 3 else None
         leak = None
         if any(value for value, _ in units.leaks):
             leak = torch.cat([self.like.new_full((size,), value) for value, size in units.leaks])
         source, affine, target = units.terms[0]
         whole = len(units.terms) == 1 and target == slice(0, units.size)
         whole = whole and source == slice(0, inputs)
-        if whole and isinstance(affine, Dense | Conv) and (affine.shape or not shape):
+        if whole and isinstance(affine, Dense | Conv) and (affine.shape == shape or not first):
             return replace(affine, leak=leak)
         terms = [
             Term(source, affine or self._identity(target), target)
