@@ -8,16 +8,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.cli.cell_filter import keep
+from bench.cli.guest import make_guest
 from bench.cli.listing import listed
-from bench.cli.requests import make_request, make_requests
+from bench.cli.requests import make_requests
 from bench.cli.run_options import data_place, parse_run_options
 from bench.cli.tune_request import command, make_search
-from bench.data.checkpoint import digest, read_checkpoint
-from bench.parsing import one_number, resolve
+from bench.parsing import resolve
 from bench.pipeline import Computed, compute, plan_requests
 from bench.plugins.catalogue import Catalogue
 from bench.plugins.discovery import discover
-from bench.request import Checkpoint, Request
+from bench.request import Request
 from bench.run.report import forecast, standing
 from bench.run.run_options import RunOptions
 from bench.store.results import Store, require_folder
@@ -53,28 +53,9 @@ def eval_command(options: argparse.Namespace) -> int:
     """Judges a checkpoint like a network of our own."""
     running = parse_run_options(options)
     catalogue = _catalogue(options)
-    request = make_request(options, catalogue)
-    if options.dataset is None and not any(s.file for s in catalogue.sources.values()):
-        raise InputError(f"eval expects a --dataset, of {', '.join(catalogue.sources)}")
-    if not request.archs:
-        raise InputError(f"eval expects an --arch, of {', '.join(catalogue.architectures)}")
-    if len(request.datasets) > 1 or len(request.archs) > 1:
-        raise InputError("eval expects one --dataset and one --arch: those of the checkpoint")
-    member = one_number([] if options.member is None else [options.member], "--member")
-    (kept,) = keep([request], options.only, catalogue)
-    checkpoint = _checkpoint(kept, catalogue, Path(options.checkpoint), member, options.name)
-    guest = dataclasses.replace(kept, checkpoint=checkpoint)
-    return _leaderboard([guest], catalogue, running, options.out)
-
-
-def _checkpoint(
-    request: Request, catalogue: Catalogue, path: Path, member: int | None, name: str | None
-) -> Checkpoint:
-    source = catalogue.sources[request.datasets[0]]
-    arch = catalogue.architectures[request.archs[0]]
-    weights = read_checkpoint(path, arch, source.shape, source.classes, member=member)
-    usual = path.stem if member is None else f"{path.stem} no. {member}"
-    return Checkpoint(path=str(path.absolute()), digest=digest(weights), name=name or usual)
+    guest = make_guest(options, catalogue)
+    (kept,) = keep([guest.request], options.only, guest.catalogue)
+    return _leaderboard([kept], guest.catalogue, running, options.out)
 
 
 def tune_command(options: argparse.Namespace) -> int:

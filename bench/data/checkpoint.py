@@ -130,7 +130,7 @@ def _read(path: Path) -> list[tuple[str, State]]:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise InputError(f"a checkpoint ends in one of {', '.join(SUFFIXES)}, got {str(path)!r}")
-    _require_file(path)
+    require_file(path)
     try:
         if suffix == ".safetensors":  # whose order is that of bytes: writers sort
             return [("", dict(sorted(load_file(path).items())))]
@@ -153,7 +153,8 @@ def _read(path: Path) -> list[tuple[str, State]]:
         raise InputError(f"{path} is damaged or not a {path.suffix} file: {reason}") from error
 
 
-def _require_file(path: Path) -> None:
+def require_file(path: Path) -> None:
+    """Raises InputError where there is no file, or another than its name says."""
     cannot = f"cannot read checkpoint {str(path)!r}"
     try:
         if path.is_dir():

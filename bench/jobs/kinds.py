@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from bench.data.checkpoint import read_checkpoint
 from bench.data.datasets import DataSet, load
 from bench.data.holdout import hold_out
+from bench.data.onnx_file import ONNX, onnx_architecture, read_onnx_file
 from bench.jobs.isolation import Isolation
 from bench.jobs.job import Job, inputs
 from bench.jobs.known import known_interval
@@ -118,12 +119,15 @@ class Worker:
         self.store.save_network(job.key, net, history, self._about(job, seconds))
 
     def _import(self, job: Job, payload: ImportPayload) -> None:
-        architecture = self._architecture(payload)
+        path = Path(job.path)
+        graph = read_onnx_file(path) if payload.arch == ONNX else None
+        architecture = self._architecture(payload, graph)
         sizes = payload.shape, payload.classes
         net = architecture.build(*sizes)
-        path = Path(job.path)
-        net.load_state_dict(read_checkpoint(path, architecture, *sizes, wanted=payload.checkpoint))
-        self.store.save_network(job.key, net, [], self._about(job, 0.0))
+        if graph is None:
+            state = read_checkpoint(path, architecture, *sizes, wanted=payload.checkpoint)
+            net.load_state_dict(state)
+        self.store.save_network(job.key, net, [], self._about(job, 0.0), graph=graph)
 
     def _clean(self, job: Job, payload: CleanPayload) -> None:
         data = self.data(payload, "test")
@@ -205,9 +209,15 @@ class Worker:
         self.store.save_evidence(job.key, table, checked.witness, self._about(job, seconds))
         self.store.forget_checkpoint(job.key)
 
-    def _architecture(self, payload: Payload) -> Architecture:
-        """The job's. Raises InputError where its code is not what it was in the plan."""
-        architecture = self.catalogue.architectures[payload.arch]
+    def _architecture(self, payload: Payload, graph: bytes | None = None) -> Architecture:
+        """The job's; `graph`: the ONNX file that it is, if it is.
+
+        Raises InputError where its code, or the file, is not what it was in the plan.
+        """
+        if graph is None:
+            architecture = self.catalogue.architectures[payload.arch]
+        else:
+            architecture = onnx_architecture(graph)
         if architecture.code != payload.arch_code:
             raise InputError(
                 f"the code of architecture {payload.arch!r} is not what it was when the run was "
@@ -216,7 +226,8 @@ class Worker:
         return architecture
 
     def _net(self, payload: CleanPayload | JudgePayload) -> nn.Module:
-        net = self._architecture(payload).build(payload.shape, payload.classes)
+        graph = self.store.load_graph(payload.network) if payload.arch == ONNX else None
+        net = self._architecture(payload, graph).build(payload.shape, payload.classes)
         net.load_state_dict(self.store.load_network(payload.network))
         return net.to(self.device).requires_grad_(False).eval()
 

@@ -19,7 +19,7 @@ from bench.plugins.imports import (
     spec_of,
 )
 
-IN_ALL = ("jobs.kinds", "jobs.payloads", "jobs.surroundings")
+IN_ALL = ("jobs.kinds", "jobs.payloads", "jobs.surroundings", "data.onnx_file")
 MODULES: Mapping[str, tuple[str, ...]] = {
     "train": (
         *IN_ALL,
@@ -73,7 +73,7 @@ images.
 UNCOUNTED = ("annotated_types", "jaxtyping", "packaging")
 """Shapes and ranges in annotations, version numbers: no results."""
 
-CARRIERS = ("pandas", "safetensors", "scipy", "sklearn", "torchvision")
+CARRIERS = ("onnx", "onnxruntime", "pandas", "safetensors", "scipy", "sklearn", "torchvision")
 """What bench itself only reads and stores with: data and weights, whose digests are in the keys."""
 
 

@@ -2,7 +2,8 @@
 
 A folder, called a store, holds
 
-    networks/KEY/  network.safetensors, history.json, settings.json
+    networks/KEY/  network.safetensors, history.json, settings.json,
+                   network.onnx where it is from such a file
     clean/KEY/     clean.parquet (index, label, predicted, correct), settings.json
     evidence/KEY/  evidence.parquet (index, low, high, seconds, status, outcome),
                    witness.safetensors (index, witness), settings.json
@@ -103,17 +104,30 @@ class Store:
             raise _damaged(path) from error
 
     def save_network(
-        self, key: str, net: nn.Module, history: list[dict[str, Any]], settings: Mapping[str, Any]
+        self,
+        key: str,
+        net: nn.Module,
+        history: list[dict[str, Any]],
+        settings: Mapping[str, Any],
+        *,
+        graph: bytes | None = None,
     ) -> None:
+        """`graph`: the ONNX file that it is from, if it is."""
         tensors = {k: v.detach().cpu().contiguous() for k, v in net.state_dict().items()}
         with self._entry("networks", key, settings) as draft:
             (draft / "network.safetensors").write_bytes(save(tensors))
             write_json(draft / "history.json", history)
+            if graph is not None:
+                (draft / "network.onnx").write_bytes(graph)
         self.forget_checkpoint(key)
 
     def load_network(self, key: str) -> dict[str, Tensor]:
         """The state dict of a stored network."""
         return load(self._read("networks", key, "network.safetensors"))
+
+    def load_graph(self, key: str) -> bytes:
+        """The ONNX file that a stored network is from."""
+        return self._read("networks", key, "network.onnx")
 
     def weights_digest(self, key: str) -> str:
         """What tells this network's weights from all others."""

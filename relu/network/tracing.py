@@ -17,6 +17,7 @@ from relu.network.builder import LayerBuilder, Value
 from relu.network.layers import Layer, Shape, to_vectors
 from relu.network.operations import ALIASES, KEYWORDS, OPERATIONS, SAME
 from relu.network.operations.call import Call
+from relu.network.operations.reshaping import is_sizes
 
 POINTS = 8  # random inputs at which what is read is compared with the module
 SCALES = (0.01, 1.0, 100.0)  # of these inputs
@@ -150,7 +151,7 @@ def _value(
         return args[0]
     kwargs = fx.map_arg(node.kwargs, lambda n: values[n])
     name, operation, module = _operation(node, net)
-    if not any(isinstance(arg, Value) for arg in _flat(args)):
+    if not any(isinstance(arg, Value) or is_sizes(arg) for arg in (*args[:1], *_flat(args))):
         raise InputError(f"{name} takes no input of the network first")
     call = Call(
         name=name,

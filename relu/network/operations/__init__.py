@@ -14,8 +14,10 @@ from relu.network.operations.arithmetic import add, div, mul, neg, sub
 from relu.network.operations.call import Call
 from relu.network.operations.pooling import average_pool, global_pool, max_pool
 from relu.network.operations.reshaping import (
+    attribute,
     cat,
     dropout,
+    entry,
     flatten,
     pad,
     permute,
@@ -55,11 +57,25 @@ OPERATIONS: Mapping[Any, Callable[[Call], Any]] = {
     torch.unsqueeze: unsqueeze,
     F.pad: pad,
     "size": size,
+    getattr: attribute,
+    operator.getitem: entry,
 }
 """by type of module, or by function"""
 
 ALIASES = frozenset(
-    {unchanged, dropout, flatten, reshape, permute, transpose, squeeze, unsqueeze, size}
+    {
+        attribute,
+        dropout,
+        entry,
+        flatten,
+        permute,
+        reshape,
+        size,
+        squeeze,
+        transpose,
+        unchanged,
+        unsqueeze,
+    }
 )
 """operations that give their input under another name"""
 

@@ -10,6 +10,8 @@ from relu.network.operations.call import Call
 from relu.network.operations.order import moved, order_of, places_of, usual_order
 from relu.network.operations.pooling import Padded
 
+BATCH = "batch"  # stands for how many inputs there are
+
 
 def flatten(call: Call) -> Value:
     """All axes but the first in one."""
@@ -24,7 +26,7 @@ def reshape(call: Call) -> Value:
     value = call.value
     sizes = call.args[1] if isinstance(call.args[1], tuple | list) else call.args[1:]
     wanted = [size for size in sizes[1:] if isinstance(size, int)]
-    if sizes[0] not in ("batch", -1):
+    if sizes[0] not in (BATCH, -1):
         raise call.error(f"gives {sizes[0]} inputs, which is not supported")
     known = math.prod(size for size in wanted if size != -1)
     unknown = wanted.count(-1)
@@ -96,8 +98,27 @@ def pad(call: Call) -> Value:
 
 def size(call: Call) -> Any:
     """Of the batch: whatever is done with it, the inputs stay apart."""
-    sizes = ("batch", *call.value.shape)
+    sizes = (BATCH, *call.value.shape)
     return sizes[call.args[1]] if len(call.args) > 1 else sizes
+
+
+def attribute(call: Call) -> Any:
+    """The shape of a value, the only attribute that is read."""
+    if call.args[1] != "shape":
+        raise call.error(f"reads {call.args[1]}, which is not supported")
+    return (BATCH, *call.value.shape)
+
+
+def entry(call: Call) -> Any:
+    """Of a value's sizes."""
+    if not is_sizes(call.args[0]):
+        raise call.error("takes parts of a value, which is not supported")
+    return call.args[0][call.args[1]]
+
+
+def is_sizes(value: object) -> bool:
+    """Whether it is what `size` and `attribute` give."""
+    return isinstance(value, tuple) and value[:1] == (BATCH,)
 
 
 def unchanged(call: Call) -> Value:

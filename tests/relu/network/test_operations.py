@@ -196,3 +196,33 @@ def test_what_would_mix_inputs_or_is_no_number_is_refused(
 
     with pytest.raises(InputError, match=reason):
         read_layers(Refused().double(), (3, 5, 4))
+
+
+class _ByShape(nn.Module):
+    """Flattens as many networks do."""
+
+    def __init__(self, by: str) -> None:
+        super().__init__()
+        self.by = by
+        self.out = nn.Linear(12, 3)
+
+    def forward(self, x: Any) -> Any:
+        if self.by == "shape":
+            return self.out(x.view(x.shape[0], -1))
+        if self.by == "size":
+            return self.out(x.reshape(x.size()[0], 12))
+        return self.out(x.mT.flatten(1) if self.by == "attribute" else x[:, 0].flatten(1))
+
+
+@pytest.mark.parametrize("by", ["shape", "size"])
+def test_sizes_are_read(by: str) -> None:
+    net = _ByShape(by)
+    x = torch.randn(5, 1, 3, 4)
+    layers = read_layers(net, (1, 3, 4))
+    assert torch.allclose(layers[0].forward(to_vectors(layers, x)), net(x), atol=1e-6)
+
+
+@pytest.mark.parametrize(("by", "reason"), [("attribute", "reads mT"), ("entry", "takes parts")])
+def test_other_attributes_and_parts_are_refused(by: str, reason: str) -> None:
+    with pytest.raises(InputError, match=reason):
+        read_layers(_ByShape(by), (1, 3, 4))
