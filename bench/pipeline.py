@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from bench.data.datasets import DataSet, load
+from bench.data.given_inputs import given_inputs
 from bench.data.holdout import hold_out
 from bench.data.sources import Source
 from bench.jobs.cell import Cell
@@ -126,11 +127,18 @@ def _load(
     for request in requests:
         share = request.held_out
         part = "test" if share is None else f"held-out ({share:g})"
+        part = "given" if request.inputs else part
         for name in request.datasets:
             if name not in data:
-                whole = load(name, folder, sources)
-                data[name] = whole if share is None else hold_out(whole, share)
+                data[name] = _part(load(name, folder, sources), request)
             if request.count(there := len(data[name].y_test)) > there:
                 where = f"{request.points_place} {request.points}"
                 raise InputError(f"{where}: {name} has {there} {part} inputs")
     return data
+
+
+def _part(whole: DataSet, request: Request) -> DataSet:
+    """The data set with what the request judges in its test part."""
+    if request.inputs:
+        return given_inputs(whole, Path(request.inputs))
+    return whole if request.held_out is None else hold_out(whole, request.held_out)

@@ -4,10 +4,12 @@ import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from bench.data.case import Case
 from bench.data.datasets import DataSet
+from bench.data.given_inputs import GivenInputs
 from bench.data.method_defaults import method_defaults
 from bench.jobs.cell import Cell
 from bench.jobs.job import Job, JobTemplate
@@ -152,6 +154,7 @@ class _Judging:
             "dataset": case.data.name,
             "data": case.data.fingerprint("test"),
         }
+        self.inputs = case.data.path if isinstance(case.data, GivenInputs) else ""
         clean = CleanPayload(**self.description, code=code_of("clean", None), network="")
         self.clean = JobTemplate("clean", but_for(clean, ("network",)), resource="gpu")
         self.labels: dict[str, str] = {}
@@ -191,10 +194,14 @@ class _Judging:
         template = JobTemplate("judge", but_for(payload, SHARD_OWN), resource=plugin.cls.resource)
         self.steps[plugin.name] = template, getattr(plugin.cls, "shard", SHARD)
 
+    def _given(self) -> dict[str, str]:
+        """What a row says of inputs from a file."""
+        return {"inputs": Path(self.inputs).name} if self.inputs else {}
+
     def cell(self, network: Network) -> Cell:
         """The row of one network."""
         network_field = {"network": network.job.key}
-        clean = self.clean.make(network_field, after=(network.job.key,))
+        clean = self.clean.make(network_field, after=(network.job.key,), path=self.inputs)
         judges: dict[str, tuple[Job, ...]] = {}
         for name, (template, step) in self.steps.items():
             judges[name] = tuple(
@@ -203,6 +210,7 @@ class _Judging:
                     network_field | {"start": start, "stop": min(start + step, self.points)},
                     (network.job.key, clean.key),
                     judges if self.cascade else {},
+                    self.inputs,
                 )
                 for start in range(0, self.points, step)
             )
@@ -222,7 +230,7 @@ class _Judging:
             method=network.method,
             label=network.label,
             seed=network.seed,
-            settings={**network.settings, **self.settings},
+            settings={**network.settings, **self.settings, **self._given()},
             group=self.group.make({"network": network.group}).key,
             cascade=self.cascade,
             published=self.published,
@@ -234,13 +242,15 @@ def _judge(
     shard: Mapping[str, Any],
     after: tuple[str, ...],
     judges: Mapping[str, tuple[Job, ...]],
+    inputs: str,
 ) -> Job:
-    """A judging job that hears of all earlier evidence about its inputs."""
+    """A judging job that hears of all earlier evidence about its inputs; they may be in a file."""
     known: list[str] = []
     for jobs in judges.values():
         step = jobs[0].settings["stop"]
         known += [j.key for j in jobs[shard["start"] // step : -(-shard["stop"] // step)]]
-    return template.make({**shard, "known": known}, after=after, informed_by=tuple(known))
+    links = {"after": after, "informed_by": tuple(known), "path": inputs}
+    return template.make({**shard, "known": known}, **links)
 
 
 def _refusal(evaluator: Evaluator, case: Case) -> str | None:

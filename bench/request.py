@@ -25,6 +25,7 @@ class Request:
 
     An empty `archs` or `eps` means each data set's own. `points`: None for the first 1000.
     held_out: the share of the training set that is judged in the test set's place, None for none.
+    inputs: a file of inputs that are, "" for none.
     overrides: one for each point of the grid. cascade: whether evaluators hear of earlier ones.
     published: the table of a paper that the rows are set beside. suite: the file it is from;
     settings_place, points_place: what errors call the place of its settings and of `points`.
@@ -46,6 +47,7 @@ class Request:
     checkpoint: Checkpoint | None = None
     published: str | None = None
     held_out: float | None = None
+    inputs: str = ""
     reproducible: bool = False
     suite: str = ""
     settings_place: str = ""
@@ -54,5 +56,5 @@ class Request:
     def count(self, available: int) -> int:
         """How many of so many test inputs are judged."""
         if self.points is None:
-            return min(FIRST, available)
+            return available if self.inputs else min(FIRST, available)
         return available if self.points == "all" else self.points

@@ -63,6 +63,7 @@ def _add_run(commands: Any) -> None:
     )
     run.add_argument("--seeds", metavar="0,1,2", help="one training each (default: 0)")
     run.add_argument("--epochs", metavar="N", help="passes over the training set (default: 100)")
+    _add_inputs(run)
     _add_judging(run)
 
 
@@ -96,7 +97,8 @@ def _add_eval(commands: Any) -> None:
     judge.add_argument(
         "checkpoint",
         metavar="CHECKPOINT",
-        help="its weights: .safetensors, .pt, .pth, .npz or .mat; no code in them is ever executed",
+        help="its weights (.safetensors, .pt, .pth, .npz, .mat), or the network whole (.onnx); no "
+        "code in them is ever executed",
     )
     judge.add_argument(
         "--member",
@@ -104,11 +106,22 @@ def _add_eval(commands: Any) -> None:
         help="which of the networks in it, where several fit, counted from 1; they are listed "
         "where this is missing",
     )
+    _add_inputs(judge)
     judge.add_argument("--name", help="what the leaderboard calls it (default: the file's name)")
     _add_judging(
         judge,
         dataset="that it is for (needed, but with --data FILE.npz)",
         arch="its own (needed, but for ONNX files)",
+    )
+
+
+def _add_inputs(parser: Parser) -> None:
+    parser.add_argument(
+        "--inputs",
+        metavar="FILE",
+        help="judge these in place of the first test inputs: an npz of images x and labels y, or a "
+        "CSV with a header line whose first column numbers test inputs from 0; its column label is "
+        "compared with the data set's",
     )
 
 

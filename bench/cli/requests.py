@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from bench.cli.grid import grid_points, merged, require_new
@@ -131,9 +132,21 @@ class _Asked:
             cascade=self.part.get("cascade", True) and not self.options.no_cascade,
             published=self.part.get("published"),
             suite=self.file,
+            inputs=self._inputs(datasets),
             settings_place=self._settings_place(),
             points_place=self.where("points"),
         )
+
+    def _inputs(self, datasets: Sequence[str]) -> str:
+        """The absolute path of --inputs, which are of one data set."""
+        inputs = getattr(self.options, "inputs", None)
+        if inputs is None:
+            return ""
+        if inputs == "":
+            raise InputError("--inputs expects a value, got ''")
+        if len(datasets) > 1:
+            raise InputError(f"--inputs expects one --dataset, got {', '.join(datasets)}")
+        return str(Path(inputs).absolute())
 
     def _settings_place(self) -> str:
         """What errors about settings call their place: the suite, if there is one."""

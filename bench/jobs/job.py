@@ -27,7 +27,7 @@ class Job:
 
     `after`: keys of jobs whose results it cannot do without. `informed_by`: keys of jobs whose
     results it uses if they succeed. `resource`: what it is at home on; without a GPU all jobs run
-    on the CPU. `path`: a file it reads; the digest of the weights in it is part of the key.
+    on the CPU. `path`: a file it reads; a digest of what is in it is part of the key.
     """
 
     kind: JobKind

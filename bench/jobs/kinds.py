@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from bench.data.checkpoint import read_checkpoint
 from bench.data.datasets import DataSet, load
+from bench.data.given_inputs import given_inputs
 from bench.data.holdout import hold_out
 from bench.data.onnx_file import ONNX, onnx_architecture, read_onnx_file
 from bench.jobs.isolation import Isolation
@@ -52,7 +53,7 @@ class Worker:
         self.catalogue = catalogue
         self.data_folder = data_folder
         self.run = run
-        self._data: dict[tuple[str, float | None], DataSet] = {}
+        self._data: dict[tuple[str, float | None, str], DataSet] = {}
         self.device = torch.device("cpu")
         self._inputs: dict[str, Any] = {}
         keep_freed_memory()
@@ -85,14 +86,20 @@ class Worker:
             what = difference(s["code"], here, f"{kind} {s[kind]!r}" if plugin else "")
             raise InputError(f"{what} when the run was planned")
 
-    def data(self, payload: TrainPayload | CleanPayload | JudgePayload, part: str) -> DataSet:
-        """The job's data set. Raises InputError where it is not the one the job is about."""
+    def data(
+        self, payload: TrainPayload | CleanPayload | JudgePayload, part: str, inputs: str = ""
+    ) -> DataSet:
+        """The job's data set; `inputs`: the file that its test part is from, if it is.
+
+        Raises InputError where it is not the one the job is about.
+        """
         name = payload.dataset
         share = payload.held_out
-        if (name, share) not in self._data:
+        if (name, share, inputs) not in self._data:
             whole = load(name, self.data_folder, self.catalogue.sources)
-            self._data[name, share] = whole if share is None else hold_out(whole, share)
-        data = self._data[name, share]
+            whole = given_inputs(whole, Path(inputs)) if inputs else whole
+            self._data[name, share, inputs] = whole if share is None else hold_out(whole, share)
+        data = self._data[name, share, inputs]
         if data.fingerprint(part) != payload.data:
             raise InputError(f"the {part} data of {name} are not what they were in the plan")
         return data
@@ -130,7 +137,7 @@ class Worker:
         self.store.save_network(job.key, net, [], self._about(job, 0.0), graph=graph)
 
     def _clean(self, job: Job, payload: CleanPayload) -> None:
-        data = self.data(payload, "test")
+        data = self.data(payload, "test", job.path)
         exact_net = in_float64(self._net(payload))
         started = time.perf_counter()
         wrong = []
@@ -160,7 +167,7 @@ class Worker:
             return adversarial(exact_net, x, y).cpu(), exact_net(x.double()).argmax(1).cpu()
 
     def _judge(self, job: Job, payload: JudgePayload, notes: Notes) -> None:
-        data = self.data(payload, "test")
+        data = self.data(payload, "test", job.path)
         x = data.x_test[payload.part].to(self.device)
         y = data.y_test[payload.part].to(self.device)
         net = self._net(payload)

@@ -46,6 +46,7 @@ MODULES: Mapping[str, tuple[str, ...]] = {
 APART: Mapping[str, str] = {
     "data.checkpoint": "what it read is in the key, as a digest of the weights",
     "data.datasets": "what it read is in the key, as a fingerprint",
+    "data.given_inputs": "what it read is in the key, as a fingerprint",
     "data.holdout": "what it holds out is in the key, as a fingerprint",
     "data.images": "what it read is in the key, as a fingerprint",
     "data.npz": "what it read is in the key, as a fingerprint",
