@@ -19,7 +19,7 @@ from torch import Tensor
 
 from bench.data.matlab import from_matlab
 from bench.data.sources import HEAD, placeholder
-from bench.data.weights import State, matched
+from bench.data.weights import COUNTER, State, matched
 from relu.errors import InputError
 
 DEEPEST = 5  # containers around a state dict
@@ -114,13 +114,16 @@ def _state(
     """The tensors as the architecture's state dict, checked and in float32."""
     tensors = from_matlab(tensors, arch, shape, classes) if matlab else tensors
     state = matched(tensors, arch, shape, classes)
-    for name, tensor in state.items():
+    weights = {name: tensor for name, tensor in state.items() if not name.endswith(COUNTER)}
+    for name, tensor in weights.items():
         usable = tensor.is_floating_point() and tensor.layout == torch.strided
         if not usable or tensor.is_quantized or tensor.device.type != "cpu":
             raise InputError(f"{name} is no dense tensor of real numbers ({tensor.dtype})")
         if not tensor.float().isfinite().all():
             raise InputError(f"{name} has values that are not finite in float32")
-    return {name: tensor.float() for name, tensor in state.items()}
+        if name.endswith("running_var") and (tensor < 0).any():
+            raise InputError(f"{name} has negative variances")
+    return state | {name: tensor.float() for name, tensor in weights.items()}
 
 
 def _read(path: Path) -> list[tuple[str, State]]:

@@ -74,6 +74,39 @@ def _convolutional(
     return build
 
 
+def _normalised(
+    arch: str, *convolutions: tuple[int, int, int, int], dense: tuple[int, ...] = ()
+) -> Callable[[Shape, int], nn.Sequential]:
+    """Convolutions (channels, kernel, stride, padding), dense layers, batch norm before each ReLU.
+
+    cnn7 is that of [SWZYH21]; cnn5 and cnn3 are smaller.
+    """
+
+    def build(shape: Shape, classes: int) -> nn.Sequential:
+        _require_images(arch, shape, 4)
+        layers: list[nn.Module] = []
+        n_in, height, width = shape
+        for channels, kernel, stride, padding in convolutions:
+            layers += [
+                nn.Conv2d(n_in, channels, kernel, stride=stride, padding=padding),
+                nn.BatchNorm2d(channels),
+                nn.ReLU(),
+            ]
+            n_in = channels
+            height, width = ((s + 2 * padding - kernel) // stride + 1 for s in (height, width))
+        layers.append(nn.Flatten())
+        widths = [n_in * height * width, *dense]
+        for n_in, n_out in pairwise(widths):
+            layers += [nn.Linear(n_in, n_out), nn.BatchNorm1d(n_out), nn.ReLU()]
+        return nn.Sequential(*layers, nn.Linear(widths[-1], classes))
+
+    return build
+
+
+_CNN5 = ((64, 3, 1, 1), (64, 4, 2, 1), (128, 4, 2, 1))
+_CNN7 = ((64, 3, 1, 1), (64, 3, 1, 1), (128, 3, 2, 1), (128, 3, 1, 1), (128, 3, 1, 1))
+
+
 def _pooled(shape: Shape, classes: int) -> nn.Sequential:
     """Convolutions with max-pooling."""
     _require_images("cnn_pool", shape, 4)
@@ -129,6 +162,18 @@ ARCHITECTURES: Mapping[str, tuple[str, Callable[[Shape, int], nn.Sequential]]] =
     "cnn_small": ("conv 4 and 8 (4x4, stride 2), dense 32", _convolutional((4, 8), 32)),
     "cnn_leaky": ("cnn, its ReLUs leaking 0.1", _convolutional((16, 32), 100, _leaky)),
     "cnn_pool": ("conv 8 and 16 (3x3), each max-pooled 2x2, dense 64", _pooled),
+    "cnn3": (
+        "conv 64 (5x5) and 128 (4x4), stride 2, batch norm",
+        _normalised("cnn3", (64, 5, 2, 2), (128, 4, 2, 1)),
+    ),
+    "cnn5": (
+        "conv 64 (3x3), 64 and 128 (4x4, stride 2), dense 512, batch norm",
+        _normalised("cnn5", *_CNN5, dense=(512,)),
+    ),
+    "cnn7": (
+        "conv 2 x 64, 3 x 128 (3x3, the third with stride 2), dense 512, batch norm",
+        _normalised("cnn7", *_CNN7, dense=(512,)),
+    ),
     "resnet": ("conv 8, two residual blocks of 16 channels, dense 100", _residual),
 }
 
@@ -145,6 +190,8 @@ def skeleton(arch: str, shape: Shape, classes: int) -> nn.Sequential:
 
 def build(arch: str, shape: Shape, classes: int, *, seed: int = 0) -> nn.Sequential:
     """A freshly initialised network: He-normal weights (fan in), zero biases [HZRS15, eq. 10].
+
+    Batch norm starts with weight 1, bias 0, mean 0, variance 1.
 
     `shape` is one input's shape, e.g. (1, 28, 28). Raises InputError where arch cannot take it.
     """

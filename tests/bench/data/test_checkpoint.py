@@ -403,7 +403,7 @@ def test_what_is_no_state_dict_is_told_and_what_helps(tmp_path: Path, net: nn.Se
         "half.pt": "the end of the file is missing: copy or download it again",
         "module.pt": "(torch.nn.modules.container.Sequential), which is never executed: save net.s",
         "script.pt": "a TorchScript archive with code or other things: save net.state_dict()",
-        "norm.pt": "it has batch normalization (1.running_mean), the architectures of the bench ha",
+        "norm.pt": "it has batch normalization (1.running_mean), which cnn_small has not: fold it",
         "epoch.pt": "names and tensors alone, found a dict with epoch (int)",
         "list.pt": "names and tensors alone, found list",
         "nothing.pt": "found an empty dict",
