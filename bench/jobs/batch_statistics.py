@@ -99,8 +99,9 @@ def _statistics(net: nn.Module, norms: Sequence[Norm], x: Tensor) -> dict[Norm, 
         if norm in measured:
             raise InputError("a batch norm that is used twice in one pass cannot be trained")
         (z,) = inputs
-        var, mean = torch.var_mean(z, [i for i in range(z.ndim) if i != 1], correction=0)
-        measured[norm] = mean, var
+        dims = [i for i in range(z.ndim) if i != 1]
+        mean = z.mean(dims, keepdim=True)  # twice as fast as torch.var_mean, with its gradient
+        measured[norm] = mean.flatten(), (z - mean).square().mean(dims)
 
     hooks = [norm.register_forward_pre_hook(measure) for norm in norms]
     try:

@@ -167,15 +167,11 @@ def test_a_network_with_batch_norm_is_kept_and_read_again(
     state = load_file(checkpoint)
     assert int(state["1.num_batches_tracked"]) > 0
     assert (state["1.running_var"] != 1).all()
-    left = ("--epochs", "2")  # which `eval` has not
-    about = (*(word for word in quick if word not in left), "--dataset", "digits")
-    for name, counted in (("counted.safetensors", True), ("uncounted.safetensors", False)):
-        kept = {n: t for n, t in state.items() if counted or not n.endswith("tracked")}
-        save_file(kept, tmp_path / name)
-        assert main(["eval", str(tmp_path / name), *about, "--out", str(tmp_path / "read")]) == 0
-        (read,) = rows(tmp_path / "read")
-        assert read["test_error"] == trained["test_error"] < 0.5
-    assert len(list((tmp_path / "read" / "networks").iterdir())) == 1
+    left = quick.index("--epochs")  # which `eval` has not
+    about = (*quick[:left], *quick[left + 2 :], "--dataset", "digits")
+    assert main(["eval", str(checkpoint), *about, "--out", str(tmp_path / "read")]) == 0
+    (read,) = rows(tmp_path / "read")
+    assert read["test_error"] == trained["test_error"] < 0.5
 
 
 def test_the_same_weights_are_one_network_whatever_the_file(tmp_path: Path) -> None:
