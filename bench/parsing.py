@@ -36,6 +36,19 @@ def one_number(texts: Sequence[str], where: str) -> int | None:
     return whole_number(texts[0], where, 1) if texts else None
 
 
+def numbers(text: str | None, where: str) -> tuple[float, ...]:
+    """The finite numbers of "0.1,0.2", () for None. Raises InputError."""
+    if text is None:
+        return ()
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        values = (math.nan,)
+    if not all(math.isfinite(value) for value in values):
+        raise InputError(f"{where} expects numbers between commas, got {text!r}")
+    return values
+
+
 def point_count(texts: Sequence[str], where: str) -> int | Literal["all"] | None:
     """As `one_number`, or "all"."""
     return "all" if [text.lower() for text in texts] == ["all"] else one_number(texts, where)

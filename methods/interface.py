@@ -38,6 +38,7 @@ class Method(Protocol):
     ) -> Float[Tensor, ""]:
         """The mean loss of the batch, differentiable in the network's parameters.
 
+        net: with batch norm, it has the statistics of the clean batch, whatever is put through it.
         x: inputs in the threat's box; y: labels; progress: share of the training done, in
         [0, 1). Random draws come from torch's global generator, which the loop seeds.
         """

@@ -5,10 +5,11 @@ import dataclasses
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.cli.cell_filter import keep
-from bench.cli.guest import make_guest
+from bench.cli.guest import make_guest, near_chance
 from bench.cli.listing import listed
 from bench.cli.requests import make_requests
 from bench.cli.run_options import data_place, parse_run_options
@@ -46,7 +47,7 @@ def run_command(options: argparse.Namespace) -> int:
             where = f"suite {request.suite}: methods" if request.suite else "--methods"
             raise InputError(f"{where} expects one or more of {', '.join(catalogue.methods)}")
     kept = keep([_with_table(request) for request in requests], options.only, catalogue)
-    return _leaderboard(kept, catalogue, running, options.out)
+    return _leaderboard(kept, catalogue, running, options.out).status
 
 
 def eval_command(options: argparse.Namespace) -> int:
@@ -55,7 +56,10 @@ def eval_command(options: argparse.Namespace) -> int:
     catalogue = _catalogue(options)
     guest = make_guest(options, catalogue)
     (kept,) = keep([guest.request], options.only, guest.catalogue)
-    return _leaderboard([kept], guest.catalogue, running, options.out)
+    done = _leaderboard([kept], guest.catalogue, running, options.out)
+    for row in done.rows[:1]:
+        sys.stderr.write(near_chance(row.test_error, guest.classes))
+    return done.status
 
 
 def tune_command(options: argparse.Namespace) -> int:
@@ -155,18 +159,26 @@ def _with_table(request: Request) -> Request:
     return dataclasses.replace(request, published=table)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Drawn:
+    """How a command that draws a leaderboard ends, and the rows of it."""
+
+    status: int = 0
+    rows: Sequence[Row] = ()
+
+
 def _leaderboard(
     requests: Sequence[Request], catalogue: Catalogue, running: RunOptions, out: str
-) -> int:
+) -> _Drawn:
     done = _computed(requests, catalogue, running, RUN)
     if done is None:
-        return 0
+        return _Drawn()
     rows = _rows(done)
     _write(done.files, rows)
     print(printed(rows), end="")
     print(f"leaderboard and evidence: {out}", file=sys.stderr)
     print(f"what each evaluator decided: {out}/attribution.md", file=sys.stderr)
-    return max(_complain(rows), 1 if done.failures else 0)
+    return _Drawn(status=max(_complain(rows), 1 if done.failures else 0), rows=rows)
 
 
 def _computed(

@@ -106,6 +106,13 @@ def _add_eval(commands: Any) -> None:
         help="which of the networks in it, where several fit, counted from 1; they are listed "
         "where this is missing",
     )
+    for name, what in (("mean", "mean"), ("std", "standard deviation")):
+        judge.add_argument(
+            f"--{name}",
+            metavar="A,B,C",
+            help=f"the {what} of each channel, or of all, where the network was trained on "
+            "(pixels - mean) / std (default: what the file says, else none)",
+        )
     _add_inputs(judge)
     judge.add_argument("--name", help="what the leaderboard calls it (default: the file's name)")
     _add_judging(

@@ -5,7 +5,7 @@ from typing import Any
 
 from bench.data.datasets import DataSet
 from bench.data.holdout import HeldOut
-from relu.network.architectures import Architecture
+from relu.network.architecture import Architecture
 from relu.threat import Threat
 
 
@@ -22,5 +22,6 @@ class Case:
         data = self.data
         self.architecture.skeleton(data.shape, data.classes)
         held = {"held_out": data.share} if isinstance(data, HeldOut) else {}
-        arch = {"arch": self.architecture.name, "arch_code": self.architecture.code}
-        return {**arch, "shape": data.shape, "classes": data.classes, **held}
+        arch = self.architecture
+        said = {"arch": arch.name, "arch_code": arch.code, "mean": arch.mean, "std": arch.std}
+        return {**said, "shape": data.shape, "classes": data.classes, **held}

@@ -19,9 +19,9 @@ from torch import Tensor
 
 from bench.data.matlab import from_matlab
 from bench.data.sources import HEAD, placeholder
-from bench.data.weights import State, matched
+from bench.data.weights import COUNTER, State, matched, split_normalisation
 from relu.errors import InputError
-from relu.network.architectures import Architecture
+from relu.network.architecture import Architecture
 from relu.network.layers import Shape
 
 DEEPEST = 5  # containers around a state dict
@@ -31,11 +31,16 @@ LISTED = 9  # members in a message
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """One of the networks in a file: where it is there, its weights, and their digest."""
+    """One of the networks in a file: where it is there, its weights, and their digest.
+
+    mean, std: of the images that it was trained on, where the file says them.
+    """
 
     place: str
     state: State
     digest: str
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
 
 
 def read_checkpoint(
@@ -46,13 +51,14 @@ def read_checkpoint(
     *,
     member: int | None = None,
     wanted: str | None = None,
-) -> State:
-    """The weights in the file as a float32 state dict of the architecture.
+) -> Member:
+    """The network in the file, its weights a float32 state dict of the architecture.
 
     Formats by suffix: safetensors, PyTorch (`weights_only=True`, possibly wrapped), npz (no
     pickles), mat (also with the names and layouts of the networks that [CAH19] published: see
     bench/data/matlab.py). Tensors are matched as bench/data/weights.py says. The bench judges the
-    network with its weights rounded to float32.
+    network with its weights rounded to float32. A mean and a standard deviation of each channel,
+    which many files have beside the weights, are no part of the state dict.
 
     member: which of several networks that fit, counted from 1. wanted: the digest of the one that
     is meant, in place of `member`. Raises InputError, also where several fit and neither is given.
@@ -62,12 +68,12 @@ def read_checkpoint(
         same = [candidate for candidate in fitting if candidate.digest == wanted]
         if not same:
             raise InputError(f"{path} no longer holds the weights that it held in the plan")
-        return same[0].state
+        return same[0]
     if member is None and len(fitting) == 1:
-        return fitting[0].state
+        return fitting[0]
     if member is None or member > len(fitting):
         raise InputError(_choices(path, arch.name, fitting, member))
-    return fitting[member - 1].state
+    return fitting[member - 1]
 
 
 def digest(state: Mapping[str, Tensor]) -> str:
@@ -97,14 +103,17 @@ def _fitting(path: Path, arch: Architecture, shape: Shape, classes: int) -> list
     fitting: dict[str, Member] = {}
     reasons: dict[str, int] = {}  # and how large what is refused is: the largest is the network
     for place, tensors in _read(path):
+        weights, mean, std = split_normalisation(tensors, shape[0])
         try:
-            state = _state(tensors, arch, shape, classes, matlab=path.suffix.lower() == ".mat")
+            state = _state(weights, arch, shape, classes, matlab=path.suffix.lower() == ".mat")
         except InputError as error:
             reason = f"{path}: {place}: {error}" if place else f"{path}: {error}"
             reasons[reason] = sum(tensor.numel() for tensor in tensors.values())
         else:
             name = digest(state)
-            fitting.setdefault(name, Member(place=place, state=state, digest=name))
+            fitting.setdefault(
+                name, Member(place=place, state=state, digest=name, mean=mean, std=std)
+            )
     if not fitting:
         raise InputError(max(reasons, key=lambda reason: reasons[reason]))
     return list(fitting.values())
@@ -116,13 +125,16 @@ def _state(
     """The tensors as the architecture's state dict, checked and in float32."""
     tensors = from_matlab(tensors, arch, shape, classes) if matlab else tensors
     state = matched(tensors, arch, shape, classes)
-    for name, tensor in state.items():
+    weights = {name: tensor for name, tensor in state.items() if not name.endswith(COUNTER)}
+    for name, tensor in weights.items():
         usable = tensor.is_floating_point() and tensor.layout == torch.strided
         if not usable or tensor.is_quantized or tensor.device.type != "cpu":
             raise InputError(f"{name} is no dense tensor of real numbers ({tensor.dtype})")
         if not tensor.float().isfinite().all():
             raise InputError(f"{name} has values that are not finite in float32")
-    return {name: tensor.float() for name, tensor in state.items()}
+        if name.endswith("running_var") and (tensor < 0).any():
+            raise InputError(f"{name} has negative variances")
+    return state | {name: tensor.float() for name, tensor in weights.items()}
 
 
 def _read(path: Path) -> list[tuple[str, State]]:

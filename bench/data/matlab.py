@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from relu.errors import InputError
-from relu.network.architectures import Architecture
+from relu.network.architecture import Architecture
 
 
 def from_matlab(

@@ -11,7 +11,7 @@ from torch import nn
 
 from bench.data.checkpoint import require_file
 from relu.errors import InputError
-from relu.network.architectures import Architecture
+from relu.network.architecture import Architecture
 from relu.network.layers import Shape
 from relu.network.onnx import OnnxNetwork, read_onnx
 

@@ -4,15 +4,20 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
+import torch
 from torch import Tensor
 
 from relu.errors import InputError
-from relu.network.architectures import Architecture
+from relu.network.architecture import Architecture
 
 State = dict[str, Tensor]
 Group = tuple[str, ...]
 """Names of tensors that belong together: a layer's weight and bias, or one of the two alone."""
-NORMALIZATION = ("running_mean", "running_var", "num_batches_tracked")
+STATISTICS = ("running_mean", "running_var")
+COUNTER = "num_batches_tracked"
+"""batch norm's count of batches, on which no output depends: it is 0 in what is read"""
+MEANS = ("mean", "mu", "image_mean")
+DEVIATIONS = ("std", "sigma", "image_std", "stddev")
 LISTED = 6  # names in a message
 
 
@@ -24,14 +29,18 @@ def matched(
     Names decide where they are the architecture's behind one prefix ("module.0.weight"), and
     shapes where they leave one way. Of several ways it is the order in the file, unless that is
     the alphabet's (many formats sort), or the order of numbers in names that are else the same.
-    Raises InputError where tensors do not fit, or where nothing says which of several ways is
-    meant: layers of one shape come out in the right order or not at all.
+    Batch norm's tensors are known by torch's names for them alone. Raises InputError where tensors
+    do not fit, or where nothing says which of several ways is meant: layers of one shape come out
+    in the right order or not at all.
     """
-    expected = arch.skeleton(shape, classes).state_dict()
-    if normalization := [name for name in tensors if name.endswith(NORMALIZATION)]:
+    whole = arch.skeleton(shape, classes).state_dict()
+    expected = _without_counters(whole)
+    tensors = _without_counters(tensors)
+    normalization = [name for name in tensors if name.endswith(STATISTICS)]
+    if normalization and not _normalizations(expected):
         raise InputError(
-            f"it has batch normalization ({normalization[0]}), the architectures of the bench have "
-            f"none: fold it into the weights and biases of the layers before it"
+            f"it has batch normalization ({normalization[0]}), which {arch.name} has not: fold it "
+            f"into the weights and biases of the layers before it"
         )
     if len(tensors) != len(expected):
         raise InputError(
@@ -48,7 +57,41 @@ def matched(
                 f"{arch.name} on images of shape {shape} expects {ours} of shape "
                 f"{tuple(expected[ours].shape)}, found {tuple(tensors[theirs].shape)}{called}"
             )
-    return {ours: tensors[names[ours]] for ours in expected}
+    counter = torch.zeros((), dtype=torch.long)
+    return {ours: tensors[names[ours]] if ours in names else counter.clone() for ours in whole}
+
+
+def split_normalisation(
+    tensors: Mapping[str, Tensor], channels: int
+) -> tuple[State, tuple[float, ...], tuple[float, ...]]:
+    """The tensors without mean and standard deviation of images; these, () where it has none.
+
+    They are known by their names, and by a number for each channel, or one for all.
+    """
+    named = {
+        word: [name for name, tensor in tensors.items() if _says(name, tensor, words, channels)]
+        for word, words in (("mean", MEANS), ("std", DEVIATIONS))
+    }
+    if any(len(names) != 1 for names in named.values()):
+        return dict(tensors), (), ()
+    mean, std = (tensors[names[0]].float().flatten().tolist() for names in named.values())
+    left = {name: t for name, t in tensors.items() if [name] not in named.values()}
+    return left, tuple(mean), tuple(std)
+
+
+def _says(name: str, tensor: Tensor, words: Sequence[str], channels: int) -> bool:
+    return name.rpartition(".")[2].lower() in words and tensor.numel() in (1, channels)
+
+
+def _without_counters(tensors: Mapping[str, Tensor]) -> State:
+    return {name: tensor for name, tensor in tensors.items() if not name.endswith(COUNTER)}
+
+
+def _normalizations(tensors: Mapping[str, Tensor]) -> list[Group]:
+    """(weight, bias, running_mean, running_var) of each batch norm, in the order of the file."""
+    stems = [name.removesuffix(STATISTICS[0]) for name in tensors if name.endswith(STATISTICS[0])]
+    groups = [tuple(stem + part for part in ("weight", "bias", *STATISTICS)) for stem in stems]
+    return [group for group in groups if set(group) <= set(tensors)]
 
 
 def _behind_a_prefix(tensors: Mapping[str, Tensor], expected: State) -> dict[str, str] | None:
@@ -64,8 +107,14 @@ def _behind_a_prefix(tensors: Mapping[str, Tensor], expected: State) -> dict[str
 
 def _by_layer(tensors: Mapping[str, Tensor], expected: State, arch: str) -> dict[str, str]:
     """Our names -> theirs: whole layers where names say what belongs together, else separately."""
-    ours = _by_rank(expected)
-    theirs = _by_rank(tensors)
+    norms = _normalizations(tensors), _normalizations(expected)
+    if len(norms[0]) != len(norms[1]):
+        raise InputError(
+            f"{arch} has {len(norms[1])} batch normalizations, the checkpoint has {len(norms[0])} "
+            f"(known by weight, bias, running_mean, running_var; {_shapes(tensors)})"
+        )
+    ours = _by_rank(expected, norms[1])
+    theirs = _by_rank(tensors, norms[0])
     if [len(names) for names in theirs] != [len(names) for names in ours]:
         raise InputError(
             f"{arch} has {len(ours[0])} weights and as many biases, the checkpoint has "
@@ -77,6 +126,7 @@ def _by_layer(tensors: Mapping[str, Tensor], expected: State, arch: str) -> dict
         sides = [(_alone(t), _alone(o)) for t, o in zip(theirs, ours, strict=True)]
     else:
         sides = [(pairs, list(zip(*ours, strict=True)))]
+    sides.append(norms)
     names: dict[str, str] = {}
     for groups, places in sides:
         order = _order(tensors, groups, expected, places)
@@ -87,10 +137,14 @@ def _by_layer(tensors: Mapping[str, Tensor], expected: State, arch: str) -> dict
     return names
 
 
-def _by_rank(tensors: Mapping[str, Tensor]) -> tuple[list[str], list[str]]:
-    """Names of weights, which have several dimensions, and of biases, which have one."""
-    weights = [name for name, tensor in tensors.items() if tensor.ndim > 1]
-    return weights, [name for name in tensors if name not in weights]
+def _by_rank(tensors: Mapping[str, Tensor], norms: Sequence[Group]) -> tuple[list[str], list[str]]:
+    """Names of weights, which have several dimensions, and of biases, which have one.
+
+    norms: the batch norms, which are neither.
+    """
+    names = [name for name in tensors if not any(name in group for group in norms)]
+    weights = [name for name in names if tensors[name].ndim > 1]
+    return weights, [name for name in names if name not in weights]
 
 
 def _paired(weights: Sequence[str], biases: Sequence[str]) -> list[Group] | None:

@@ -31,7 +31,7 @@ from bench.store.results import Store
 from evaluators.interface import Evidence
 from relu.attacks.witness import adversarial
 from relu.errors import InputError
-from relu.network.architectures import Architecture
+from relu.network.architecture import Architecture, Normalised
 from relu.network.reader import in_float64
 from relu.threat import Threat
 
@@ -132,8 +132,8 @@ class Worker:
         sizes = payload.shape, payload.classes
         net = architecture.build(*sizes)
         if graph is None:
-            state = read_checkpoint(path, architecture, *sizes, wanted=payload.checkpoint)
-            net.load_state_dict(state)
+            member = read_checkpoint(path, architecture, *sizes, wanted=payload.checkpoint)
+            (net.net if isinstance(net, Normalised) else net).load_state_dict(member.state)
         self.store.save_network(job.key, net, [], self._about(job, 0.0), graph=graph)
 
     def _clean(self, job: Job, payload: CleanPayload) -> None:
@@ -230,7 +230,7 @@ class Worker:
                 f"the code of architecture {payload.arch!r} is not what it was when the run was "
                 f"planned"
             )
-        return architecture
+        return architecture.normalised(payload.mean, payload.std)
 
     def _net(self, payload: CleanPayload | JudgePayload) -> nn.Module:
         graph = self.store.load_graph(payload.network) if payload.arch == ONNX else None

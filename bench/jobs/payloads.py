@@ -1,7 +1,8 @@
 """What each kind of job is about, typed; as plain JSON it is what the job's key digests.
 
 code: what `code_of` says of it, digested and compared as a whole. arch_code: a digest of the
-architecture's code, "" where it is the bench's own.
+architecture's code, "" where it is the bench's own. mean, std: of the images that the network was
+trained on, () where these were pixels in [0, 1].
 """
 
 import dataclasses
@@ -17,6 +18,8 @@ JobKind = Literal["train", "import", "clean", "judge"]
 UNSAID: Mapping[str, object] = {
     "arch_code": "",
     "held_out": None,
+    "mean": (),
+    "std": (),
     "reproducible": False,
     "withdrawn": None,
 }
@@ -32,6 +35,8 @@ class TrainPayload:
 
     arch: str
     arch_code: str = ""
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
     shape: tuple[int, ...]
     classes: int
     held_out: float | None = None
@@ -60,6 +65,8 @@ class ImportPayload:
 
     arch: str
     arch_code: str = ""
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
     shape: tuple[int, ...]
     classes: int
     held_out: float | None = None
@@ -81,6 +88,8 @@ class CleanPayload:
 
     arch: str
     arch_code: str = ""
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
     shape: tuple[int, ...]
     classes: int
     held_out: float | None = None
@@ -108,6 +117,8 @@ class JudgePayload:
 
     arch: str
     arch_code: str = ""
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
     shape: tuple[int, ...]
     classes: int
     held_out: float | None = None

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.data.datasets import DataSet, augment
+from bench.jobs.batch_statistics import BatchStatistics
 from bench.jobs.out_of_memory import free_cached_memory, in_parts
 from bench.plugins.settings import Training
 from bench.store.outcome import is_out_of_memory
@@ -100,10 +101,13 @@ def train(
 
 
 class _Step:
-    """Gradients of mini-batches, in as many parts as memory asks for."""
+    """Gradients of mini-batches, in as many parts as memory asks for.
+
+    Batch norm has the statistics of the whole clean batch in all of them.
+    """
 
     def __init__(self, net: nn.Module, method: Method, threat: Threat, watcher: Watcher) -> None:
-        self.net = net
+        self.statistics = BatchStatistics(net)
         self.method = method
         self.threat = threat
         self.watcher = watcher
@@ -111,8 +115,14 @@ class _Step:
 
     def gradient(self, x: Tensor, y: Tensor, progress: float) -> Tensor:
         """Sets the parameters' gradients to those of the batch's mean loss, which it returns."""
+        self.statistics.measure(x)
+        loss = self._as_fits(x, y, progress)
+        self.statistics.backward()
+        return loss
+
+    def _as_fits(self, x: Tensor, y: Tensor, progress: float) -> Tensor:
         while True:
-            self.net.zero_grad(set_to_none=True)
+            self.statistics.zero_grad()
             try:
                 return self._in_parts(x, y, progress)
             except Exception as error:
@@ -124,9 +134,10 @@ class _Step:
             self.watcher.halved(self.parts, reason)
 
     def _in_parts(self, x: Tensor, y: Tensor, progress: float) -> Tensor:
+        net = self.statistics.net
         total = torch.zeros((), device=x.device)
         for some_x, some_y in zip(x.chunk(self.parts), y.chunk(self.parts), strict=True):
-            loss = self.method.loss(self.net, some_x, some_y, threat=self.threat, progress=progress)
+            loss = self.method.loss(net, some_x, some_y, threat=self.threat, progress=progress)
             if not isinstance(loss, Tensor) or loss.shape != ():
                 got = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
                 name = type(self.method).__name__
@@ -149,7 +160,7 @@ def _epoch(
 ) -> float:
     """One pass over the training set; the mean loss."""
     torch.manual_seed(seed * 1_000_003 + epoch)
-    step.net.train()
+    step.statistics.train()
     batches = torch.randperm(len(x), device=x.device).split(training.batch)
     total = torch.zeros((), device=x.device)
     for i, rows in enumerate(batches):
@@ -164,7 +175,7 @@ def _epoch(
 
 
 def _require_finite(net: nn.Module, loss: float, epoch: int, epochs: int) -> None:
-    weights = all(bool(p.isfinite().all()) for p in net.parameters())
+    weights = all(bool(tensor.isfinite().all()) for tensor in net.state_dict().values())
     if not math.isfinite(loss) or not weights:
         what = f"the loss is {loss}" if not math.isfinite(loss) else "a weight is not finite"
         raise Diverged(f"training diverged in epoch {epoch} of {epochs}: {what}")

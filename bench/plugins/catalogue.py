@@ -10,7 +10,8 @@ from bench.parsing import resolve, suggestion
 from bench.plugins import nested_settings
 from bench.plugins.code_digests import Code
 from relu.errors import InputError
-from relu.network.architectures import ARCHITECTURES, Architecture
+from relu.network.architecture import Architecture
+from relu.network.architectures import ARCHITECTURES
 from relu.ranges import declares_range, require
 from relu.threat import Threat
 

@@ -24,6 +24,7 @@ MODULES: Mapping[str, tuple[str, ...]] = {
     "train": (
         *IN_ALL,
         "jobs.training",
+        "jobs.batch_statistics",
         "jobs.out_of_memory",
         "store.outcome",
         "data.datasets",

@@ -14,7 +14,8 @@ from bench.parsing import NORMS
 from bench.plugins.beside import Beside
 from bench.plugins.code_digests import code_behind
 from relu.errors import InputError
-from relu.network.architectures import ARCHITECTURES, Architecture
+from relu.network.architecture import Architecture
+from relu.network.architectures import ARCHITECTURES
 from relu.threat import Norm
 
 USUAL_ARCH = "fc1"  # where a data set names none

@@ -3,17 +3,15 @@
 FC1, FC10, CNN [CAH19, Appendix B], small ones, and others that are no chains.
 """
 
-import functools
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-import torch
 from torch import nn
 
 from relu.errors import InputError
+from relu.network.architecture import Architecture
 from relu.network.layers import Shape
 
 
@@ -75,6 +73,39 @@ def _convolutional(
     return build
 
 
+def _normalised(
+    arch: str, *convolutions: tuple[int, int, int, int], dense: tuple[int, ...] = ()
+) -> Callable[[Shape, int], nn.Sequential]:
+    """Convolutions (channels, kernel, stride, padding), dense layers, batch norm before each ReLU.
+
+    cnn7 is that of [SWZYH21]; cnn5 and cnn3 are smaller.
+    """
+
+    def build(shape: Shape, classes: int) -> nn.Sequential:
+        _require_images(arch, shape, 4)
+        layers: list[nn.Module] = []
+        n_in, height, width = shape
+        for channels, kernel, stride, padding in convolutions:
+            layers += [
+                nn.Conv2d(n_in, channels, kernel, stride=stride, padding=padding),
+                nn.BatchNorm2d(channels),
+                nn.ReLU(),
+            ]
+            n_in = channels
+            height, width = ((s + 2 * padding - kernel) // stride + 1 for s in (height, width))
+        layers.append(nn.Flatten())
+        widths = [n_in * height * width, *dense]
+        for n_in, n_out in pairwise(widths):
+            layers += [nn.Linear(n_in, n_out), nn.BatchNorm1d(n_out), nn.ReLU()]
+        return nn.Sequential(*layers, nn.Linear(widths[-1], classes))
+
+    return build
+
+
+_CNN5 = ((64, 3, 1, 1), (64, 4, 2, 1), (128, 4, 2, 1))
+_CNN7 = ((64, 3, 1, 1), (64, 3, 1, 1), (128, 3, 2, 1), (128, 3, 1, 1), (128, 3, 1, 1))
+
+
 def _pooled(shape: Shape, classes: int) -> nn.Sequential:
     """Convolutions with max-pooling."""
     _require_images("cnn_pool", shape, 4)
@@ -122,73 +153,6 @@ def _leaky() -> nn.Module:
     return nn.LeakyReLU(0.1)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Architecture:
-    """A network without weights, for any shape of inputs and any number of classes that it takes.
-
-    make(shape, classes): a network. initialised: whether `make` draws its weights itself, from
-    torch's global generator. code: a digest of what is behind `make`, "" for the bench's own.
-    """
-
-    name: str
-    summary: str
-    make: Callable[[Shape, int], nn.Module]
-    initialised: bool = False
-    code: str = ""
-
-    def skeleton(self, shape: Shape, classes: int) -> nn.Module:
-        """The network on torch's meta device: what is known before training.
-
-        Raises InputError where the architecture cannot take inputs of `shape`.
-        """
-        return _skeleton(self, tuple(shape), classes)
-
-    def build(self, shape: Shape, classes: int, *, seed: int = 0) -> nn.Module:
-        """A freshly initialised network: He-normal weights (fan in), zero biases [HZRS15, eq. 10].
-
-        An architecture that is `initialised` has the weights that it draws itself, from this seed.
-        Raises InputError where it cannot take inputs of `shape`.
-        """
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            net = self._made(tuple(shape), classes)
-        if not self.initialised:
-            _initialise(net, torch.Generator().manual_seed(seed))
-        return net
-
-    def _made(self, shape: Shape, classes: int) -> nn.Module:
-        try:
-            net = self.make(shape, classes)
-        except InputError:
-            raise
-        except Exception as error:  # a plugin's own code
-            reason = (str(error).splitlines() or [""])[0]
-            raise InputError(
-                f"architecture {self.name} for inputs of shape {shape} and {classes} classes "
-                f"raises {type(error).__name__}: {reason}"
-            ) from error
-        if not isinstance(net, nn.Module):
-            raise InputError(
-                f"architecture {self.name}: build expects to return a torch.nn.Module, "
-                f"got {type(net).__name__}"
-            )
-        return net
-
-
-@functools.lru_cache(maxsize=64)
-def _skeleton(architecture: Architecture, shape: Shape, classes: int) -> nn.Module:
-    with torch.device("meta"):
-        return architecture._made(shape, classes)
-
-
-def _initialise(net: nn.Module, generator: torch.Generator) -> None:
-    for layer in net.modules():
-        if isinstance(layer, nn.Linear | nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
-            if layer.bias is not None:
-                nn.init.constant_(layer.bias, 0.0)
-
-
 def _table(
     **rows: tuple[str, Callable[[Shape, int], nn.Module]],
 ) -> dict[str, Architecture]:
@@ -206,6 +170,18 @@ ARCHITECTURES: Mapping[str, Architecture] = _table(
     cnn_small=("conv 4 and 8 (4x4, stride 2), dense 32", _convolutional((4, 8), 32)),
     cnn_leaky=("cnn, its ReLUs leaking 0.1", _convolutional((16, 32), 100, _leaky)),
     cnn_pool=("conv 8 and 16 (3x3), each max-pooled 2x2, dense 64", _pooled),
+    cnn3=(
+        "conv 64 (5x5) and 128 (4x4), stride 2, batch norm",
+        _normalised("cnn3", (64, 5, 2, 2), (128, 4, 2, 1)),
+    ),
+    cnn5=(
+        "conv 64 (3x3), 64 and 128 (4x4, stride 2), dense 512, batch norm",
+        _normalised("cnn5", *_CNN5, dense=(512,)),
+    ),
+    cnn7=(
+        "conv 2 x 64, 3 x 128 (3x3, the third with stride 2), dense 512, batch norm",
+        _normalised("cnn7", *_CNN7, dense=(512,)),
+    ),
     resnet=("conv 8, two residual blocks of 16 channels, dense 100", _residual),
 )
 

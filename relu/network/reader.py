@@ -3,6 +3,7 @@
 import copy
 import math
 
+import torch
 from torch import nn
 
 from relu.errors import InputError
@@ -113,6 +114,7 @@ def _layer(what: str, module: nn.Linear | nn.Conv2d, shape: Shape, below: Layer 
     return Conv(weight, bias, module.stride[0], int(module.padding[0]), (channels, height, width))
 
 
+@torch.no_grad()
 def in_float64(net: nn.Module) -> nn.Module:
     """A copy of the network that computes in float64, its parameters without gradients."""
     return copy.deepcopy(net).double().requires_grad_(False).eval()

@@ -128,10 +128,17 @@ def _owned(value: Any, net: nn.Module) -> bool:
     return operation not in ALIASES
 
 
+class _Tracer(fx.Tracer):
+    """Does not look into modules that are operations, torch's or not."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return type(m) in OPERATIONS or super().is_leaf_module(m, module_qualified_name)
+
+
 def graph_of(net: nn.Module) -> fx.Graph:
     """The operations of a module, in order. Raises InputError where they vary."""
     try:
-        return fx.Tracer().trace(net)
+        return _Tracer().trace(net)
     except Exception as error:  # whatever the module's own code raises on a symbol
         reason = str(error).partition("\n")[0]
         raise InputError(f"the network cannot be traced: {reason}") from error

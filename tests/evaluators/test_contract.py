@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from bench.jobs.verdict import Replay, replay
 from bench.parsing import NORMS
@@ -74,6 +75,53 @@ def test_what_is_decided_is_left_alone(name: str, digits_net: nn.Sequential) -> 
 
 
 QUICK: dict[str, dict[str, object]] = {"mip": {"seconds": 2.0}, "cw": {"preset": "fast"}}
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+@pytest.mark.parametrize("name", EVALUATORS)
+def test_a_network_with_batch_norm_is_judged_as_the_one_it_folds_into(
+    name: str, norm: Norm
+) -> None:
+    torch.manual_seed(3)
+    conv, first, last = nn.Conv2d(1, 2, 3, padding=1), nn.Linear(18, 5), nn.Linear(5, 3)
+    norms = nn.BatchNorm2d(2), nn.BatchNorm1d(5)
+    parts = [conv, norms[0], nn.ReLU(), nn.Flatten(), first, norms[1], nn.ReLU(), last]
+    net = nn.Sequential(*parts)
+    for _ in range(20):
+        net(torch.rand(30, 1, 3, 3))
+    net.eval().requires_grad_(False)
+    folded = nn.Sequential(
+        fuse_conv_bn_eval(conv, norms[0]),
+        nn.ReLU(),
+        nn.Flatten(),
+        fuse_linear_bn_eval(first, norms[1]),
+        nn.ReLU(),
+        last,
+    ).eval()
+    threat = Threat(norm=norm, eps=0.1)
+    if EVALUATORS[name].cls().refusal(net, threat) is not None:
+        pytest.skip("refuses this threat")
+    x = torch.rand(5, 1, 3, 3)
+    y = net(x).argmax(1)
+    y[0] = (y[0] + 1) % 3
+    evaluator = EVALUATORS[name].cls(**QUICK.get(name, {}))
+    ours, theirs = (
+        replay(
+            in_float64(each),
+            x,
+            y,
+            evaluator.judge(each, x, y, threat=threat, known=unknown(net, x, y)),
+            threat=threat,
+        )
+        for each in (net, folded)
+    )
+    assert not [o for o in ours.outcome if "refused" in o]
+    assert not contradictory(ours.low, ours.high).any()
+    assert torch.allclose(ours.low, theirs.low, rtol=1e-3, atol=1e-6)
+    assert (ours.low <= (1 + 1e-6) * theirs.high).all()
+    assert (theirs.low <= (1 + 1e-6) * ours.high).all()
+
+
 # Settings under which evaluators that have several ways of working take them, beside the default.
 WAYS: list[tuple[str, dict[str, object]]] = [
     *((name, QUICK.get(name, {})) for name in EVALUATORS),

@@ -38,6 +38,8 @@ GRAPHS = "tests/hostile/test_graphs.py"
 TRACING = "tests/relu/network/test_tracing.py"
 CONTRACT = "tests/evaluators/test_contract.py"
 EXACT = "tests/evaluators/test_mip.py"
+NORM = "tests/relu/network/test_batch_norm.py"
+STATISTICS = "tests/bench/jobs/test_batch_statistics.py"
 VERDICT = "tests/bench/jobs/test_verdict.py"
 CODE = "tests/bench/plugins/test_code_digests.py"
 PLAN = "tests/bench/test_plan.py"
@@ -372,6 +374,24 @@ MUTANTS = (
         "return logits.gather(1, label).squeeze(1) - others.amax(1)",
         "return logits.gather(1, label).squeeze(1) - logits.amax(1)",
         ("tests/relu/network/test_architectures.py::test_margins_and_ties_worked_out_by_hand",),
+    ),
+    Mutant(
+        "relu/network/batch_norm.py",
+        "scale = (norm.running_var + norm.eps).rsqrt()",
+        "scale = norm.running_var.rsqrt()",
+        (f"{NORM}::test_it_is_torchs_in_evaluation_mode",),
+    ),
+    Mutant(
+        "bench/jobs/batch_statistics.py",
+        "fixed.running_var = var.detach().requires_grad_(norm in self._measured)",
+        "fixed.running_var = var.detach()",
+        (f"{STATISTICS}::test_gradients_of_the_cross_entropy_are_those_of_ordinary_batch_norm",),
+    ),
+    Mutant(
+        "bench/jobs/training.py",
+        "        self.statistics.backward()\n",
+        "",
+        (f"{STATISTICS}::test_gradients_of_the_cross_entropy_are_those_of_ordinary_batch_norm",),
     ),
     Mutant(
         "bench/jobs/job.py",

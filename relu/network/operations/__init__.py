@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from relu.network.batch_norm import FixedBatchNorm
 from relu.network.operations.activations import clamp, leaky, relu, relu6
 from relu.network.operations.affine import batch_norm, conv, linear
 from relu.network.operations.arithmetic import add, div, mul, neg, sub
@@ -38,6 +39,7 @@ OPERATIONS: Mapping[Any, Callable[[Call], Any]] = {
     torch.clamp: clamp,
     nn.BatchNorm1d: batch_norm,
     nn.BatchNorm2d: batch_norm,
+    FixedBatchNorm: batch_norm,
     nn.MaxPool2d: max_pool,
     nn.AvgPool2d: average_pool,
     nn.AdaptiveAvgPool2d: global_pool,

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from relu.network.batch_norm import FixedBatchNorm, scale_and_shift
 from relu.network.blocks import GeneralConv
 from relu.network.builder import Value
 from relu.network.convolution import evenly_padded
@@ -83,20 +84,15 @@ def convolution_of(
 def batch_norm(call: Call) -> Value:
     """(z - mean) / sqrt(var + eps) * weight + bias, with fixed statistics."""
     module = call.module
-    assert isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)
-    if module.training or module.running_mean is None or module.running_var is None:
+    assert isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | FixedBatchNorm)
+    moving = module.training and not isinstance(module, FixedBatchNorm)
+    if moving or module.running_mean is None or module.running_var is None:
         raise call.error("has no fixed statistics: it must be in evaluation mode")
     value = call.value
     channels = value.shape[0]
     if channels != module.num_features:
         raise call.error(f"takes {module.num_features} channels, got shape {tuple(value.shape)}")
-    scale = (module.running_var + module.eps).rsqrt()
-    if module.weight is not None:
-        scale = scale * module.weight
-    shift = -module.running_mean * scale
-    if module.bias is not None:
-        shift = shift + module.bias
-    channelwise = [part.view(-1, *[1] * (len(value.shape) - 1)) for part in (scale, shift)]
+    channelwise = [part.view(-1, *[1] * (len(value.shape) - 1)) for part in scale_and_shift(module)]
     weight, bias = (flat(value, part.expand(value.shape)) for part in channelwise)
     by_channel = is_by_channel(value, channelwise[0])
     return call.builder.scaled(value, weight, bias, by_channel=by_channel)

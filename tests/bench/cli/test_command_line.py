@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 import scipy.io
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from bench.__main__ import main, script
 from bench.jobs.job import Job
@@ -155,6 +155,23 @@ def test_a_network_trained_elsewhere_gets_its_row(run: Any, out: Path, tmp_path:
     (guest,) = rows(elsewhere)
     assert guest["method"] == "guest"
     assert guest["test_error"] == trained["test_error"]
+
+
+def test_a_network_with_batch_norm_is_kept_and_read_again(
+    run: Any, out: Path, tmp_path: Path
+) -> None:
+    quick = (*QUICK, "--eval", "pgd", "--arch", "cnn3")
+    assert run("run", "--methods", "plain", *quick)[0] == 0
+    (trained,) = rows(out)
+    checkpoint = next((out / "networks").rglob("network.safetensors"))
+    state = load_file(checkpoint)
+    assert int(state["1.num_batches_tracked"]) > 0
+    assert (state["1.running_var"] != 1).all()
+    left = quick.index("--epochs")  # which `eval` has not
+    about = (*quick[:left], *quick[left + 2 :], "--dataset", "digits")
+    assert main(["eval", str(checkpoint), *about, "--out", str(tmp_path / "read")]) == 0
+    (read,) = rows(tmp_path / "read")
+    assert read["test_error"] == trained["test_error"] < 0.5
 
 
 def test_the_same_weights_are_one_network_whatever_the_file(tmp_path: Path) -> None:

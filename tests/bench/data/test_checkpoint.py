@@ -24,7 +24,7 @@ def net() -> nn.Sequential:
 
 def loaded(path: Path, arch: str = "cnn_small") -> nn.Sequential:
     net = build(arch, SHAPE, 5)
-    net.load_state_dict(read_checkpoint(path, ARCHITECTURES[arch], SHAPE, 5))
+    net.load_state_dict(read_checkpoint(path, ARCHITECTURES[arch], SHAPE, 5).state)
     return net
 
 
@@ -217,7 +217,8 @@ def renamed(state: dict[str, Tensor], layers: Sequence[str]) -> dict[str, Tensor
 def read(
     path: Path, arch: str = "fc10", *, member: int | None = None, wanted: str | None = None
 ) -> dict[str, Tensor]:
-    return read_checkpoint(path, ARCHITECTURES[arch], SHAPE, 5, member=member, wanted=wanted)
+    architecture = ARCHITECTURES[arch]
+    return read_checkpoint(path, architecture, SHAPE, 5, member=member, wanted=wanted).state
 
 
 def same_tensors(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
@@ -403,7 +404,7 @@ def test_what_is_no_state_dict_is_told_and_what_helps(tmp_path: Path, net: nn.Se
         "half.pt": "the end of the file is missing: copy or download it again",
         "module.pt": "(torch.nn.modules.container.Sequential), which is never executed: save net.s",
         "script.pt": "a TorchScript archive with code or other things: save net.state_dict()",
-        "norm.pt": "it has batch normalization (1.running_mean), the architectures of the bench ha",
+        "norm.pt": "it has batch normalization (1.running_mean), which cnn_small has not: fold it",
         "epoch.pt": "names and tensors alone, found a dict with epoch (int)",
         "list.pt": "names and tensors alone, found list",
         "nothing.pt": "found an empty dict",

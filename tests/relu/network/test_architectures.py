@@ -40,9 +40,34 @@ def test_every_architecture_takes_any_image_and_class_count(
     assert build(arch, shape, 7)(torch.rand(2, *shape)).shape == (2, 7)
 
 
-def test_an_image_too_small_to_convolve_is_refused() -> None:
-    with pytest.raises(InputError, match="at least 4 x 4"):
-        build("cnn", (1, 3, 3), 10)
+@pytest.mark.parametrize("arch", ["cnn", "cnn3", "cnn5", "cnn7"])
+def test_an_image_too_small_to_convolve_is_refused(arch: str) -> None:
+    for shape in [(1, 3, 3), (64,)]:
+        with pytest.raises(InputError, match=f"^{arch} needs images .* at least 4 x 4, got"):
+            build(arch, shape, 10)
+    build(arch, (1, 4, 4), 10)
+
+
+@pytest.mark.parametrize(
+    ("arch", "shape", "count"),
+    [
+        ("cnn3", (1, 28, 28), 64 * 26 + 128 * 1025 + 2 * 192 + 10 * (128 * 49 + 1)),
+        ("cnn5", (3, 32, 32), 64 * 28 + 64 * 1025 + 128 * 1025 + 512 * 8193 + 2 * 768 + 5130),
+        ("cnn7", (1, 28, 28), 13_259_338),
+        ("cnn7", (3, 32, 32), 17_192_650),
+    ],
+)
+def test_the_networks_of_certified_training_are_the_literatures(
+    arch: str, shape: tuple[int, ...], count: int
+) -> None:
+    net = build(arch, shape, 10)
+    assert sum(p.numel() for p in net.parameters()) == count
+    kinds = [type(layer) for layer in net if type(layer) is not nn.Flatten]
+    number = int(arch[3:])
+    convolutions = {3: 2, 5: 3, 7: 5}[number]
+    expected: list[type[nn.Module]] = [nn.Conv2d, nn.BatchNorm2d, nn.ReLU] * convolutions
+    expected += [nn.Linear, nn.BatchNorm1d, nn.ReLU] * (number > 3) + [nn.Linear]
+    assert kinds == expected
 
 
 def test_initial_weights_are_he_normal_with_zero_biases() -> None:
@@ -50,6 +75,14 @@ def test_initial_weights_are_he_normal_with_zero_biases() -> None:
     assert isinstance(dense, nn.Linear)
     assert dense.weight.std().item() == pytest.approx(math.sqrt(2 / 784), rel=0.01)
     assert not dense.bias.any()
+    net = build("cnn5", (1, 8, 8), 10)
+    for layer in net:
+        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
+            assert (layer.weight == 1).all() and not layer.bias.any()
+        elif isinstance(layer, nn.Linear | nn.Conv2d):
+            std = math.sqrt(2 / layer.weight[0].numel())
+            assert layer.weight.std().item() == pytest.approx(std, rel=0.06)
+            assert layer.bias is not None and not layer.bias.any()
 
 
 def test_the_seed_alone_decides_the_initial_weights() -> None:

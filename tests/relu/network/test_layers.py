@@ -24,7 +24,7 @@ def relu_net(*layers: nn.Module) -> nn.Sequential:
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 11, 13)])
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_layers_and_relus_are_the_network(arch: str, shape: tuple[int, int, int]) -> None:
-    net = build(arch, shape, 10).double()
+    net = build(arch, shape, 10).double().eval()
     x = torch.rand(3, *shape, dtype=torch.float64)
     layers = read_layers(net, shape)
     g = to_vectors(layers, x)

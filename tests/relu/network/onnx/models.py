@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from relu.network.activation import logits_of
 from relu.network.layers import to_vectors
@@ -137,3 +137,18 @@ def assert_read(file: File | bytes, tolerance: float = 1e-5) -> OnnxNetwork:
         assert bool(((logits - theirs).abs() <= room).all())
         assert torch.allclose(logits, exact(x.double()), atol=1e-9, rtol=1e-9)
     return net
+
+
+def chain_to_onnx(net: nn.Sequential, shape: Sequence[int]) -> bytes:
+    """A chain of dense layers and ReLUs as a file whose inputs have this shape."""
+    file = File(shape)
+    for module in net:
+        if isinstance(module, nn.Flatten):
+            file.add("Flatten", axis=1)
+        elif isinstance(module, nn.Linear):
+            weights = (file.weight(part.detach().numpy()) for part in (module.weight, module.bias))
+            file.add("Gemm", *weights, transB=1)
+        else:
+            assert isinstance(module, nn.ReLU)
+            file.add("Relu")
+    return file.content()
