@@ -132,7 +132,8 @@ class Worker:
         sizes = payload.shape, payload.classes
         net = architecture.build(*sizes)
         if graph is None:
-            member = read_checkpoint(path, architecture, *sizes, wanted=payload.checkpoint)
+            bare = architecture.normalised((), ())
+            member = read_checkpoint(path, bare, *sizes, wanted=payload.checkpoint)
             (net.net if isinstance(net, Normalised) else net).load_state_dict(member.state)
         self.store.save_network(job.key, net, [], self._about(job, 0.0), graph=graph)
 
