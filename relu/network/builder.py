@@ -183,7 +183,8 @@ class LayerBuilder:
         return carried, gained
 
     def finished(self, logits: Value) -> tuple[Layer, ...]:
-        """All layers, the last of which gives these logits."""
+        """All layers, the last of which gives these logits; what they do not need is left out."""
+        del self.layers[logits.level :]
         self._units(logits.level, logits.terms, logits.size, 0.0)
         assert len(self.layers) == logits.level + 1
         sizes = [self.size, *(units.size for units in self.layers)]

@@ -123,6 +123,24 @@ def test_constants_for_channels_are_told_from_constants_for_pixels_as_channels()
     assert_read(Pixels(), SHAPE)
 
 
+def test_what_the_logits_do_not_need_is_left_out() -> None:
+    """Units that nothing takes, beside the logits and behind them."""
+
+    class Idle(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Linear(4, 3)
+            self.second = nn.Linear(3, 3)
+
+        def forward(self, x: Any) -> Any:
+            logits = self.first(x)
+            self.second(torch.relu(self.second(torch.relu(logits))))
+            return logits
+
+    assert_read(Idle(), (4,))
+    assert [layer.size for layer in read_layers(Idle(), (4,))] == [3]
+
+
 class Seen(nn.Module):
     """A convolution of inputs of another shape than it takes."""
 
