@@ -139,7 +139,8 @@ class LayerBuilder:
         value = self.plain(value)
         device = self.like.device
         entries = torch.arange(self.layers[value.level - 1].size if value.level else self.size)
-        base = entries[_index(value.terms[0][0])]
+        source = value.terms[0][0]
+        base = entries[source if isinstance(source, slice) else source.cpu()]
         carried = torch.where(windows >= 0, base[windows.clamp_min(0)], -1)
         gained = torch.full_like(carried, -1)
         level = value.level
@@ -218,10 +219,6 @@ def _shifted(target: Part, start: int) -> Part:
     if isinstance(target, slice):
         return slice(target.start + start, target.stop + start)
     return target + start
-
-
-def _index(source: Part) -> Tensor | slice:
-    return source if isinstance(source, slice) else source.cpu()
 
 
 def _entries(

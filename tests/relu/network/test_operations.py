@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from relu.attacks.rational import exact_margins
+from relu.classes import margins
 from relu.errors import InputError
 from relu.network.activation import logits_of
 from relu.network.layers import to_images, to_vectors
@@ -35,8 +37,18 @@ class Around(nn.Module):
 
 
 def assert_read(net: nn.Module, shape: tuple[int, ...]) -> None:
+    """The layers give the network's logits, and each has its own transpose and absolute values."""
     net = net.double().eval()
     layers = read_layers(net, shape)
+    inputs = math.prod(shape)
+    for layer in layers:
+        g = torch.randn(2, inputs, dtype=torch.float64)
+        z = layer.forward(g)
+        rows = torch.randn_like(z)
+        products = (layer.linear(g) * rows).sum(1), (g * layer.transposed(rows)).sum(1)
+        assert torch.allclose(*products)
+        assert bool((layer.absolute().forward(g.abs()) + 1e-12 >= z.abs()).all())
+        inputs = layer.size
     for scale in (0.1, 1.0, 10.0):
         x = scale * torch.randn(8, *shape, dtype=torch.float64)
         logits = logits_of(layers, to_vectors(layers, x))
@@ -78,7 +90,14 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_operations_are_torchs(name: str) -> None:
-    assert_read(Around(FUNCTIONS[name]), SHAPE)
+    net = Around(FUNCTIONS[name])
+    assert_read(net, SHAPE)
+    x = torch.randn(1, *SHAPE, dtype=torch.float64)
+    layers = read_layers(net.double().requires_grad_(False), SHAPE)
+    logits = net(x)
+    (exact,) = exact_margins(layers, to_vectors(layers, x), logits.argmax(1))
+    (expected,) = margins(logits, logits.argmax(1))
+    assert math.isclose(float(exact), float(expected), abs_tol=1e-12)
 
 
 @pytest.mark.parametrize(
