@@ -139,7 +139,8 @@ class LayerBuilder:
         value = self.plain(value)
         device = self.like.device
         entries = torch.arange(self.layers[value.level - 1].size if value.level else self.size)
-        base = entries[_index(value.terms[0][0])]
+        source = value.terms[0][0]
+        base = entries[source if isinstance(source, slice) else source.cpu()]
         carried = torch.where(windows >= 0, base[windows.clamp_min(0)], -1)
         gained = torch.full_like(carried, -1)
         level = value.level
@@ -183,7 +184,8 @@ class LayerBuilder:
         return carried, gained
 
     def finished(self, logits: Value) -> tuple[Layer, ...]:
-        """All layers, the last of which gives these logits."""
+        """All layers, the last of which gives these logits; what they do not need is left out."""
+        del self.layers[logits.level :]
         self._units(logits.level, logits.terms, logits.size, 0.0)
         assert len(self.layers) == logits.level + 1
         sizes = [self.size, *(units.size for units in self.layers)]
@@ -217,10 +219,6 @@ def _shifted(target: Part, start: int) -> Part:
     if isinstance(target, slice):
         return slice(target.start + start, target.stop + start)
     return target + start
-
-
-def _index(source: Part) -> Tensor | slice:
-    return source if isinstance(source, slice) else source.cpu()
 
 
 def _entries(

@@ -162,12 +162,15 @@ def _node(node: Any, total: Total) -> Node:
         raise InputError(f"{label} is of the domain {shown(node.domain)}, which is not supported")
     if not outputs or not outputs[0]:
         raise InputError(f"{label} has no output")
+    attributes = {_name(entry.name): _attribute(entry, total) for entry in node.attribute}
+    if len(attributes) < len(node.attribute):
+        raise InputError(f"{label} has two attributes of one name")
     return Node(
         operation=operation,
         label=label,
         inputs=[_name(name) for name in node.input],
         outputs=outputs,
-        attributes={_name(a.name): _attribute(a, total) for a in node.attribute},
+        attributes=attributes,
     )
 
 

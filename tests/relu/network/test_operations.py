@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from relu.attacks.rational import exact_margins
+from relu.classes import margins
 from relu.errors import InputError
 from relu.network.activation import logits_of
 from relu.network.layers import to_images, to_vectors
@@ -35,8 +37,18 @@ class Around(nn.Module):
 
 
 def assert_read(net: nn.Module, shape: tuple[int, ...]) -> None:
+    """The layers give the network's logits, and each has its own transpose and absolute values."""
     net = net.double().eval()
     layers = read_layers(net, shape)
+    inputs = math.prod(shape)
+    for layer in layers:
+        g = torch.randn(2, inputs, dtype=torch.float64)
+        z = layer.forward(g)
+        rows = torch.randn_like(z)
+        products = (layer.linear(g) * rows).sum(1), (g * layer.transposed(rows)).sum(1)
+        assert torch.allclose(*products)
+        assert bool((layer.absolute().forward(g.abs()) + 1e-12 >= z.abs()).all())
+        inputs = layer.size
     for scale in (0.1, 1.0, 10.0):
         x = scale * torch.randn(8, *shape, dtype=torch.float64)
         logits = logits_of(layers, to_vectors(layers, x))
@@ -78,7 +90,14 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_operations_are_torchs(name: str) -> None:
-    assert_read(Around(FUNCTIONS[name]), SHAPE)
+    net = Around(FUNCTIONS[name])
+    assert_read(net, SHAPE)
+    x = torch.randn(1, *SHAPE, dtype=torch.float64)
+    layers = read_layers(net.double().requires_grad_(False), SHAPE)
+    logits = net(x)
+    (exact,) = exact_margins(layers, to_vectors(layers, x), logits.argmax(1))
+    (expected,) = margins(logits, logits.argmax(1))
+    assert math.isclose(float(exact), float(expected), abs_tol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -123,14 +142,32 @@ def test_constants_for_channels_are_told_from_constants_for_pixels_as_channels()
     assert_read(Pixels(), SHAPE)
 
 
+def test_what_the_logits_do_not_need_is_left_out() -> None:
+    """Units that nothing takes, beside the logits and behind them."""
+
+    class Idle(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Linear(4, 3)
+            self.second = nn.Linear(3, 3)
+
+        def forward(self, x: Any) -> Any:
+            logits = self.first(x)
+            self.second(torch.relu(self.second(torch.relu(logits))))
+            return logits
+
+    assert_read(Idle(), (4,))
+    assert [layer.size for layer in read_layers(Idle(), (4,))] == [3]
+
+
 class Seen(nn.Module):
     """A convolution of inputs of another shape than it takes."""
 
-    def __init__(self, seen: Callable[[Any], Any]) -> None:
+    def __init__(self, seen: Callable[[Any], Any], size: int) -> None:
         super().__init__()
         self.seen = seen
         self.conv = nn.Conv2d(2, 1, 1)
-        self.head = nn.Linear(6, 2)
+        self.head = nn.Linear(size // 2, 2)
 
     def forward(self, x: Any) -> Any:
         return self.head(torch.relu(self.conv(self.seen(x))).flatten(1))
@@ -139,6 +176,7 @@ class Seen(nn.Module):
 @pytest.mark.parametrize(
     ("shape", "seen"),
     [
+        ((2,), lambda x: x.view(-1, 2, 1, 1)),
         ((12,), lambda x: x.view(-1, 2, 3, 2)),
         ((6, 2), lambda x: x.transpose(1, 2).reshape(-1, 2, 6, 1)),
         ((2, 6, 1), lambda x: x.view(-1, 2, 3, 2)),
@@ -148,7 +186,7 @@ class Seen(nn.Module):
 def test_inputs_keep_their_shape_where_a_convolution_sees_another(
     shape: tuple[int, ...], seen: Callable[[Any], Any]
 ) -> None:
-    net = Seen(seen)
+    net = Seen(seen, math.prod(shape))
     assert_read(net, shape)
     layers = read_layers(net, shape)
     x = torch.randn(2, *shape, dtype=torch.float64)

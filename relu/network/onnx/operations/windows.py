@@ -15,7 +15,7 @@ from relu.network.onnx.network import Symbol, float32
 from relu.network.onnx.operations.reshaping import permuted, reshaped
 from relu.network.onnx.operations.window import Window, window_of
 
-MOST_COMPARED = 2**26  # entries of all windows of a max-pooling
+MOST_COMPARED = 2**25  # entries of all windows of a max-pooling, of one of an average
 
 
 def image_of(call: Call) -> tuple[Symbol, int]:
@@ -101,6 +101,7 @@ def average_pool(call: Call) -> Symbol:
     """The mean of each window, of its entries in the image, or of those in the padding, too."""
     image, axes = image_of(call)
     window = window_of(call, image.shape[1:], _kernel(call, axes))
+    Total("entries of windows", MOST_COMPARED).add((image.shape[0], *window.kernel))
     counts_padding = bool(call.integer("count_include_pad", 0))
     plain = window.begin == window.end and window.dilation == (1, 1)
     if plain and all(2 * p <= k for p, k in zip(window.begin, window.kernel, strict=True)):

@@ -264,6 +264,12 @@ CHANGES: dict[str, tuple[Callable[[Any], Any], str]] = {
     "named": (lambda m: m.graph.initializer.append(m.graph.initializer[0]), "of one name"),
     "sparse": (lambda m: m.graph.sparse_initializer.add(), "has sparse weights"),
     "functions": (lambda m: m.functions.add(name="f", domain="d"), "functions of its own"),
+    "attributes": (
+        lambda m: m.graph.node[0].attribute.extend(
+            [onnx.helper.make_attribute("alpha", value) for value in (1.0, 2.0)]
+        ),
+        "two attributes of one name",
+    ),
     "outputless": (lambda m: m.graph.node[1].ClearField("output"), "has no output"),
     "nodes": (lambda m: m.graph.node.extend([m.graph.node[1]] * 10_000), "more than 10,000"),
 }
