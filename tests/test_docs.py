@@ -22,7 +22,6 @@ from relu.network.architectures import ARCHITECTURES
 from tests.pages import (
     DOCS,
     PAGES,
-    README,
     ROOT,
     anchors,
     bench_commands,
@@ -34,19 +33,28 @@ from tests.pages import (
 )
 
 ALL = "\n".join(text_of(page) for page in DOCS)
+EXTENDING = ROOT / "docs" / "extending.md"
 RUNNING = ROOT / "docs" / "running.md"
 EACH = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 
+PLUGINS = {
+    "my_defense.py": "class MyDefense",
+    "my_attack.py": "class MyAttack",
+    "my_net.py": "def build(",
+    "my_data.py": "def read(",
+}
+"""Files that the pages call so, and a line of each."""
+
+
 @pytest.fixture(scope="module")
 def all_plugins(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
-    """The bench's plugins, and the README's two under the names that it gives them."""
+    """The bench's plugins, and the pages' under the names that they give them."""
     folder = tmp_path_factory.mktemp("plugins")
-    files = {"MyDefense": folder / "my_defense.py", "MyAttack": folder / "my_attack.py"}
-    for name, file in files.items():
-        (block,) = [text for text in examples(README, "python") if f"class {name}" in text]
-        file.write_text(block)
-    return discover(list(files.values()))
+    for name, line in PLUGINS.items():
+        (block,) = [text for text in examples(EXTENDING, "python") if line in text]
+        (folder / name).write_text(block)
+    return discover([folder / name for name in PLUGINS])
 
 
 def test_every_option_is_explained() -> None:
@@ -90,7 +98,7 @@ def test_commands_are_understood(page: Path, all_plugins: Catalogue) -> None:
 
 def understand(options: argparse.Namespace, catalogue: Catalogue) -> None:
     """Reads a command's options as the command itself does, up to where data are needed."""
-    assert set(getattr(options, "plugin", [])) <= {"my_defense.py", "my_attack.py"}
+    assert set(getattr(options, "plugin", [])) <= set(PLUGINS)
     assert hasattr(commands, f"{options.command}_command")
     if options.command in ("run", "eval", "tune"):
         if options.command == "tune":
