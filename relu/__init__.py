@@ -18,6 +18,8 @@ Bibliography, cited in brackets throughout:
            Adversarial Attacks. ICLR 2018.
 [NS04]     Neumaier, Shcherbina: Safe bounds in linear and mixed-integer linear programming.
            Mathematical Programming 99, 2004.
+[SWZYH21]  Shi, Wang, Zhang, Yi, Hsieh: Fast Certified Robust Training with Short Warmup. NeurIPS
+           2021.
 [TB19]     Tramer, Boneh: Adversarial Training and Robustness for Multiple Perturbations.
            NeurIPS 2019.
 [TXT19]    Tjeng, Xiao, Tedrake: Evaluating Robustness of Neural Networks with Mixed Integer
