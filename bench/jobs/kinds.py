@@ -10,16 +10,15 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from bench.data.checkpoint import read_checkpoint
 from bench.data.datasets import DataSet, load
 from bench.data.given_inputs import given_inputs
 from bench.data.holdout import hold_out
-from bench.data.onnx_file import ONNX, onnx_architecture, read_onnx_file
 from bench.jobs.isolation import Isolation
 from bench.jobs.job import Job, inputs
 from bench.jobs.known import known_interval
+from bench.jobs.networks import Networks
 from bench.jobs.out_of_memory import in_parts
-from bench.jobs.payloads import CleanPayload, ImportPayload, JudgePayload, Payload, TrainPayload
+from bench.jobs.payloads import CleanPayload, ImportPayload, JudgePayload, TrainPayload
 from bench.jobs.resumable_judging import Pieces
 from bench.jobs.surroundings import DEVICE, keep_freed_memory
 from bench.jobs.training import Checkpoints, Notes, train
@@ -31,7 +30,6 @@ from bench.store.results import Store
 from evaluators.interface import Evidence
 from relu.attacks.witness import adversarial
 from relu.errors import InputError
-from relu.network.architecture import Architecture, Normalised
 from relu.network.reader import in_float64
 from relu.threat import Threat
 
@@ -51,6 +49,7 @@ class Worker:
     ) -> None:
         self.store = store
         self.catalogue = catalogue
+        self.networks = Networks(store=store, catalogue=catalogue)
         self.data_folder = data_folder
         self.run = run
         self._data: dict[tuple[str, float | None, str], DataSet] = {}
@@ -109,16 +108,14 @@ class Worker:
         source = self.catalogue.sources[payload.dataset]
         method = self.catalogue.methods[payload.method].build(payload.fields)
         usual = Threat(norm="linf", eps=source.eps.get("linf", WATCHED_EPS))
-        seed = payload.seed
-        net = self._architecture(payload).build(data.shape, data.classes, seed=seed)
-        net = net.to(self.device)
+        net = self.networks.untrained(payload).to(self.device)
         history = train(
             net,
             method,
             data,
             threat=payload.threat or usual,
             training=payload.training,
-            seed=seed,
+            seed=payload.seed,
             augmented=source.augment,
             watcher=Checkpoints(self.store, job.key, payload.training.epochs, notes),
         )
@@ -126,20 +123,12 @@ class Worker:
         self.store.save_network(job.key, net, history, self._about(job, seconds))
 
     def _import(self, job: Job, payload: ImportPayload) -> None:
-        path = Path(job.path)
-        graph = read_onnx_file(path) if payload.arch == ONNX else None
-        architecture = self._architecture(payload, graph)
-        sizes = payload.shape, payload.classes
-        net = architecture.build(*sizes)
-        if graph is None:
-            bare = architecture.normalised((), ())
-            member = read_checkpoint(path, bare, *sizes, wanted=payload.checkpoint)
-            (net.net if isinstance(net, Normalised) else net).load_state_dict(member.state)
+        net, graph = self.networks.imported(payload, Path(job.path))
         self.store.save_network(job.key, net, [], self._about(job, 0.0), graph=graph)
 
     def _clean(self, job: Job, payload: CleanPayload) -> None:
         data = self.data(payload, "test", job.path)
-        exact_net = in_float64(self._net(payload))
+        exact_net = in_float64(self.networks.stored(payload).to(self.device))
         started = time.perf_counter()
         wrong = []
         predicted = []
@@ -171,7 +160,7 @@ class Worker:
         data = self.data(payload, "test", job.path)
         x = data.x_test[payload.part].to(self.device)
         y = data.y_test[payload.part].to(self.device)
-        net = self._net(payload)
+        net = self.networks.stored(payload).to(self.device)
         threat = payload.threat
         exact_net = in_float64(net)  # before the evaluator has its hands on the network
         evaluator = self.catalogue.evaluators[payload.evaluator].build(payload.fields)
@@ -216,28 +205,6 @@ class Worker:
         table = _table(payload.start, checked, seconds, evidence.seconds)
         self.store.save_evidence(job.key, table, checked.witness, self._about(job, seconds))
         self.store.forget_checkpoint(job.key)
-
-    def _architecture(self, payload: Payload, graph: bytes | None = None) -> Architecture:
-        """The job's; `graph`: the ONNX file that it is, if it is.
-
-        Raises InputError where its code, or the file, is not what it was in the plan.
-        """
-        if graph is None:
-            architecture = self.catalogue.architectures[payload.arch]
-        else:
-            architecture = onnx_architecture(graph)
-        if architecture.code != payload.arch_code:
-            raise InputError(
-                f"the code of architecture {payload.arch!r} is not what it was when the run was "
-                f"planned"
-            )
-        return architecture.normalised(payload.mean, payload.std)
-
-    def _net(self, payload: CleanPayload | JudgePayload) -> nn.Module:
-        graph = self.store.load_graph(payload.network) if payload.arch == ONNX else None
-        net = self._architecture(payload, graph).build(payload.shape, payload.classes)
-        net.load_state_dict(self.store.load_network(payload.network))
-        return net.to(self.device).requires_grad_(False).eval()
 
     def _about(self, job: Job, seconds: float) -> dict[str, Any]:
         """What settings.json says: the settings behind the key, where and how it was made."""

@@ -19,7 +19,13 @@ from bench.plugins.imports import (
     spec_of,
 )
 
-IN_ALL = ("jobs.kinds", "jobs.payloads", "jobs.surroundings", "data.onnx_file")
+IN_ALL = (
+    "jobs.kinds",
+    "jobs.networks",
+    "jobs.payloads",
+    "jobs.surroundings",
+    "data.onnx_file",
+)
 MODULES: Mapping[str, tuple[str, ...]] = {
     "train": (
         *IN_ALL,
@@ -43,6 +49,8 @@ MODULES: Mapping[str, tuple[str, ...]] = {
     ),
 }
 """Modules of bench that take part in the results of each kind of job."""
+
+TABLE = "relu.network.architectures"  # where jobs look networks up, through the catalogue
 
 APART: Mapping[str, str] = {
     "data.checkpoint": "what it read is in the key, as a digest of the weights",
@@ -109,6 +117,7 @@ def difference(planned: Mapping[str, Any], here: Mapping[str, Any], plugin: str)
 @functools.cache
 def _bench(kind: str) -> Code:
     walk = _Walk(None, bench=False)
+    walk.follow(TABLE)
     for module in MODULES[kind]:
         walk.follow(f"bench.{module}")
     return walk.code(without=CARRIERS)
