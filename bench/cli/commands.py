@@ -1,4 +1,4 @@
-"""The commands: run, eval, tune compute; leaderboard, ratios, status look at runs; list."""
+"""The commands: run, eval, tune, verify compute; leaderboard, ratios, status look; list."""
 
 import argparse
 import dataclasses
@@ -12,6 +12,7 @@ from bench.cli.listing import listed
 from bench.cli.requests import make_request, make_requests
 from bench.cli.run_options import parse_run_options
 from bench.cli.tune_request import command, make_search
+from bench.cli.verify import verify_command as verify_command
 from bench.data.checkpoint import digest, read_checkpoint
 from bench.data.sources import SOURCES
 from bench.parsing import one_number, resolve

@@ -1,0 +1,216 @@
+"""Decides a property: as a network and a threat, judged by the evaluators one after the other."""
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from bench.data.vnnlib import read_property, unzipped
+from bench.data.vnnlib.records import Property
+from bench.jobs.isolation import failed_by
+from bench.jobs.runtime import NO_RUNTIME, Runtime, onnx_runtime, torch_runtime
+from bench.jobs.verdict import Replay, replay
+from bench.jobs.violations import LABEL, Violation, Violations
+from bench.plugins.discovery import Plugin
+from evaluators.interface import Interval, certified_at
+from relu.errors import InputError
+from relu.network.layers import Shape
+from relu.network.onnx import read_onnx
+from relu.network.property.case import Case
+from relu.network.property.condition import PropertyNetwork, property_network
+from relu.network.reader import in_float64
+from relu.threat import Threat
+
+THREAT = Threat(norm="linf", eps=1.0, box=(-1.0, 1.0))
+# What is not asked for is not computed: radii, and witnesses that are nearer.
+SETTINGS: Mapping[str, Mapping[str, Any]] = {
+    "pgd": {"bisection_steps": 0, "growth": 1.0},
+    "kw": {"bisection_steps": 0},
+    "crown": {"bisection_steps": 0},
+}
+"""of evaluators, where the user says nothing else"""
+
+Verdict = Literal["sat", "unsat", "unknown", "timed-out"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query:
+    """What is asked. evaluators: in the order in which they are asked; settings: the user's.
+
+    network_name: what the command calls the network, None where it does not. seconds: the limit.
+    """
+
+    file: Path
+    network: Path
+    network_name: str | None
+    evaluators: Sequence[Plugin]
+    settings: Mapping[str, Mapping[str, Any]]
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A verdict, who found it, and what is to be said about it; the violation, if it is "sat"."""
+
+    verdict: Verdict
+    by: str = ""
+    notes: Sequence[str] = ()
+    asked: Property | None = None
+    violation: Violation | None = None
+
+
+@dataclass(eq=False)
+class _Open:
+    """A case, its network, what is known of it, and what counts as its violation."""
+
+    case: Case
+    net: PropertyNetwork
+    exact_net: nn.Module
+    violations: Violations
+    known: Interval = field(
+        default_factory=lambda: Interval(
+            low=torch.zeros(1, dtype=torch.float64), high=torch.full((1,), math.inf).double()
+        )
+    )
+    certified: bool = False
+
+
+def answer(query: Query) -> Answer:
+    """The answer to a query. Raises InputError for files that cannot be used."""
+    started = time.monotonic()
+    asked = read_property(read_file(query.file))
+    _require_name(asked, query.network_name)
+    content = unzipped(read_file(query.network))
+    net = read_onnx(content)
+    runtime = onnx_runtime(content)
+    notes = [] if runtime else [NO_RUNTIME]
+    cases = open_cases(net, tuple(net.shape), asked, runtime or torch_runtime(net))
+    decision = _Decision(cases, query, started + query.seconds, notes)
+    return replace(decision.answer(), asked=asked)
+
+
+def read_file(path: Path) -> bytes:
+    """A file's content; NAME.gz stands in for NAME. Raises InputError."""
+    zipped = path.with_name(path.name + ".gz")
+    try:
+        return (zipped if zipped.is_file() and not path.exists() else path).read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {str(path)!r}: {error.strerror}") from error
+
+
+def _require_name(asked: Property, name: str | None) -> None:
+    if name is not None and asked.network is not None and asked.network != name:
+        raise InputError(f"--network names {name!r}, but the property's network is {asked.network}")
+
+
+def open_cases(net: nn.Module, shape: Shape, asked: Property, runtime: Runtime) -> list[_Open]:
+    """The cases of a property of a network. Raises InputError where the two do not fit."""
+    net = net.requires_grad_(False).eval()
+    inputs = math.prod(shape)
+    if inputs != asked.input.size:
+        raise InputError(
+            f"the property has {asked.input.size} inputs, the network takes {inputs} {shape}"
+        )
+    with torch.no_grad():
+        outputs = net(torch.zeros(1, *shape)).numel()
+    if outputs != asked.output.size:
+        raise InputError(f"the property has {asked.output.size} outputs, the network {outputs}")
+    cases = []
+    for case in asked.cases:
+        network = property_network(net, case, shape, outputs)
+        violations = Violations(net, case, shape, outputs, runtime)
+        cases.append(_Open(case, network, in_float64(network), violations))
+    return cases
+
+
+class _Decision:
+    """The way to an answer, evaluator by evaluator."""
+
+    def __init__(
+        self, cases: Sequence[_Open], query: Query, deadline: float, notes: Sequence[str]
+    ) -> None:
+        self.cases = cases
+        self.query = query
+        self.deadline = deadline
+        self.notes = list(notes)
+        self.late = False
+
+    def answer(self) -> Answer:
+        """What the evaluators find out, the cheapest one first."""
+        for case in self.cases:
+            if (violation := self._seen(case, torch.zeros_like(case.net.center))) is not None:
+                return self._said("sat", "the center of the box", violation)
+            if (gap := case.violations.empty) is not None:
+                self.notes.append(f"no float32 number lies between the bounds of input {gap}")
+        by = "an empty box"
+        for plugin in self.query.evaluators:
+            for case in self.cases:
+                if case.certified or self._left <= 0:
+                    continue
+                if (violation := self._judged(plugin, case)) is not None:
+                    return self._said("sat", plugin.cls.label, violation)
+                by = plugin.cls.label
+            if all(case.certified for case in self.cases):
+                break
+        if all(case.certified for case in self.cases):
+            return self._said("unsat", by)
+        return self._said("timed-out" if self.late or self._left <= 0 else "unknown", "")
+
+    def _said(self, verdict: Verdict, by: str, violation: Violation | None = None) -> Answer:
+        return Answer(verdict=verdict, by=by, notes=tuple(self.notes), violation=violation)
+
+    @property
+    def _left(self) -> float:
+        return self.deadline - time.monotonic()
+
+    def _judged(self, plugin: Plugin, case: _Open) -> Violation | None:
+        """Takes up what an evaluator proves of a case; the violation that it finds."""
+        try:
+            evaluator = plugin.build(self._settings(plugin))
+            if (reason := evaluator.refusal(case.net, THREAT)) is not None:
+                self._note(f"{plugin.cls.label}: {reason}")
+                return None
+            checked = self._checked(evaluator, case)
+        except Exception as error:
+            self._note(f"{plugin.cls.label}: {failed_by(error)}")
+            return None
+        self.late |= "timeout" in checked.status
+        violation = self._seen(case, checked.witness[0])
+        low = case.known.low.maximum(checked.low)
+        if bool(certified_at(low, THREAT.eps).all()) and case.violations.exact:
+            self._note(f"CONTRADICTION: {plugin.cls.label} certifies a box that holds a violation")
+            return violation
+        case.known = replace(case.known, low=low)
+        case.certified = bool(certified_at(low, THREAT.eps).all())
+        return violation
+
+    def _checked(self, evaluator: Any, case: _Open) -> Replay:
+        x = torch.zeros_like(case.net.center).unsqueeze(0)
+        torch.manual_seed(0)
+        evidence = evaluator.judge(
+            case.net, x.clone(), LABEL.clone(), threat=THREAT, known=case.known
+        )
+        return replay(case.exact_net, x, LABEL, evidence, threat=THREAT)
+
+    def _settings(self, plugin: Plugin) -> dict[str, Any]:
+        """The user's, else this command's; the time that is left, for whoever keeps a limit."""
+        fields = plugin.fields()
+        usual = dict(SETTINGS.get(plugin.name, {}))
+        if "seconds" in fields:
+            usual["seconds"] = self._left
+        usual |= self.query.settings.get(plugin.name, {})
+        return {name: value for name, value in usual.items() if name in fields}
+
+    def _seen(self, case: _Open, u: Tensor) -> Violation | None:
+        if bool(u.isnan().any()):
+            return None
+        return case.violations.near(case.net.inputs(u))
+
+    def _note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)

@@ -1,0 +1,46 @@
+"""Properties that are decided one after the other, each in a process of its own, in its time."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.jobs.verification import Answer, Query, answer
+from bench.plugins.discovery import Plugin
+from bench.run.limited import Died, TimeOver, limited
+
+HANDOVER = 0.02  # of the time, in which a process hands over its answer before it is killed
+
+
+class Verifier:
+    """Asks evaluators, the cheapest one first. settings: of evaluators, the user's."""
+
+    def __init__(
+        self, evaluators: Sequence[Plugin], settings: Mapping[str, Mapping[str, Any]]
+    ) -> None:
+        self.evaluators = sorted(evaluators, key=lambda plugin: getattr(plugin.cls, "cost", 100))
+        self.settings = settings
+
+    def ask(
+        self, file: Path, network: Path, *, name: str | None = None, seconds: float
+    ) -> tuple[Answer, float]:
+        """The answer about a property and a network, and the seconds that it took.
+
+        Raises InputError for files that cannot be used.
+        """
+        query = Query(
+            file=file,
+            network=network,
+            network_name=name,
+            evaluators=self.evaluators,
+            settings=self.settings,
+            seconds=seconds * (1 - HANDOVER),
+        )
+        started = time.perf_counter()
+        try:
+            result = limited(answer, query, seconds=seconds)
+        except TimeOver:
+            result = Answer(verdict="timed-out")
+        except Died as error:
+            result = Answer(verdict="unknown", notes=[str(error)])
+        return result, time.perf_counter() - started
