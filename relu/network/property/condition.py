@@ -12,7 +12,7 @@ exactly where x violates the property. A maximum of two is b + relu(a - b).
 import math
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -30,6 +30,8 @@ from relu.network.property.case import (
     nearest_float32,
 )
 
+Traced = Any
+"""a tensor, or the symbol of one with which torch.fx follows it"""
 PARTS = 5  # float32 numbers that a coefficient may be the sum of
 
 Side = Literal["outer", "inner"]
@@ -49,10 +51,9 @@ class PropertyNetwork(nn.Module):
         self.register_buffer("center", center)
         self.register_buffer("radius", radius)
 
-    def forward(self, u: Float[Tensor, "n *shape"]) -> Float[Tensor, "n k"]:
+    def forward(self, u: Traced) -> Traced:
         """The logits at center + radius u."""
-        logits: Tensor = self.condition(u * self.radius + self.center)
-        return logits
+        return self.condition(u * self.radius + self.center)
 
     def inputs(self, u: Float[Tensor, "n *shape"]) -> Float[Tensor, "n *shape"]:
         """The inputs center + radius u, in float64."""
@@ -68,14 +69,13 @@ class ConditionNetwork(nn.Module):
         self.rows = nn.ModuleList(rows)
         self.maxima = maxima
 
-    def forward(self, x: Float[Tensor, "n *shape"]) -> Float[Tensor, "n k"]:
+    def forward(self, x: Traced) -> Traced:
         """0, and minus the margin of each disjunct."""
         y = self.net(x)
         values = self.rows[0](y)
         for part in self.rows[1:]:
             values = values + part(y)
-        logits: Tensor = self.maxima(values)
-        return logits
+        return self.maxima(values)
 
 
 class Halving(nn.Module):
@@ -104,10 +104,9 @@ class Halving(nn.Module):
         self.carried, self.difference, self.gain = map(_linear, (carried, difference, gain))
         self.groups = halves
 
-    def forward(self, values: Float[Tensor, "n size"]) -> Float[Tensor, "n halves"]:
+    def forward(self, values: Traced) -> Traced:
         """The maximum of each pair."""
-        total: Tensor = self.carried(values) + self.gain(F.relu(self.difference(values)))
-        return total
+        return self.carried(values) + self.gain(F.relu(self.difference(values)))
 
 
 def property_network(net: nn.Module, case: Case, shape: Shape, outputs: int) -> PropertyNetwork:
@@ -152,7 +151,7 @@ def _matrices(rows: Sequence[Row], outputs: int, side: Side) -> tuple[list[Tenso
     weights: list[Tensor] = [torch.zeros(len(rows), outputs)]
     biases = torch.zeros(len(rows))
     for i, row in enumerate(rows):
-        factor = math.lcm(*(a.denominator for _, a in row.coefficients))
+        factor = _factor(row)
         for j, coefficient in row.coefficients:
             for part, number in enumerate(_summands(coefficient * factor)):
                 if part == len(weights):
@@ -162,6 +161,13 @@ def _matrices(rows: Sequence[Row], outputs: int, side: Side) -> tuple[list[Tenso
         outer = side == "outer"
         biases[i] = -(float32_up(bound) if outer else float32_down(bound, below=row.strict))
     return weights, biases
+
+
+def _factor(row: Row) -> Fraction:
+    """What makes the coefficients whole numbers without a common divisor."""
+    whole = math.lcm(*(a.denominator for _, a in row.coefficients))
+    common = math.gcd(*((a * whole).numerator for _, a in row.coefficients))
+    return Fraction(whole, common or 1)
 
 
 def _summands(value: Fraction) -> list[float]:
