@@ -27,6 +27,25 @@ def convolved(
     return channels_last(z)
 
 
+def evenly_padded(
+    weight: Float[Tensor, "c_out c_in kh kw"], widths: tuple[int, int, int, int]
+) -> tuple[Float[Tensor, "c_out c_in kh2 kw2"], tuple[int, int]]:
+    """A kernel and padding, alike on both sides, for one padded (left, right, top, bottom).
+
+    Where the sides differ, zeros at the border of the kernel see what is padded too much; the
+    convolution is not dilated.
+    """
+    left, right, top, bottom = widths
+    zeros = [
+        max(right - left, 0),
+        max(left - right, 0),
+        max(bottom - top, 0),
+        max(top - bottom, 0),
+    ]
+    kernel = F.pad(weight, zeros) if any(zeros) else weight
+    return kernel, (max(top, bottom), max(left, right))
+
+
 def channels_last(images: Float[Tensor, "m c h w"]) -> Float[Tensor, "m size"]:
     """Images as vectors: the inverse of `channels_first`."""
     return images.permute(0, 2, 3, 1).flatten(1)

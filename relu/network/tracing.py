@@ -4,6 +4,7 @@ import copy
 import operator
 import weakref
 from collections.abc import Callable, Mapping
+from itertools import chain
 from typing import Any
 
 import torch
@@ -47,7 +48,8 @@ def traced_layers(net: nn.Module, shape: Shape) -> tuple[Layer, ...]:
 
 
 def _read(graph: fx.Graph, net: nn.Module, shape: Shape) -> tuple[Layer, ...]:
-    like = next(net.parameters(), torch.zeros(()))
+    floating = (buffer for buffer in net.buffers() if buffer.is_floating_point())
+    like = next(chain(net.parameters(), floating), torch.zeros(()))
     builder = LayerBuilder(shape, like)
     values: dict[fx.Node, Any] = {}
     for node in graph.nodes:

@@ -8,12 +8,24 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from relu.network.operations.activations import leaky, relu, relu6
+from relu.network.operations.activations import clamp, leaky, relu, relu6
 from relu.network.operations.affine import batch_norm, conv, linear
 from relu.network.operations.arithmetic import add, div, mul, neg, sub
 from relu.network.operations.call import Call
 from relu.network.operations.pooling import average_pool, global_pool, max_pool
-from relu.network.operations.reshaping import cat, dropout, flatten, reshape, size, unchanged
+from relu.network.operations.reshaping import (
+    cat,
+    dropout,
+    flatten,
+    pad,
+    permute,
+    reshape,
+    size,
+    squeeze,
+    transpose,
+    unchanged,
+    unsqueeze,
+)
 
 OPERATIONS: Mapping[Any, Callable[[Call], Any]] = {
     nn.Linear: linear,
@@ -21,6 +33,7 @@ OPERATIONS: Mapping[Any, Callable[[Call], Any]] = {
     nn.ReLU: relu,
     nn.LeakyReLU: leaky,
     nn.ReLU6: relu6,
+    torch.clamp: clamp,
     nn.BatchNorm1d: batch_norm,
     nn.BatchNorm2d: batch_norm,
     nn.MaxPool2d: max_pool,
@@ -36,11 +49,18 @@ OPERATIONS: Mapping[Any, Callable[[Call], Any]] = {
     torch.neg: neg,
     torch.cat: cat,
     torch.reshape: reshape,
+    torch.permute: permute,
+    torch.transpose: transpose,
+    torch.squeeze: squeeze,
+    torch.unsqueeze: unsqueeze,
+    F.pad: pad,
     "size": size,
 }
 """by type of module, or by function"""
 
-ALIASES = frozenset({unchanged, dropout, flatten, reshape, size})
+ALIASES = frozenset(
+    {unchanged, dropout, flatten, reshape, permute, transpose, squeeze, unsqueeze, size}
+)
 """operations that give their input under another name"""
 
 KEYWORDS = frozenset(
@@ -54,6 +74,9 @@ KEYWORDS = frozenset(
         "groups",
         "inplace",
         "kernel_size",
+        "max",
+        "min",
+        "mode",
         "negative_slope",
         "output_size",
         "p",
@@ -62,6 +85,7 @@ KEYWORDS = frozenset(
         "start_dim",
         "stride",
         "training",
+        "value",
     }
 )
 """names of arguments that operations read; with any other, they would mean something else"""
@@ -100,6 +124,12 @@ SAME: Mapping[Any, Any] = {
     F.adaptive_avg_pool2d: nn.AdaptiveAvgPool2d,
     "contiguous": nn.Identity,
     F.dropout: nn.Dropout,
+    "clamp": torch.clamp,
+    torch.clip: torch.clamp,
+    "permute": torch.permute,
+    "transpose": torch.transpose,
+    "squeeze": torch.squeeze,
+    "unsqueeze": torch.unsqueeze,
     "size": "size",
 }
 """other names of the same operation: x + y, torch.add and x.add_ are one"""

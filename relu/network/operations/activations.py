@@ -1,10 +1,10 @@
 """ReLUs of all kinds."""
 
+import math
 from dataclasses import dataclass
 
-import torch
-
 from relu.network.builder import Value
+from relu.network.operations.arithmetic import scaled
 from relu.network.operations.call import Call
 
 
@@ -35,11 +35,28 @@ def _activated(call: Call, leak: float) -> Value:
 
 
 def relu6(call: Call) -> Value:
-    """relu(z) - relu(z - 6)."""
+    """Z between 0 and 6."""
+    return _between(call, 0.0, 6.0)
+
+
+def clamp(call: Call) -> Value:
+    """Z between two numbers, of which one may be missing."""
+    low, high = (call.setting(name, place, None) for name, place in (("min", 1), ("max", 2)))
+    numbers = [bound for bound in (low, high) if bound is not None]
+    finite = all(isinstance(bound, int | float) and math.isfinite(bound) for bound in numbers)
+    if not numbers or not finite or numbers != sorted(numbers):
+        raise call.error(f"has bounds {low} and {high}, expected finite numbers in order")
+    return _between(call, low, high)
+
+
+def _between(call: Call, low: float | None, high: float | None) -> Value:
+    """Low + relu(z - low) - relu(z - high); z for low + relu(z - low) where there is no low."""
     value = call.value
-    ones = call.builder.like.detach().new_ones(value.size)
-    above = call.builder.scaled(value, ones, -6 * ones, by_channel=True)
-    low = call.builder.activated(value, 0.0)
-    high = call.builder.activated(above, 0.0)
-    minus = call.builder.scaled(high, -ones, torch.zeros_like(ones), by_channel=True)
-    return call.builder.total([low, minus])
+    parts = [value]
+    if low is not None:
+        above = call.builder.activated(scaled(call, value, 1.0, -low) if low else value, 0.0)
+        parts = [scaled(call, above, 1.0, low) if low else above]
+    if high is not None:
+        beyond = call.builder.activated(scaled(call, value, 1.0, -high), 0.0)
+        parts.append(scaled(call, beyond, -1.0, 0.0))
+    return call.builder.total(parts)

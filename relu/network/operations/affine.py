@@ -5,8 +5,9 @@ from torch import Tensor, nn
 
 from relu.network.blocks import GeneralConv
 from relu.network.builder import Value
+from relu.network.convolution import evenly_padded
 from relu.network.layers import Conv, Dense
-from relu.network.operations.arithmetic import flat
+from relu.network.operations.arithmetic import flat, is_by_channel
 from relu.network.operations.call import Call, pair_of
 
 
@@ -25,7 +26,7 @@ def linear(call: Call) -> Value:
 
 def conv(call: Call) -> Value:
     """A convolution, padded with zeros."""
-    shape = call.image(call.value)
+    value, shape = call.images()
     weight = call.setting("weight", 1, None)
     bias = call.setting("bias", 2, None)
     groups = call.setting("groups", 6, 1)
@@ -34,28 +35,33 @@ def conv(call: Call) -> Value:
     if isinstance(call.module, nn.Conv2d) and call.module.padding_mode != "zeros":
         raise call.error(f"pads with {call.module.padding_mode}, not with zeros")
     dilation = pair_of(call.setting("dilation", 5, 1))
+    kernel, padding = _padded(call, dilation, weight)
     convolution = convolution_of(
-        weight,
+        kernel,
         weight.new_zeros(len(weight)) if bias is None else bias,
         pair_of(call.setting("stride", 3, 1)),
-        _padding(call, dilation, weight),
+        padding,
         dilation,
         groups,
         shape,
     )
-    return call.builder.mapped(call.value, convolution, convolution.out_shape)
+    return call.builder.mapped(value, convolution, convolution.out_shape)
 
 
-def _padding(call: Call, dilation: tuple[int, int], weight: Tensor) -> tuple[int, int]:
+def _padded(
+    call: Call, dilation: tuple[int, int], weight: Tensor
+) -> tuple[Tensor, tuple[int, int]]:
+    """The kernel and its padding, the same on both sides."""
     padding = call.setting("padding", 4, 0)
     if padding == "valid":
-        return 0, 0
+        return weight, (0, 0)
     if padding != "same":
-        return pair_of(padding)
-    reach = [d * (k - 1) for d, k in zip(dilation, weight.shape[2:], strict=True)]
-    if any(r % 2 for r in reach):
-        raise call.error("pads one side more than the other, which is not supported")
-    return reach[0] // 2, reach[1] // 2
+        return weight, pair_of(padding)
+    height, width = (d * (k - 1) for d, k in zip(dilation, weight.shape[2:], strict=True))
+    if not height % 2 and not width % 2:
+        return weight, (height // 2, width // 2)
+    widths = (width // 2, width - width // 2, height // 2, height - height // 2)
+    return evenly_padded(weight, widths)
 
 
 def convolution_of(
@@ -90,12 +96,7 @@ def batch_norm(call: Call) -> Value:
     shift = -module.running_mean * scale
     if module.bias is not None:
         shift = shift + module.bias
-    weight, bias = (_over_channels(call, part) for part in (scale, shift))
-    return call.builder.scaled(value, weight, bias, by_channel=len(value.shape) == 3)
-
-
-def _over_channels(call: Call, values: Tensor) -> Tensor:
-    """A number for each channel, as one for each entry."""
-    value = call.value
-    wide = values.view(-1, *[1] * (len(value.shape) - 1)).expand(value.shape)
-    return flat(value, wide)
+    channelwise = [part.view(-1, *[1] * (len(value.shape) - 1)) for part in (scale, shift)]
+    weight, bias = (flat(value, part.expand(value.shape)) for part in channelwise)
+    by_channel = is_by_channel(value, channelwise[0])
+    return call.builder.scaled(value, weight, bias, by_channel=by_channel)

@@ -5,8 +5,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from relu.network.blocks import GeneralConv
 from relu.network.builder import Value
+from relu.network.layers import Conv
 from relu.network.operations.call import Call
+from relu.network.operations.order import settled
 
 
 def add(call: Call) -> Value:
@@ -32,8 +35,10 @@ def _sum(call: Call, a: Any, b: Any, sign: float) -> Value:
         b = b if sign == 1 else scaled(call, b, sign, 0.0)
         if not isinstance(a, Value):
             return scaled(call, b, 1.0, a)
-        if a.shape != b.shape or not _same_order(a, b):
+        if a.shape != b.shape:
             raise call.error(f"adds shapes {tuple(a.shape)} and {tuple(b.shape)}")
+        if not _same_order(a, b):
+            a, b = (settled(call.builder, value) for value in (a, b))
         return call.builder.total([a, b])
     assert isinstance(a, Value)
     return scaled(call, a, 1.0, sign * b)
@@ -70,7 +75,7 @@ def neg(call: Call) -> Value:
 def scaled(call: Call, value: Value, weight: Any, bias: Any) -> Value:
     """Times a constant, plus another: numbers, or tensors that torch would broadcast."""
     factors, shifts = (_constant(call, value, constant) for constant in (weight, bias))
-    by_channel = all(_by_channel(value, constant) for constant in (weight, bias))
+    by_channel = all(is_by_channel(value, constant) for constant in (weight, bias))
     return call.builder.scaled(value, factors, shifts, by_channel=by_channel)
 
 
@@ -87,14 +92,19 @@ def _constant(call: Call, value: Value, constant: Any) -> Tensor:
         ) from None
 
 
-def _by_channel(value: Value, constant: Any) -> bool:
+def is_by_channel(value: Value, constant: Any) -> bool:
+    """Whether a constant is a number for each channel, of images and of the map before them."""
     if not isinstance(constant, Tensor) or constant.numel() == 1:
         return True
-    return len(value.shape) == 3 and constant.shape[-2:] == (1, 1)
+    affine = value.alone[1] if value.alone is not None else None
+    if isinstance(affine, Conv | GeneralConv) and len(affine.weight) != value.shape[0]:
+        return False
+    return value.order is None and len(value.shape) == 3 and constant.shape[-2:] == (1, 1)
 
 
 def flat(value: Value, image: Tensor) -> Tensor:
     """An image in the order of the value's entries."""
     if value.order is not None:
-        return torch.zeros_like(image).index_copy(0, value.order.to(image.device), image)
+        entries = image.flatten()
+        return torch.zeros_like(entries).index_copy(0, value.order.to(image.device), entries)
     return (image.permute(1, 2, 0) if image.ndim == 3 else image).flatten()

@@ -8,6 +8,7 @@ from torch import nn
 
 from relu.errors import InputError
 from relu.network.builder import LayerBuilder, Value
+from relu.network.operations.order import settled
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,13 +42,12 @@ class Call:
     def error(self, what: str) -> InputError:
         return InputError(f"{self.name} {what}")
 
-    def image(self, value: Value) -> tuple[int, int, int]:
-        """The shape of the value, which must be an image."""
-        if len(value.shape) != 3:
-            raise self.error(
-                f"needs images of channels x height x width, got shape {tuple(value.shape)}"
-            )
-        return value.shape[0], value.shape[1], value.shape[2]
+    def images(self) -> tuple[Value, tuple[int, int, int]]:
+        """What it is applied to, channels last, and its shape: an image's."""
+        shape = self.value.shape
+        if len(shape) != 3:
+            raise self.error(f"needs images of channels x height x width, got shape {tuple(shape)}")
+        return settled(self.builder, self.value), (shape[0], shape[1], shape[2])
 
 
 def pair_of(value: Any) -> tuple[int, int]:
