@@ -143,7 +143,7 @@ class _Decision:
     def answer(self) -> Answer:
         """What the evaluators find out, the cheapest one first."""
         for case in self.cases:
-            if (violation := self._seen(case, torch.zeros_like(case.net.center))) is not None:
+            if (violation := case.violations.at(case.net.center)) is not None:
                 return self._said("sat", "the center of the box", violation)
             if (gap := case.violations.empty) is not None:
                 self.notes.append(f"no float32 number lies between the bounds of input {gap}")
@@ -180,7 +180,7 @@ class _Decision:
             self._note(f"{plugin.cls.label}: {failed_by(error)}")
             return None
         self.late |= "timeout" in checked.status
-        violation = self._seen(case, checked.witness[0])
+        violation = _violation(case, checked.witness[0])
         low = case.known.low.maximum(checked.low)
         if bool(certified_at(low, THREAT.eps).all()) and case.violations.exact:
             self._note(f"CONTRADICTION: {plugin.cls.label} certifies a box that holds a violation")
@@ -206,11 +206,11 @@ class _Decision:
         usual |= self.query.settings.get(plugin.name, {})
         return {name: value for name, value in usual.items() if name in fields}
 
-    def _seen(self, case: _Open, u: Tensor) -> Violation | None:
-        if bool(u.isnan().any()):
-            return None
-        return case.violations.near(case.net.inputs(u))
-
     def _note(self, text: str) -> None:
         if text not in self.notes:
             self.notes.append(text)
+
+
+def _violation(case: _Open, u: Tensor) -> Violation | None:
+    """What a witness of the property's network is to the network itself; NaN: there is none."""
+    return None if bool(u.isnan().any()) else case.violations.near(case.net.inputs(u))

@@ -49,30 +49,36 @@ class Violations:
         gaps = (self.lower > self.upper).flatten().nonzero()
         return int(gaps[0]) if len(gaps) else None
 
+    def at(self, x: Float[Tensor, " *shape"]) -> Violation | None:
+        """The violation at x, rounded into the box; None: it is none."""
+        return None if self.empty is not None else self._violation(self._inside(x))
+
     def near(self, x: Float[Tensor, " *shape"]) -> Violation | None:
         """A violation at x, rounded into the box, or a few steps of ascent further; None: none."""
         if self.empty is not None:
             return None
         z = self._inside(x)
-        for push in (*PUSHES, 0.0):
+        self.exact |= self._exactly(z)
+        for push in PUSHES:
             if (violation := self._violation(z)) is not None:
                 return violation
             z = self._inside(z.double() - push * self._ascent(z))
-        return None
+        return self._violation(z)
 
     def _inside(self, x: Tensor) -> Tensor:
         return x.float().clamp(self.lower, self.upper)
 
     def _violation(self, z: Tensor) -> Violation | None:
         """Z itself, if it violates the case in exact arithmetic and as the runtime sees it."""
-        if not bool(adversarial(self.exact_net, z.double().unsqueeze(0), LABEL)):
-            return None
-        self.exact = True
         y = self.runtime(z)
         if not bool(y.isfinite().all()):
             return None
-        violated = self.case.violated([Fraction(value) for value in y.tolist()])
-        return Violation(z, y) if violated else None
+        if not self.case.violated([Fraction(value) for value in y.tolist()]):
+            return None
+        return Violation(z, y) if self._exactly(z) else None
+
+    def _exactly(self, z: Tensor) -> bool:
+        return bool(adversarial(self.exact_net, z.double().unsqueeze(0), LABEL))
 
     def _ascent(self, z: Tensor) -> Tensor:
         """The corner of the box's size towards which the margin grows fastest."""
