@@ -88,10 +88,18 @@ def answer(query: Query) -> Answer:
     content = unzipped(read_file(query.network))
     net = read_onnx(content)
     runtime = onnx_runtime(content)
-    notes = [] if runtime else [NO_RUNTIME]
-    cases = open_cases(net, tuple(net.shape), asked, runtime or torch_runtime(net))
-    decision = _Decision(cases, query, started + query.seconds, notes)
-    return replace(decision.answer(), asked=asked)
+    shape = tuple(net.shape)
+    deadline = started + query.seconds
+    result = decided(net, shape, asked, runtime or torch_runtime(net), query, deadline)
+    return result if runtime else replace(result, notes=(NO_RUNTIME, *result.notes))
+
+
+def decided(
+    net: nn.Module, shape: Shape, asked: Property, runtime: Runtime, query: Query, deadline: float
+) -> Answer:
+    """The answer about a network whose inputs have `shape`, until a deadline (monotonic time)."""
+    cases = _open_cases(net, shape, asked, runtime)
+    return replace(_Decision(cases, query, deadline).answer(), asked=asked)
 
 
 def read_file(path: Path) -> bytes:
@@ -108,7 +116,7 @@ def _require_name(asked: Property, name: str | None) -> None:
         raise InputError(f"--network names {name!r}, but the property's network is {asked.network}")
 
 
-def open_cases(net: nn.Module, shape: Shape, asked: Property, runtime: Runtime) -> list[_Open]:
+def _open_cases(net: nn.Module, shape: Shape, asked: Property, runtime: Runtime) -> list[_Open]:
     """The cases of a property of a network. Raises InputError where the two do not fit."""
     net = net.requires_grad_(False).eval()
     inputs = math.prod(shape)
@@ -131,13 +139,11 @@ def open_cases(net: nn.Module, shape: Shape, asked: Property, runtime: Runtime) 
 class _Decision:
     """The way to an answer, evaluator by evaluator."""
 
-    def __init__(
-        self, cases: Sequence[_Open], query: Query, deadline: float, notes: Sequence[str]
-    ) -> None:
+    def __init__(self, cases: Sequence[_Open], query: Query, deadline: float) -> None:
         self.cases = cases
         self.query = query
         self.deadline = deadline
-        self.notes = list(notes)
+        self.notes: list[str] = []
         self.late = False
 
     def answer(self) -> Answer:
@@ -180,6 +186,8 @@ class _Decision:
             self._note(f"{plugin.cls.label}: {failed_by(error)}")
             return None
         self.late |= "timeout" in checked.status
+        if checked.status[0] in ("failed", "refused", "undecided"):
+            self._note(f"{plugin.cls.label}: {checked.outcome[0]}")
         violation = _violation(case, checked.witness[0])
         low = case.known.low.maximum(checked.low)
         if bool(certified_at(low, THREAT.eps).all()) and case.violations.exact:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from relu.errors import InputError
 
@@ -25,7 +25,8 @@ class Symbol(NamedTuple):
     place: int
 
 
-Expression = str | Symbol | list["Expression"]
+Expression = str | Symbol | list[Any]
+"""a list holds expressions"""
 Linear = dict[Symbol | None, Fraction]
 """coefficients of symbols; None: of 1"""
 
