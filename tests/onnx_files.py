@@ -21,6 +21,8 @@ def save_onnx(net: nn.Sequential, file: Path) -> None:
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
+    layers = [layer for layer in net if isinstance(layer, nn.Linear)]
+    sizes = layers[0].in_features, layers[-1].out_features
     nodes, weights = [], []
     value = "input"
     for i, layer in enumerate(net):
@@ -34,7 +36,7 @@ def save_onnx(net: nn.Sequential, file: Path) -> None:
         value = f"value_{i}"
     ends = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, size])
-        for name, size in (("input", net[0].in_features), (value, net[-1].out_features))
+        for name, size in (("input", sizes[0]), (value, sizes[1]))
     ]
     graph = helper.make_graph(nodes, "net", ends[:1], ends[1:], weights)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)

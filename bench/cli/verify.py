@@ -5,7 +5,6 @@ import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 from bench.data.vnnlib.assignments import assignment
 from bench.data.vnnlib.instances import Instance, read_instances
@@ -37,7 +36,7 @@ def verify_command(options: argparse.Namespace) -> int:
     print(answer.verdict)
     if answer.asked is not None and answer.violation is not None:
         print(assignment(answer.asked, answer.violation.x, answer.violation.y), end="")
-    _tell(answer, took)
+    _tell(answer.by, answer.notes, took)
     return 0
 
 
@@ -76,22 +75,12 @@ def _network(text: str) -> tuple[str | None, Path]:
     return name, Path(file)
 
 
-class _Told(Protocol):
-    """What an answer says of itself."""
-
-    @property
-    def by(self) -> str: ...
-
-    @property
-    def notes(self) -> Sequence[str]: ...
-
-
-def _tell(answer: _Told, took: float) -> None:
-    """What is to be said about an answer, on stderr."""
-    for note in answer.notes:
+def _tell(by: str, notes: Sequence[str], took: float) -> None:
+    """What is to be said about a verdict, on stderr."""
+    for note in notes:
         print(f"bench: {note}", file=sys.stderr)
-    by = f"decided by {answer.by}" if answer.by else "not decided"
-    print(f"bench: {by} in {took:.2f} s", file=sys.stderr)
+    decided = f"decided by {by}" if by else "not decided"
+    print(f"bench: {decided} in {took:.2f} s", file=sys.stderr)
 
 
 def _list(options: argparse.Namespace, verifier: Verifier, most: float) -> int:
@@ -107,6 +96,7 @@ def _list(options: argparse.Namespace, verifier: Verifier, most: float) -> int:
     Store(root).prepare()
     files = RunFiles(root)
     rows = []
+    verifier.preload()
     for instance in instances:
         result, took = _judged(instance, verifier, most, files)
         rows.append([category, instance.network, instance.query, "0", result, f"{took:.3f}"])
@@ -132,5 +122,5 @@ def _judged(
     if answer.asked is not None and answer.violation is not None:
         text = assignment(answer.asked, answer.violation.x, answer.violation.y)
         files.save_text(f"{instance.name}.counterexample", text)
-    _tell(answer, took)
+    _tell(answer.by, answer.notes, took)
     return VNN_COMP.get(answer.verdict, answer.verdict), took

@@ -35,6 +35,8 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
 }
 """of evaluators, where the user says nothing else"""
 
+FOREVER = 1e8  # seconds, where there is no limit
+
 Verdict = Literal["sat", "unsat", "unknown", "timed-out"]
 
 
@@ -210,7 +212,7 @@ class _Decision:
         fields = plugin.fields()
         usual = dict(SETTINGS.get(plugin.name, {}))
         if "seconds" in fields:
-            usual["seconds"] = self._left
+            usual["seconds"] = min(self._left, FOREVER)
         usual |= self.query.settings.get(plugin.name, {})
         return {name: value for name, value in usual.items() if name in fields}
 

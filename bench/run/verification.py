@@ -1,9 +1,13 @@
 """Properties that are decided one after the other, each in a process of its own, in its time."""
 
+import contextlib
+import importlib
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from bench.jobs.verification import Answer, Query, answer
 from bench.plugins.discovery import Plugin
@@ -20,6 +24,13 @@ class Verifier:
     ) -> None:
         self.evaluators = sorted(evaluators, key=lambda plugin: getattr(plugin.cls, "cost", 100))
         self.settings = settings
+
+    def preload(self) -> None:
+        """Imports here what each process would import again: of a list, once for all."""
+        for library in ("onnx", "onnxruntime", "vnnlib"):
+            with contextlib.suppress(ImportError):
+                importlib.import_module(library)
+        torch.relu(torch.empty(1, device="meta"))  # torch imports a lot to infer a shape
 
     def ask(
         self, file: Path, network: Path, *, name: str | None = None, seconds: float

@@ -30,9 +30,13 @@ def read(text: str) -> Property:
     return read_property((DECLARED + text).encode())
 
 
-def row(a: float, b: float, bound: Any, *, strict: bool = False) -> Row:
+def row(a: Any, b: Any, bound: Any, *, strict: bool = False) -> Row:
     pairs = tuple((j, Fraction(value)) for j, value in enumerate((a, b)) if value)
     return Row(pairs, Fraction(bound), strict)
+
+
+def fractions(*numbers: Any) -> tuple[Fraction, ...]:
+    return tuple(map(Fraction, numbers))
 
 
 def same(rows: Sequence[Row], expected: Sequence[Row]) -> bool:
@@ -54,8 +58,8 @@ def test_a_property_is_a_box_and_disjuncts() -> None:
     assert asked.version == "1.0"
     assert (asked.input.size, asked.output.size) == (2, 2)
     (case,) = asked.cases
-    assert case.lower == (0, -1)
-    assert case.upper == (1, 1)
+    assert case.lower == fractions(0, -1)
+    assert case.upper == fractions(1, 1)
     first, second = case.disjuncts
     assert same(first, [row(-1, 1, 0)])
     assert same(second, [row(1, 0, "0.5"), row(0, -1, "0.2", strict=True)])
@@ -71,7 +75,7 @@ def test_both_directions_of_a_comparison_are_the_same() -> None:
 def test_arithmetic_is_exact() -> None:
     text = "(assert (<= (+ (* 2 Y_0) (- 1) (* Y_1 -0.1)) (- Y_1 0.3 Y_0)))"
     (rows,) = only_case(BOX + text).disjuncts
-    assert same(rows, [row(3, Fraction(-11, 10), Fraction(7, 10))])  # type: ignore[arg-type]
+    assert same(rows, [row(3, Fraction(-11, 10), Fraction(7, 10))])
 
 
 def test_numbers_have_exponents_and_signs() -> None:
@@ -80,14 +84,14 @@ def test_numbers_have_exponents_and_signs() -> None:
         "(assert (<= X_1 .5))"
         "(assert (<= Y_0 0.1000000000000000055511151231257827))"
     )
-    assert case.lower == (Fraction(-3, 2000), -3)
-    assert case.upper == (20, Fraction(1, 2))
+    assert case.lower == fractions("-0.0015", -3)
+    assert case.upper == fractions(20, "0.5")
     assert case.disjuncts[0][0].bound == Fraction("0.1000000000000000055511151231257827")
 
 
 def test_the_tightest_bound_counts() -> None:
     case = only_case(BOX + "(assert (<= (* 2 X_0) 1)) (assert (< X_0 0.5)) (assert (>= (- X_1) 0))")
-    assert case.upper == (Fraction(1, 2), 0)
+    assert case.upper == fractions("0.5", 0)
     assert case.open_upper == {0}
     assert case.open_lower == set()
 
@@ -97,10 +101,9 @@ def test_equality_is_both_directions_and_inequality_either() -> None:
     assert case.lower[0] == case.upper[0] == Fraction(1, 2)
     assert same(case.disjuncts[0], [row(1, 0, 1), row(-1, 0, -1)])
     case = only_case(BOX + "(assert (!= Y_0 1))")
-    assert [
-        same(rows, [row(s, 0, s, strict=True)])
-        for rows, s in zip(case.disjuncts, (1, -1), strict=True)
-    ]
+    below, above = case.disjuncts
+    assert same(below, [row(1, 0, 1, strict=True)])
+    assert same(above, [row(-1, 0, -1, strict=True)])
 
 
 def test_disjunctions_of_inputs_are_several_boxes() -> None:
@@ -110,9 +113,9 @@ def test_disjunctions_of_inputs_are_several_boxes() -> None:
         + "(and (<= X_0 0.25) (<= Y_1 1)) (and (>= X_0 2) (<= Y_0 7))))"
     )
     first, second = asked.cases  # that beyond the box is empty
-    assert (first.lower, first.upper) == ((0, -1), (Fraction(1, 4), 1))
+    assert (first.lower, first.upper) == (fractions(0, -1), fractions("0.25", 1))
     assert [len(rows) for rows in first.disjuncts] == [1, 1]
-    assert (second.lower, second.upper) == ((Fraction(3, 4), -1), (1, 1))
+    assert (second.lower, second.upper) == (fractions("0.75", -1), fractions(1, 1))
     assert same(second.disjuncts[0], [row(0, 1, 0)])
 
 
@@ -210,7 +213,7 @@ def test_version_2_is_read_exactly() -> None:
     assert asked.input == Variable("A", "float32", (1, 2))
     assert asked.output == Variable("B", "float32", (2, 1))
     (case,) = asked.cases
-    assert case.lower == (Fraction(1, 10), -1)
+    assert case.lower == fractions("0.1", -1)
     assert case.open_lower == {1}
     assert same(case.disjuncts[0], [row(1, -1, 0)])
     below = row(2, -1, 1, strict=True)

@@ -149,15 +149,18 @@ def half_case(*rows: Row) -> Case:
     return Case((Fraction(-1),) * INPUTS, (Fraction(1),) * INPUTS, (rows,))
 
 
-IDENTITY = nn.Sequential(nn.Linear(INPUTS, 4), nn.ReLU(), nn.Linear(4, OUTPUTS))
+def dense(*rows: Sequence[float]) -> nn.Linear:
+    linear = nn.Linear(len(rows[0]), len(rows), bias=False)
+    linear.weight = nn.Parameter(torch.tensor(rows))
+    return linear
+
+
+IDENTITY = nn.Sequential(
+    dense((1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0)),
+    nn.ReLU(),
+    dense((1.0, -1.0, 0.0, 0.0), (0.0, 0.0, 1.0, -1.0), (0.0, 0.0, 0.0, 0.0)),
+)
 """its outputs are both inputs, and 0"""
-with torch.no_grad():
-    IDENTITY[0].weight.copy_(torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]]))
-    IDENTITY[0].bias.zero_()
-    IDENTITY[2].weight.copy_(
-        torch.tensor([[1.0, -1.0, 0.0, 0.0], [0.0, 0.0, 1.0, -1.0], [0.0, 0.0, 0.0, 0.0]])
-    )
-    IDENTITY[2].bias.zero_()
 ONE = Fraction(1)
 
 
