@@ -59,8 +59,8 @@ def test_the_verdict_stands_alone_with_the_assignment_below(
     verify: Command, net: nn.Sequential
 ) -> None:
     bound = largest_output(net) - 0.01
-    status, out, _ = verify(DECLARED + BOX + f"(assert (>= Y_0 {bound}))")
-    assert status == 0
+    status, out, err = verify(DECLARED + BOX + f"(assert (>= Y_0 {bound}))")
+    assert status == 0, err
     lines = out.splitlines()
     assert lines[0] == "sat"
     values = dict(pair.strip("()").split() for pair in lines[1:])
