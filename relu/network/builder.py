@@ -139,7 +139,8 @@ class LayerBuilder:
         value = self.plain(value)
         device = self.like.device
         entries = torch.arange(self.layers[value.level - 1].size if value.level else self.size)
-        base = entries[_index(value.terms[0][0])]
+        source = value.terms[0][0]
+        base = entries[source if isinstance(source, slice) else source.cpu()]
         carried = torch.where(windows >= 0, base[windows.clamp_min(0)], -1)
         gained = torch.full_like(carried, -1)
         level = value.level
@@ -183,23 +184,25 @@ class LayerBuilder:
         return carried, gained
 
     def finished(self, logits: Value) -> tuple[Layer, ...]:
-        """All layers, the last of which gives these logits."""
+        """All layers, the last of which gives these logits; what they do not need is left out."""
+        del self.layers[logits.level :]
         self._units(logits.level, logits.terms, logits.size, 0.0)
         assert len(self.layers) == logits.level + 1
         sizes = [self.size, *(units.size for units in self.layers)]
         return tuple(
-            self._layer(units, size, self.shape if i == 0 and len(self.shape) == 3 else None)
+            self._layer(units, size, first=i == 0)
             for i, (units, size) in enumerate(zip(self.layers, sizes, strict=False))
         )
 
-    def _layer(self, units: _Units, inputs: int, shape: Shape | None) -> Layer:
+    def _layer(self, units: _Units, inputs: int, *, first: bool) -> Layer:
+        shape = self.shape if first and len(self.shape) == 3 else None
         leak = None
         if any(value for value, _ in units.leaks):
             leak = torch.cat([self.like.new_full((size,), value) for value, size in units.leaks])
         source, affine, target = units.terms[0]
         whole = len(units.terms) == 1 and target == slice(0, units.size)
         whole = whole and source == slice(0, inputs)
-        if whole and isinstance(affine, Dense | Conv) and (affine.shape or not shape):
+        if whole and isinstance(affine, Dense | Conv) and (affine.shape == shape or not first):
             return replace(affine, leak=leak)
         terms = [
             Term(source, affine or self._identity(target), target)
@@ -216,10 +219,6 @@ def _shifted(target: Part, start: int) -> Part:
     if isinstance(target, slice):
         return slice(target.start + start, target.stop + start)
     return target + start
-
-
-def _index(source: Part) -> Tensor | slice:
-    return source if isinstance(source, slice) else source.cpu()
 
 
 def _entries(

@@ -35,6 +35,7 @@ UPWARD = "tests/relu/test_rounding.py"
 EVIDENCE = "tests/hostile/test_evidence.py"
 UNDERFLOW = "tests/hostile/test_underflow.py"
 GRAPHS = "tests/hostile/test_graphs.py"
+ONNX = "tests/relu/network/onnx/test_hostile.py"
 TRACING = "tests/relu/network/test_tracing.py"
 CONTRACT = "tests/evaluators/test_contract.py"
 EXACT = "tests/evaluators/test_mip.py"
@@ -732,6 +733,26 @@ MUTANTS = (
         "return _Exact(positive + np.minimum(self.units, 0) * leak.units, exponent)",
         "return _Exact(positive, exponent)",
         (f"{TRACING}::test_layers_are_the_network_and_transposes_theirs",),
+    ),
+    Mutant(
+        "relu/network/onnx/comparison.py",
+        "if bool((apart & ~overflowing).any()):",
+        "if bool((apart & overflowing).any()):",
+        (f"{ONNX}::test_another_function_than_the_runtimes_is_refused",),
+    ),
+    Mutant(
+        "relu/network/onnx/parsing.py",
+        "if proto.data_location or len(proto.external_data):",
+        "if False:",
+        (f"{ONNX}::test_files_that_lie_about_themselves_are_refused",),
+    ),
+    Mutant(
+        "relu/network/builder.py",
+        "if whole and isinstance(affine, Dense | Conv) and (affine.shape == shape or not first):",
+        "if whole and isinstance(affine, Dense | Conv):",
+        (
+            "tests/relu/network/test_operations.py::test_inputs_keep_their_shape_where_a_convolution_sees_another",
+        ),
     ),
     Mutant(
         "relu/network/blocks.py",

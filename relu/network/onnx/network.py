@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from relu.errors import InputError
@@ -157,8 +156,8 @@ class OnnxNetwork(nn.Module):
         for name, module in builder.modules.items():
             self.add_module(name, module)
 
-    def forward(self, x: Float[Tensor, "n *shape"]) -> Float[Tensor, "n classes"]:
-        """The logits; of a symbol, where the network is traced."""
+    def forward(self, x: Any) -> Any:
+        """The logits; of the symbol that stands for inputs, where the network is traced."""
         values: dict[str, Any] = {self._ends[0]: x}
 
         def resolve(arg: Symbol | Weight) -> Any:
@@ -169,8 +168,7 @@ class OnnxNetwork(nn.Module):
             values[step.result] = function(*resolved(step.args, resolve), **step.kwargs)
             for name in unused:
                 values.pop(name, None)
-        logits: Tensor = values[self._ends[1]]
-        return logits
+        return values[self._ends[1]]
 
 
 def _last_uses(steps: Sequence[Step], logits: str) -> tuple[tuple[str, ...], ...]:

@@ -162,17 +162,20 @@ def _node(node: Any, total: Total) -> Node:
         raise InputError(f"{label} is of the domain {shown(node.domain)}, which is not supported")
     if not outputs or not outputs[0]:
         raise InputError(f"{label} has no output")
+    attributes = {_name(entry.name): _attribute(entry, total) for entry in node.attribute}
+    if len(attributes) < len(node.attribute):
+        raise InputError(f"{label} has two attributes of one name")
     return Node(
         operation=operation,
         label=label,
         inputs=[_name(name) for name in node.input],
         outputs=outputs,
-        attributes={_name(a.name): _attribute(a, label, total) for a in node.attribute},
+        attributes=attributes,
     )
 
 
-def _attribute(attribute: Any, label: str, total: Total) -> Any:
-    """A number, a text, a tensor, or a tuple of numbers."""
+def _attribute(attribute: Any, total: Total) -> Any:
+    """A number, a text, a tensor, or a tuple of numbers; None: something else."""
     proto = type(attribute)
     if attribute.type == proto.TENSOR:
         require_tensor(attribute.t, total)
@@ -185,9 +188,7 @@ def _attribute(attribute: Any, label: str, total: Total) -> Any:
         proto.INTS: lambda: tuple(map(int, attribute.ints)),
     }
     if attribute.type not in plain or attribute.ref_attr_name:
-        raise InputError(
-            f"{label} has the attribute {shown(attribute.name)}, of a kind that is not supported"
-        )
+        return None
     return plain[attribute.type]()
 
 

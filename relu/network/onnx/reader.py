@@ -103,6 +103,9 @@ def _result(node: Node, call: Call) -> Known:
         raise call.error("is not supported")
     if unknown := node.attributes.keys() - set(attributes.split()):
         raise call.error(f"has the attribute {shown(min(unknown))}, which is not supported")
+    for name, value in node.attributes.items():
+        if value is None:
+            raise call.error(f"has the attribute {name}, of a kind that is not supported")
     return _applied(function, call)
 
 

@@ -10,9 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from relu.attacks.rational import exact_margins
+from relu.classes import margins
 from relu.errors import InputError
 from relu.network.activation import logits_of
-from relu.network.layers import to_vectors
+from relu.network.layers import to_images, to_vectors
 from relu.network.reader import read_layers
 
 SHAPE = (2, 5, 4)
@@ -35,8 +37,18 @@ class Around(nn.Module):
 
 
 def assert_read(net: nn.Module, shape: tuple[int, ...]) -> None:
+    """The layers give the network's logits, and each has its own transpose and absolute values."""
     net = net.double().eval()
     layers = read_layers(net, shape)
+    inputs = math.prod(shape)
+    for layer in layers:
+        g = torch.randn(2, inputs, dtype=torch.float64)
+        z = layer.forward(g)
+        rows = torch.randn_like(z)
+        products = (layer.linear(g) * rows).sum(1), (g * layer.transposed(rows)).sum(1)
+        assert torch.allclose(*products)
+        assert bool((layer.absolute().forward(g.abs()) + 1e-12 >= z.abs()).all())
+        inputs = layer.size
     for scale in (0.1, 1.0, 10.0):
         x = scale * torch.randn(8, *shape, dtype=torch.float64)
         logits = logits_of(layers, to_vectors(layers, x))
@@ -78,7 +90,14 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_operations_are_torchs(name: str) -> None:
-    assert_read(Around(FUNCTIONS[name]), SHAPE)
+    net = Around(FUNCTIONS[name])
+    assert_read(net, SHAPE)
+    x = torch.randn(1, *SHAPE, dtype=torch.float64)
+    layers = read_layers(net.double().requires_grad_(False), SHAPE)
+    logits = net(x)
+    (exact,) = exact_margins(layers, to_vectors(layers, x), logits.argmax(1))
+    (expected,) = margins(logits, logits.argmax(1))
+    assert math.isclose(float(exact), float(expected), abs_tol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +132,7 @@ def test_constants_for_channels_are_told_from_constants_for_pixels_as_channels()
         def __init__(self) -> None:
             super().__init__()
             self.body = nn.Conv2d(2, 1, 1)
-            self.register_buffer("factors", torch.randn(20, 1, 1))
+            self.factors = nn.Parameter(torch.randn(20, 1, 1))
             self.head = nn.Linear(20, 2)
 
         def forward(self, x: Any) -> Any:
@@ -121,6 +140,56 @@ def test_constants_for_channels_are_told_from_constants_for_pixels_as_channels()
             return self.head(torch.relu(z * self.factors).flatten(1))
 
     assert_read(Pixels(), SHAPE)
+
+
+def test_what_the_logits_do_not_need_is_left_out() -> None:
+    """Units that nothing takes, beside the logits and behind them."""
+
+    class Idle(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Linear(4, 3)
+            self.second = nn.Linear(3, 3)
+
+        def forward(self, x: Any) -> Any:
+            logits = self.first(x)
+            self.second(torch.relu(self.second(torch.relu(logits))))
+            return logits
+
+    assert_read(Idle(), (4,))
+    assert [layer.size for layer in read_layers(Idle(), (4,))] == [3]
+
+
+class Seen(nn.Module):
+    """A convolution of inputs of another shape than it takes."""
+
+    def __init__(self, seen: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self.seen = seen
+        self.conv = nn.Conv2d(2, 1, 1)
+        self.head = nn.Linear(6, 2)
+
+    def forward(self, x: Any) -> Any:
+        return self.head(torch.relu(self.conv(self.seen(x))).flatten(1))
+
+
+@pytest.mark.parametrize(
+    ("shape", "seen"),
+    [
+        ((12,), lambda x: x.view(-1, 2, 3, 2)),
+        ((6, 2), lambda x: x.transpose(1, 2).reshape(-1, 2, 6, 1)),
+        ((2, 6, 1), lambda x: x.view(-1, 2, 3, 2)),
+        ((3, 2, 2), lambda x: x.permute(0, 3, 1, 2)),
+    ],
+)
+def test_inputs_keep_their_shape_where_a_convolution_sees_another(
+    shape: tuple[int, ...], seen: Callable[[Any], Any]
+) -> None:
+    net = Seen(seen)
+    assert_read(net, shape)
+    layers = read_layers(net, shape)
+    x = torch.randn(2, *shape, dtype=torch.float64)
+    assert torch.equal(to_images(layers, to_vectors(layers, x), shape), x)
 
 
 @pytest.mark.parametrize("shape", [(7,), (7, 1), (1, 7), (3, 2), (1, 2, 2, 3)])

@@ -152,7 +152,10 @@ def _widths(call: Call, rank: int) -> list[int]:
     ends = {axis: (listed[i], listed[i + len(numbers)]) for i, axis in enumerate(numbers)}
     if ends.get(0, (0, 0)) != (0, 0):
         raise call.error("changes the axis of the inputs")
-    return [width for axis in range(rank - 1, 0, -1) for width in ends.get(axis, (0, 0))]
+    widths = [width for axis in range(rank - 1, 0, -1) for width in ends.get(axis, (0, 0))]
+    while len(widths) > 4 and widths[-2:] == [0, 0]:
+        widths = widths[:-2]
+    return widths
 
 
 def _number(call: Call) -> float:

@@ -10,12 +10,12 @@ import torch.nn.functional as F
 from relu.network.convolution import evenly_padded
 from relu.network.layers import Shape
 from relu.network.onnx.call import Call
-from relu.network.onnx.limits import MOST_PRODUCTS, MOST_WEIGHTS, Total
+from relu.network.onnx.limits import MOST_WEIGHTS, Total
 from relu.network.onnx.network import Symbol, float32
 from relu.network.onnx.operations.reshaping import permuted, reshaped
 from relu.network.onnx.operations.window import Window, window_of
 
-MOST_COMPARED = 2**26  # entries of all windows of a max-pooling
+MOST_COMPARED = 2**25  # entries of all windows of a max-pooling, of one of an average
 
 
 def image_of(call: Call) -> tuple[Symbol, int]:
@@ -77,6 +77,8 @@ def max_pool(call: Call) -> Symbol:
     if call.integer("storage_order", 0):
         raise call.error("numbers its entries by columns, which is not supported")
     end = (window.end[0] + window.beyond[0], window.end[1] + window.beyond[1])
+    if not all(_counts(window, i, side, False).all() for i, side in enumerate(image.shape[1:])):
+        raise call.error("has windows that see nothing but padding")
     padding = window.begin
     if window.begin != end or any(2 * p > k for p, k in zip(padding, window.kernel, strict=True)):
         widths = (window.begin[1], end[1], window.begin[0], end[0])
@@ -99,13 +101,13 @@ def average_pool(call: Call) -> Symbol:
     """The mean of each window, of its entries in the image, or of those in the padding, too."""
     image, axes = image_of(call)
     window = window_of(call, image.shape[1:], _kernel(call, axes))
+    Total("entries of windows", MOST_COMPARED).add((image.shape[0], *window.kernel))
     counts_padding = bool(call.integer("count_include_pad", 0))
     plain = window.begin == window.end and window.dilation == (1, 1)
     if plain and all(2 * p <= k for p, k in zip(window.begin, window.kernel, strict=True)):
         rounds_up = any(window.beyond)
         options = (window.kernel, window.stride, window.begin, rounds_up, counts_padding)
         return _finished(call, call.apply(F.avg_pool2d, image, *options), axes)
-    Total("products", MOST_PRODUCTS).add(window.kernel)
     counts = [_counts(window, i, side, counts_padding) for i, side in enumerate(image.shape[1:])]
     divisors = counts[0][:, None] * counts[1]
     if not divisors.all():
@@ -119,9 +121,12 @@ def _counts(window: Window, axis: int, side: int, counts_padding: bool) -> np.nd
     reach = window.dilation[axis] * (window.kernel[axis] - 1) + 1
     last = side + end + window.beyond[axis] - reach
     starts = np.arange(-begin, last + 1, window.stride[axis])
-    places = starts[:, None] + window.dilation[axis] * np.arange(window.kernel[axis])
-    low, high = (-begin, side + end) if counts_padding else (0, side)
-    counts: np.ndarray = ((places >= low) & (places < high)).sum(1).astype(np.float32)
+    ends = (-begin, side + end) if counts_padding else (0, side)
+    before, within = (
+        np.clip(-((starts - place) // window.dilation[axis]), 0, window.kernel[axis])
+        for place in ends
+    )
+    counts: np.ndarray = (within - before).astype(np.float32)
     return counts
 
 
