@@ -1,9 +1,8 @@
 """Decides a property: as a network and a threat, judged by the evaluators one after the other."""
 
-import math
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,17 +12,16 @@ from torch import Tensor, nn
 from bench.data.vnnlib import read_property, unzipped
 from bench.data.vnnlib.records import Property
 from bench.jobs.isolation import failed_by
+from bench.jobs.open_case import OpenCase, opener
 from bench.jobs.runtime import NO_RUNTIME, Runtime, onnx_runtime, torch_runtime
 from bench.jobs.verdict import Replay, replay
-from bench.jobs.violations import LABEL, Violation, Violations
+from bench.jobs.violations import LABEL, Violation
 from bench.plugins.discovery import Plugin
-from evaluators.interface import Interval, certified_at
+from evaluators.interface import certified_at
 from relu.errors import InputError
 from relu.network.layers import Shape
 from relu.network.onnx import read_onnx
 from relu.network.property.case import Case
-from relu.network.property.condition import PropertyNetwork, property_network
-from relu.network.reader import in_float64
 from relu.threat import Threat
 
 THREAT = Threat(norm="linf", eps=1.0, box=(-1.0, 1.0))
@@ -35,6 +33,9 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
 }
 """of evaluators, where the user says nothing else"""
 
+APART: Mapping[str, float] = {"pgd": 25}
+"""attacks that are asked once more, about each disjunct apart, and after evaluators of what cost"""
+
 FOREVER = 1e8  # seconds, where there is no limit
 
 Verdict = Literal["sat", "unsat", "unknown", "timed-out"]
@@ -42,7 +43,7 @@ Verdict = Literal["sat", "unsat", "unknown", "timed-out"]
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """What is asked. evaluators: in the order in which they are asked; settings: the user's.
+    """What is asked. evaluators: whom; settings: of theirs, the user's.
 
     network_name: what the command calls the network, None where it does not. seconds: the limit.
     """
@@ -66,22 +67,6 @@ class Answer:
     violation: Violation | None = None
 
 
-@dataclass(eq=False)
-class _Open:
-    """A case, its network, what is known of it, and what counts as its violation."""
-
-    case: Case
-    net: PropertyNetwork
-    exact_net: nn.Module
-    violations: Violations
-    known: Interval = field(
-        default_factory=lambda: Interval(
-            low=torch.zeros(1, dtype=torch.float64), high=torch.full((1,), math.inf).double()
-        )
-    )
-    certified: bool = False
-
-
 def answer(query: Query) -> Answer:
     """The answer to a query. Raises InputError for files that cannot be used."""
     started = time.monotonic()
@@ -100,8 +85,8 @@ def decided(
     net: nn.Module, shape: Shape, asked: Property, runtime: Runtime, query: Query, deadline: float
 ) -> Answer:
     """The answer about a network whose inputs have `shape`, until a deadline (monotonic time)."""
-    cases = _open_cases(net, shape, asked, runtime)
-    return replace(_Decision(cases, query, deadline).answer(), asked=asked)
+    opened = opener(net, shape, asked, runtime)
+    return replace(_Decision(opened, asked.cases, query, deadline).answer(), asked=asked)
 
 
 def read_file(path: Path) -> bytes:
@@ -118,31 +103,19 @@ def _require_name(asked: Property, name: str | None) -> None:
         raise InputError(f"--network names {name!r}, but the property's network is {asked.network}")
 
 
-def _open_cases(net: nn.Module, shape: Shape, asked: Property, runtime: Runtime) -> list[_Open]:
-    """The cases of a property of a network. Raises InputError where the two do not fit."""
-    net = net.requires_grad_(False).eval()
-    inputs = math.prod(shape)
-    if inputs != asked.input.size:
-        raise InputError(
-            f"the property has {asked.input.size} inputs, the network takes {inputs} {shape}"
-        )
-    with torch.no_grad():
-        outputs = net(torch.zeros(1, *shape)).numel()
-    if outputs != asked.output.size:
-        raise InputError(f"the property has {asked.output.size} outputs, the network {outputs}")
-    cases = []
-    for case in asked.cases:
-        network = property_network(net, case, shape, outputs)
-        violations = Violations(net, case, shape, outputs, runtime)
-        cases.append(_Open(case, network, in_float64(network), violations))
-    return cases
-
-
 class _Decision:
     """The way to an answer, evaluator by evaluator."""
 
-    def __init__(self, cases: Sequence[_Open], query: Query, deadline: float) -> None:
-        self.cases = cases
+    def __init__(
+        self,
+        opened: Callable[[Case], OpenCase],
+        cases: Sequence[Case],
+        query: Query,
+        deadline: float,
+    ) -> None:
+        self.reopened = opened
+        self.cases = [opened(case) for case in cases]
+        self.by = "an empty box"
         self.query = query
         self.deadline = deadline
         self.notes: list[str] = []
@@ -155,19 +128,37 @@ class _Decision:
                 return self._said("sat", "the center of the box", violation)
             if (gap := case.violations.empty) is not None:
                 self.notes.append(f"no float32 number lies between the bounds of input {gap}")
-        by = "an empty box"
-        for plugin in self.query.evaluators:
-            for case in self.cases:
-                if case.certified or self._left <= 0:
-                    continue
+        for plugin, apart in self._turns():
+            if not self._undecided:
+                break
+            for case in self._parts() if apart else self._undecided:
+                if self._left <= 0:
+                    break
                 if (violation := self._judged(plugin, case)) is not None:
                     return self._said("sat", plugin.cls.label, violation)
-                by = plugin.cls.label
-            if all(case.certified for case in self.cases):
-                break
-        if all(case.certified for case in self.cases):
-            return self._said("unsat", by)
+                if case.certified:
+                    self.by = plugin.cls.label
+        if not self._undecided:
+            return self._said("unsat", self.by)
         return self._said("timed-out" if self.late or self._left <= 0 else "unknown", "")
+
+    def _turns(self) -> list[tuple[Plugin, bool]]:
+        """Who is asked, in order, and whether about each disjunct apart."""
+        turns = [(_cost(plugin), plugin, False) for plugin in self.query.evaluators]
+        again = [p for p in self.query.evaluators if p.name in APART]
+        turns += [(APART[plugin.name], plugin, True) for plugin in again]
+        return [(plugin, apart) for _, plugin, apart in sorted(turns, key=lambda turn: turn[0])]
+
+    @property
+    def _undecided(self) -> list[OpenCase]:
+        return [case for case in self.cases if not case.certified]
+
+    def _parts(self) -> Iterator[OpenCase]:
+        """The undecided cases with several disjuncts, as a case for each of these."""
+        for case in self._undecided:
+            if len(case.case.disjuncts) > 1:
+                for rows in case.case.disjuncts:
+                    yield self.reopened(replace(case.case, disjuncts=(rows,)))
 
     def _said(self, verdict: Verdict, by: str, violation: Violation | None = None) -> Answer:
         return Answer(verdict=verdict, by=by, notes=tuple(self.notes), violation=violation)
@@ -176,7 +167,7 @@ class _Decision:
     def _left(self) -> float:
         return self.deadline - time.monotonic()
 
-    def _judged(self, plugin: Plugin, case: _Open) -> Violation | None:
+    def _judged(self, plugin: Plugin, case: OpenCase) -> Violation | None:
         """Takes up what an evaluator proves of a case; the violation that it finds."""
         try:
             evaluator = plugin.build(self._settings(plugin))
@@ -199,7 +190,7 @@ class _Decision:
         case.certified = bool(certified_at(low, THREAT.eps).all())
         return violation
 
-    def _checked(self, evaluator: Any, case: _Open) -> Replay:
+    def _checked(self, evaluator: Any, case: OpenCase) -> Replay:
         x = torch.zeros_like(case.net.center).unsqueeze(0)
         torch.manual_seed(0)
         evidence = evaluator.judge(
@@ -221,6 +212,10 @@ class _Decision:
             self.notes.append(text)
 
 
-def _violation(case: _Open, u: Tensor) -> Violation | None:
+def _violation(case: OpenCase, u: Tensor) -> Violation | None:
     """What a witness of the property's network is to the network itself; NaN: there is none."""
     return None if bool(u.isnan().any()) else case.violations.near(case.net.inputs(u))
+
+
+def _cost(plugin: Plugin) -> float:
+    return float(getattr(plugin.cls, "cost", 100))

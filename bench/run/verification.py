@@ -22,7 +22,7 @@ class Verifier:
     def __init__(
         self, evaluators: Sequence[Plugin], settings: Mapping[str, Mapping[str, Any]]
     ) -> None:
-        self.evaluators = sorted(evaluators, key=lambda plugin: getattr(plugin.cls, "cost", 100))
+        self.evaluators = evaluators
         self.settings = settings
 
     def preload(self) -> None:
