@@ -36,6 +36,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
 APART: Mapping[str, float] = {"pgd": 25}
 """attacks that are asked once more, about each disjunct apart, and after evaluators of what cost"""
 
+Evaluators = Sequence[Plugin]
 FOREVER = 1e8  # seconds, where there is no limit
 
 Verdict = Literal["sat", "unsat", "unknown", "timed-out"]
@@ -51,7 +52,7 @@ class Query:
     file: Path
     network: Path
     network_name: str | None
-    evaluators: Sequence[Plugin]
+    evaluators: Evaluators
     settings: Mapping[str, Mapping[str, Any]]
     seconds: float
 

@@ -3,14 +3,13 @@
 import contextlib
 import importlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from bench.jobs.verification import Answer, Query, answer
-from bench.plugins.discovery import Plugin
+from bench.jobs.verification import Answer, Evaluators, Query, answer
 from bench.run.limited import Died, TimeOver, limited
 
 HANDOVER = 0.02  # of the time, in which a process hands over its answer before it is killed
@@ -19,9 +18,7 @@ HANDOVER = 0.02  # of the time, in which a process hands over its answer before 
 class Verifier:
     """Asks evaluators, the cheapest one first. settings: of evaluators, the user's."""
 
-    def __init__(
-        self, evaluators: Sequence[Plugin], settings: Mapping[str, Mapping[str, Any]]
-    ) -> None:
+    def __init__(self, evaluators: Evaluators, settings: Mapping[str, Mapping[str, Any]]) -> None:
         self.evaluators = evaluators
         self.settings = settings
 
