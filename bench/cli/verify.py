@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.data.vnnlib.assignments import assignment
-from bench.data.vnnlib.instances import Instance, read_instances
+from bench.data.vnnlib.instances import Instance, read_instances, results_text
 from bench.parsing import split
 from bench.plugins.discovery import Catalogue, discover
 from bench.plugins.settings import parse_overrides
@@ -100,7 +100,7 @@ def _list(options: argparse.Namespace, verifier: Verifier, most: float) -> int:
     for instance in instances:
         result, took = _judged(instance, verifier, most, files)
         rows.append([category, instance.network, instance.query, "0", result, f"{took:.3f}"])
-        files.save_text(RESULTS, "".join(",".join(row) + "\n" for row in rows))
+        files.save_text(RESULTS, results_text(rows))
         print(f"{instance.network} {instance.query}: {result}")
     print(f"results: {options.out}/{RESULTS}", file=sys.stderr)
     return 0

@@ -45,6 +45,13 @@ def read_instances(path: Path) -> list[Instance]:
     return [_instance(row, path) for row in rows]
 
 
+def results_text(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of COLUMNS as a results file has them."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
 def _instance(row: Sequence[str], path: Path) -> Instance:
     seconds = _seconds(row)
     if seconds is None:

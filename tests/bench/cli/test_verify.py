@@ -14,6 +14,7 @@ from torch import nn
 
 from bench.__main__ import main
 from bench.run.limited import Died, TimeOver, limited
+from bench.run.verification import Verifier
 from relu.errors import InputError
 from tests.onnx_files import save_onnx, tiny_net
 
@@ -23,6 +24,11 @@ DECLARED = "".join(f"(declare-const {v} Real)\n" for v in ("X_0", "X_1", "Y_0", 
 BOX = "".join(f"(assert (>= X_{j} -1))\n(assert (<= X_{j} 1))\n" for j in range(2))
 EVALUATORS = "pgd,crown,mip"
 Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _preloaded() -> None:
+    Verifier([], {}).preload()
 
 
 @pytest.fixture

@@ -220,6 +220,17 @@ def test_a_witness_that_the_runtime_refutes_is_pushed_on(catalogue: Catalogue) -
     assert verdict_on(IDENTITY, [half_case(row)], asked, denier).verdict == "unknown"
 
 
+def test_what_the_runtime_alone_sees_is_no_violation(catalogue: Catalogue) -> None:
+    beyond = Row(((0, -ONE),), Fraction(-2))  # y0 >= 2
+
+    def optimist(x: Tensor) -> Tensor:
+        return IDENTITY(x).detach() + torch.tensor([10.0, 0.0, 0.0])
+
+    for name, verdict in (("pgd", "unknown"), ("kw", "unsat")):
+        answer = verdict_on(IDENTITY, [half_case(beyond)], query(catalogue, [name]), optimist)
+        assert answer.verdict == verdict
+
+
 @dataclass(frozen=True, kw_only=True)
 class Liar:
     """Certifies everything."""

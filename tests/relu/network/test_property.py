@@ -233,6 +233,24 @@ def test_open_ends_are_left_out() -> None:
     assert float(last[0]) == 1 - 2.0**-24
 
 
+def test_bounds_are_rounded_to_their_side() -> None:
+    third, half = Fraction(1, 3), Fraction(1, 2)
+    rows = [
+        (Row(((0, Fraction(1)),), bound, strict),)
+        for bound in (third, half)
+        for strict in (False, True)
+    ]
+    sides: tuple[Side, ...] = ("outer", "inner")
+    outer, inner = (
+        condition_network(nn.Identity(), rows, 2, side=side).rows[0].get_parameter("bias")[1:]
+        for side in sides
+    )
+    for j, bound in enumerate((third, third, half, half)):
+        assert Fraction(float(inner[j])) <= bound <= Fraction(float(outer[j]))
+    assert outer[2] == outer[3] == inner[2] == 0.5
+    assert 0.5 - 1e-7 < inner[3] < 0.5  # of a strict row
+
+
 @pytest.mark.parametrize("text", ["0.1", "-0.1", "1e-60", "-1e-60", "0", "16777217", "3.4e38"])
 def test_rounding_is_to_the_next_float32(text: str) -> None:
     value = Fraction(text)
