@@ -163,11 +163,11 @@ def test_what_the_logits_do_not_need_is_left_out() -> None:
 class Seen(nn.Module):
     """A convolution of inputs of another shape than it takes."""
 
-    def __init__(self, seen: Callable[[Any], Any]) -> None:
+    def __init__(self, seen: Callable[[Any], Any], size: int) -> None:
         super().__init__()
         self.seen = seen
         self.conv = nn.Conv2d(2, 1, 1)
-        self.head = nn.Linear(6, 2)
+        self.head = nn.Linear(size // 2, 2)
 
     def forward(self, x: Any) -> Any:
         return self.head(torch.relu(self.conv(self.seen(x))).flatten(1))
@@ -176,6 +176,7 @@ class Seen(nn.Module):
 @pytest.mark.parametrize(
     ("shape", "seen"),
     [
+        ((2,), lambda x: x.view(-1, 2, 1, 1)),
         ((12,), lambda x: x.view(-1, 2, 3, 2)),
         ((6, 2), lambda x: x.transpose(1, 2).reshape(-1, 2, 6, 1)),
         ((2, 6, 1), lambda x: x.view(-1, 2, 3, 2)),
@@ -185,7 +186,7 @@ class Seen(nn.Module):
 def test_inputs_keep_their_shape_where_a_convolution_sees_another(
     shape: tuple[int, ...], seen: Callable[[Any], Any]
 ) -> None:
-    net = Seen(seen)
+    net = Seen(seen, math.prod(shape))
     assert_read(net, shape)
     layers = read_layers(net, shape)
     x = torch.randn(2, *shape, dtype=torch.float64)
