@@ -1,4 +1,4 @@
-"""The commands: run, eval, tune compute; leaderboard, ratios, status look at runs; list."""
+"""The commands: run, eval, tune, verify compute; leaderboard, ratios, status look; list."""
 
 import argparse
 import dataclasses
@@ -14,6 +14,7 @@ from bench.cli.listing import listed
 from bench.cli.requests import make_requests
 from bench.cli.run_options import data_place, parse_run_options
 from bench.cli.tune_request import command, make_search
+from bench.cli.verify import verify_command as verify_command
 from bench.parsing import resolve
 from bench.pipeline import Computed, compute, plan_requests
 from bench.plugins.catalogue import Catalogue

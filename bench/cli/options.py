@@ -5,6 +5,7 @@ from typing import Any, NoReturn
 
 from bench.cli import examples
 from bench.cli.suites import suites
+from bench.cli.verify_options import add_verify
 from bench.data.sources import SOURCES
 from bench.parsing import suggestion
 from relu.errors import InputError
@@ -45,8 +46,9 @@ def make_parser(prog: str = "python -m bench") -> Parser:
         "the evidence?",
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for add in (_add_run, _add_tune, _add_eval, _add_leaderboard, _add_ratios, _add_others):
+    for add in (_add_run, _add_tune, _add_eval, add_verify, _add_leaderboard, _add_ratios):
         add(commands)
+    _add_others(commands)
     return parser
 
 

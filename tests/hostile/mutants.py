@@ -38,6 +38,8 @@ GRAPHS = "tests/hostile/test_graphs.py"
 ONNX = "tests/relu/network/onnx/test_hostile.py"
 TRACING = "tests/relu/network/test_tracing.py"
 CONTRACT = "tests/evaluators/test_contract.py"
+PROPERTY = "tests/relu/network/test_property.py"
+VERDICT = "tests/bench/jobs/test_verification.py"
 EXACT = "tests/evaluators/test_mip.py"
 NORM = "tests/relu/network/test_batch_norm.py"
 STATISTICS = "tests/bench/jobs/test_batch_statistics.py"
@@ -779,5 +781,41 @@ MUTANTS = (
         "return self.mapped(torch.abs, torch.abs)",
         "return self",
         (f"{TRACING}::test_layers_are_the_network_and_transposes_theirs",),
+    ),
+    Mutant(
+        "relu/network/property/case.py",
+        "if exact < value or (above and exact == value):",
+        "if exact < value:",
+        (f"{PROPERTY}::test_open_ends_are_left_out",),
+    ),
+    Mutant(
+        "relu/network/property/case.py",
+        "radius.append(float32_up(max(",
+        "radius.append(nearest_float32(max(",
+        (f"{PROPERTY}::test_boxes_hold_the_case_and_are_held_by_it",),
+    ),
+    Mutant(
+        "relu/network/property/condition.py",
+        "float32_up(bound) if outer",
+        "float32_down(bound) if outer",
+        (f"{PROPERTY}::test_bounds_are_rounded_to_their_side",),
+    ),
+    Mutant(
+        "relu/network/property/condition.py",
+        "float32_down(bound, below=row.strict)",
+        "float32_down(bound)",
+        (f"{PROPERTY}::test_bounds_are_rounded_to_their_side",),
+    ),
+    Mutant(
+        "bench/jobs/violations.py",
+        "return Violation(z, y) if self._exactly(z) else None",
+        "return Violation(z, y)",
+        (f"{VERDICT}::test_what_the_runtime_alone_sees_is_no_violation",),
+    ),
+    Mutant(
+        "bench/jobs/verification.py",
+        'if not self._undecided:\n            return self._said("unsat", self.by)',
+        'if len(self._undecided) < 2:\n            return self._said("unsat", self.by)',
+        (f"{VERDICT}::test_what_only_attacks_have_seen_is_unknown",),
     ),
 )

@@ -1,0 +1,44 @@
+"""Reads properties in VNN-LIB 1.0 and 2.0; no text in them is ever executed."""
+
+import re
+import zlib
+
+from bench.data.vnnlib import version_1, version_2
+from bench.data.vnnlib.records import Property
+from relu.errors import InputError
+
+GZIP = b"\x1f\x8b"
+MOST_BYTES = 2**28  # of a property's text; the largest of VNN-COMP have some 10^7
+VERSION_2 = re.compile(r"(\s|;[^\n]*(\n|$))*\(\s*vnnlib-version\b")
+
+
+def read_property(content: bytes) -> Property:
+    """The property in a file's content, which may be gzipped.
+
+    What says `(vnnlib-version ...)` first is read by the library `vnnlib`, anything else as 1.0.
+    Raises InputError, one line.
+    """
+    text = _text(unzipped(content))
+    return version_2.read(text) if VERSION_2.match(text) else version_1.read(text)
+
+
+def unzipped(content: bytes) -> bytes:
+    """The content itself, or what is compressed in it. Raises InputError."""
+    if not content.startswith(GZIP):
+        return content
+    stream = zlib.decompressobj(wbits=31)
+    try:
+        plain = stream.decompress(content, MOST_BYTES)
+    except zlib.error as error:
+        raise InputError(f"expected a gzipped file, but: {error}") from error
+    if not stream.eof:
+        what = "is cut off" if len(plain) < MOST_BYTES else f"holds more than {MOST_BYTES} bytes"
+        raise InputError(f"expected a gzipped file, but it {what}")
+    return plain
+
+
+def _text(content: bytes) -> str:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        raise InputError("expected a property in VNN-LIB, as text, got other bytes") from None

@@ -1,0 +1,1 @@
+"""Properties of networks, as networks: boxes of inputs and conditions on outputs."""
