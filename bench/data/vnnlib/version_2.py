@@ -10,7 +10,7 @@ from bench.data.vnnlib.formulas import DEEPEST, Expression, Symbol
 from bench.data.vnnlib.records import Property, Variable
 from relu.errors import InputError
 
-HINT = "VNN-LIB 2.0 needs the library vnnlib: pip install 'relu-bench[onnx]'"
+HINT = "VNN-LIB 2.0 needs the library vnnlib: pip install 'relu-bench[vnnlib]'"
 SKIPPED = re.compile(r'"[^"\n]*"|;[^\n]*')
 TYPES = {"F32": "float32", "Real": "real"}
 OPERATORS = {
