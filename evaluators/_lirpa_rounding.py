@@ -48,8 +48,22 @@ def _given_by(leaf: nn.Module, size: Tensor) -> Tensor:
         return size
     if isinstance(leaf, nn.Flatten):
         return size.flatten(1)
+    if isinstance(leaf, nn.BatchNorm1d | nn.BatchNorm2d):
+        return _normalised(leaf, size)
     ends: Tensor = leaf(size).abs() + leaf(-size).abs()
     return ends + size if ends.shape == size.shape else ends  # and lines around it
+
+
+def _normalised(leaf: nn.BatchNorm1d | nn.BatchNorm2d, size: Tensor) -> Tensor:
+    """|scale| (2 size + |mean|) + |bias|: terms that may cancel, and that the library folds."""
+    if leaf.running_mean is None or leaf.running_var is None:
+        raise UnknownRounding("batch norm without statistics")
+    wide = [-1, *[1] * (size.ndim - 2)]
+    scale = (leaf.running_var + leaf.eps).rsqrt()
+    scale = scale if leaf.weight is None else scale * leaf.weight.abs()
+    bias = torch.zeros_like(scale) if leaf.bias is None else leaf.bias.abs()
+    mean = leaf.running_mean.abs()
+    return scale.view(wide) * (2 * size + mean.view(wide)) + bias.view(wide)
 
 
 def _absolute(leaf: nn.Linear | nn.Conv2d) -> nn.Module:

@@ -15,6 +15,7 @@ from bench.__main__ import main
 from bench.data.datasets import DataSet
 from bench.parsing import NORMS
 from evaluators._auto_lirpa import HINT, auto_lirpa
+from evaluators._lirpa_rounding import rounding_errors
 from evaluators.interface import Evidence, Interval
 from evaluators.lirpa import Lirpa
 from relu.bounds.ball import ball_of
@@ -198,3 +199,17 @@ def test_rounding_is_bounded_over_the_whole_ball(bound: str) -> None:
 def test_settings_out_of_range_are_refused() -> None:
     with pytest.raises(InputError, match=r"lirpa\.batch must be at least 1, got 0"):
         Lirpa(batch=0)
+
+
+def test_terms_of_batch_norm_that_cancel_count() -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(2, 2), nn.BatchNorm1d(2), nn.Linear(2, 2)).double()
+    net.eval().requires_grad_(False)
+    norm = net[2]
+    assert isinstance(norm, nn.BatchNorm1d)
+    x = torch.rand(3, 1, 1, 2)
+    usual = rounding_errors(net, x, eps=0.1, dtype=torch.float64)
+    norm.running_mean = torch.full((2,), 2.0**40, dtype=torch.float64)
+    norm.bias.data.fill_(2.0**40)  # what is left of both is of the usual size, and rounded
+    errors = rounding_errors(net, x, eps=0.1, dtype=torch.float64)
+    assert (usual < 1e-9).all()
+    assert (errors > 2.0**40 * torch.finfo(torch.float64).eps).all()
