@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from relu.errors import InputError
 from relu.network.activation import activated
@@ -17,6 +17,7 @@ from relu.network.reader import in_float64, read_layers
 POINTS = 4  # random inputs of each scale
 SCALES = (0.01, 1.0, 100.0)
 ROOM = 16  # what is allowed, in estimates of what rounding does; 2 are seen
+SAME = 1e-5  # of the largest logit: how far a file that is written may be from its network
 PRECISIONS: Mapping[str, tuple[float, float, float]] = {
     "float32": (2.0**-24, 2.0**-149, 1e37),
     "float64": (2.0**-24, 2.0**-149, 1e37),
@@ -50,6 +51,31 @@ def require_agreement(net: OnnxNetwork, content: bytes, graph: Graph) -> None:
             compared = compared or bool((~overflowing).all())
     if not compared:
         raise InputError("the network overflows at all inputs, so that it cannot be compared")
+
+
+@torch.no_grad()
+def require_same(net: nn.Module, read: OnnxNetwork, content: bytes, images: Tensor) -> None:
+    """Raises InputError where a file that was written of a network gives other logits than it.
+
+    read: the file as it is read back. At the images and at random ones in [0, 1], all at once:
+    the module that is read, in float32 and in float64, and the file's runtime may be off by SAME
+    of the input's largest logit.
+    """
+    draw = torch.Generator().manual_seed(1)
+    x = torch.cat([images, torch.rand(POINTS, *read.shape, generator=draw)])
+    (name,), (output,) = read.inputs, read.outputs
+    try:
+        theirs = torch.from_numpy(np.array(_runtime(content, output)({name: x.numpy()})))
+    except Exception as error:  # of the runtime, whose errors have no common class
+        raise InputError(f"the file that is written cannot be run: {_line(error)}") from error
+    ours = net(x)
+    exact = in_float64(net)(x.double())
+    for logits, same in ((theirs, ours), (read(x), ours), (in_float64(read)(x.double()), exact)):
+        if logits.shape != same.shape:
+            raise InputError("the file that is written gives another number of outputs")
+        room = SAME * same.abs().amax(1, keepdim=True)
+        if not bool(((logits - same).abs() <= room).all()):
+            raise InputError("the file that is written gives other outputs than the network")
 
 
 def _outputs(
