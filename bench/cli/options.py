@@ -4,6 +4,7 @@ import argparse
 from typing import Any, NoReturn
 
 from bench.cli import examples
+from bench.cli.export_options import add_export
 from bench.cli.suites import suites
 from bench.data.sources import SOURCES
 from bench.parsing import suggestion
@@ -45,8 +46,9 @@ def make_parser(prog: str = "python -m bench") -> Parser:
         "the evidence?",
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for add in (_add_run, _add_tune, _add_eval, _add_leaderboard, _add_ratios, _add_others):
+    for add in (_add_run, _add_tune, _add_eval, _add_leaderboard, _add_ratios, add_export):
         add(commands)
+    _add_others(commands)
     return parser
 
 

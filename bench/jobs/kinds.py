@@ -14,7 +14,7 @@ from bench.data.checkpoint import read_checkpoint
 from bench.data.datasets import DataSet, load
 from bench.data.given_inputs import given_inputs
 from bench.data.holdout import hold_out
-from bench.data.onnx_file import ONNX, onnx_architecture, read_onnx_file
+from bench.data.onnx_file import ONNX, read_onnx_file
 from bench.jobs.isolation import Isolation
 from bench.jobs.job import Job, inputs
 from bench.jobs.known import known_interval
@@ -218,20 +218,14 @@ class Worker:
         self.store.forget_checkpoint(job.key)
 
     def _architecture(self, payload: Payload, graph: bytes | None = None) -> Architecture:
-        """The job's; `graph`: the ONNX file that it is, if it is.
-
-        Raises InputError where its code, or the file, is not what it was in the plan.
-        """
-        if graph is None:
-            architecture = self.catalogue.architectures[payload.arch]
-        else:
-            architecture = onnx_architecture(graph)
-        if architecture.code != payload.arch_code:
-            raise InputError(
-                f"the code of architecture {payload.arch!r} is not what it was when the run was "
-                f"planned"
-            )
-        return architecture.normalised(payload.mean, payload.std)
+        """The job's; `graph`: the ONNX file that it is, if it is. Raises InputError."""
+        return self.catalogue.architecture_of(
+            payload.arch,
+            code=payload.arch_code,
+            mean=payload.mean,
+            std=payload.std,
+            graph=graph,
+        )
 
     def _net(self, payload: CleanPayload | JudgePayload) -> nn.Module:
         graph = self.store.load_graph(payload.network) if payload.arch == ONNX else None
