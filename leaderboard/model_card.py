@@ -5,9 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tabulate import tabulate
+
 from leaderboard.attribution import COUNTS
 from leaderboard.row import Row
-from leaderboard.seed_groups import DASH, plain, table
+from leaderboard.seed_groups import DASH, plain
 from relu.network.layers import Shape
 from relu.threat import format_box, format_eps
 
@@ -16,16 +18,16 @@ USUAL_BOX = "0.0,1.0"
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkFile:
-    """An ONNX file of a network. inputs, outputs: what they are called; shape: of one input.
+    """An ONNX file of a network. input, output: what they are called; shape: of one input.
 
     provenance: where and with what the network was made.
     """
 
     name: str
     sha256: str
-    inputs: str
+    input: str
     shape: Shape
-    outputs: str
+    output: str
     classes: int
     provenance: Mapping[str, Any]
 
@@ -46,11 +48,11 @@ def _facts(file: NetworkFile, row: Row) -> Iterator[tuple[str, str]]:
     yield "seed", DASH if row.seed is None else str(row.seed)
     yield "settings", _listed(row, judging=False)
     yield "made with", _versions(file.provenance)
-    yield "weights", "float32, in the file" if row.weights is None else f"float32, {row.weights}"
+    yield "weights", "float32"
     yield "file", f"{file.name}.onnx"
     yield "sha256", file.sha256
-    yield "input", f"{file.inputs}: n x {sides}, pixels in [0, 1]"
-    yield "output", f"{file.outputs}: n x {file.classes} logits, the largest is the class"
+    yield "input", f"{file.input}: n x {sides}, pixels in [0, 1]"
+    yield "output", f"{file.output}: n x {file.classes} logits, the largest is the class"
 
 
 def _listed(row: Row, *, judging: bool) -> str:
@@ -77,25 +79,37 @@ def _versions(provenance: Mapping[str, Any]) -> str:
 def _judged(file: NetworkFile, row: Row) -> str:
     """What is proven of it under one threat."""
     numbers = "".join(f"| {what} | {text} |\n" for what, text in _numbers(row))
+    troubles = "".join(f"- {plain(text)}\n" for text in _troubles(row))
+    parts = [
+        f"## {row.threat}\n",
+        f"| | |\n| --- | --- |\n{numbers}",
+        _deciders(row),
+        *([troubles] if troubles else []),
+        f"Settings of the evaluators: {_listed(row, judging=True)}\n",
+        f"To judge it again:\n\n```sh\n{_command(file, row)}\n```\n",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _deciders(row: Row) -> str:
+    """Which evaluator decided how many inputs."""
     lines = [
         [plain(row.evaluator_labels[name]), *(str(getattr(part, key)) for key in COUNTS)]
         for name, part in row.contributions.items()
     ]
-    deciders = (
-        table(lines, ["decided by", *COUNTS.values()]) if lines else "Nobody has judged it.\n"
-    )
-    reasons = {**row.refusals, **row.failures}
-    missing = "".join(
-        f"- {plain(row.evaluator_labels.get(name, name))}: {plain(why)}\n"
-        for name, why in reasons.items()
-    )
-    wrong = "".join(f"- CONTRADICTION: {plain(text)}\n" for text in row.contradictions)
-    return (
-        f"## {row.threat}\n\n| | |\n| --- | --- |\n{numbers}\n{deciders}\n"
-        f"{missing}{wrong}{chr(10) if missing or wrong else ''}"
-        f"Settings of the evaluators: {_listed(row, judging=True)}\n\n"
-        f"To judge it again:\n\n```sh\n{_command(file, row)}\n```\n\n"
-    )
+    if not lines:
+        return "Nobody has judged it.\n"
+    headers = ["decided by", *COUNTS.values()]
+    align = ["left", *["right"] * len(COUNTS)]
+    return f"{tabulate(lines, headers, 'pipe', colalign=align, disable_numparse=True)}\n"
+
+
+def _troubles(row: Row) -> Iterator[str]:
+    """Who could not judge it, and what contradicts what."""
+    for name, why in {**row.refusals, **row.failures}.items():
+        yield f"{row.evaluator_labels.get(name, name)}: {why}"
+    for text in row.contradictions:
+        yield f"CONTRADICTION: {text}"
 
 
 def _numbers(row: Row) -> Iterator[tuple[str, str]]:

@@ -17,6 +17,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "norm": ("norms",),
     "method": ("methods",),
 }
+SAID: Mapping[str, str] = {"dataset": "data set", "arch": "architecture"}
 AXES = ("datasets", "archs", "norms", "methods")
 Name = TypeVar("Name", bound=str)
 Wanted = Mapping[str, Sequence[str]]
@@ -79,7 +80,7 @@ def keep_rows(rows: Sequence[Row], texts: Sequence[str]) -> list[Row]:
 
     def reading(key: str) -> Callable[[str], str]:
         there = {str(getattr(row, key)): (row.label,) if key == "method" else () for row in rows}
-        return lambda name: resolve(name, there, f"{KEYS[key][0]} of this run")
+        return lambda name: resolve(name, there, f"{SAID.get(key, key)} of this run")
 
     wanted = _named(texts, {key: reading(key) for key in KEYS})
     kept = [row for row in rows if all(getattr(row, key) in names for key, names in wanted.items())]

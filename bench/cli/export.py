@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import nn
-
 from bench.cli.cell_filter import keep_rows
 from bench.cli.exported_questions import Asked, parse_questions, parse_seconds, row_questions
 from bench.cli.run_options import data_place
@@ -24,8 +22,9 @@ from leaderboard.model_card import NetworkFile, model_card
 from leaderboard.row import Row
 from leaderboard.rows import read_rows
 from relu.errors import InputError
-from relu.network.onnx import OnnxNetwork, read_onnx
-from relu.network.onnx.writer import write_onnx
+from relu.network.layers import Shape
+from relu.network.onnx import read_onnx
+from relu.network.onnx.writer import INPUT, OUTPUT, write_onnx
 
 IMAGES = 16  # at which a file that is written is compared with its network
 LONGEST = 40  # characters of each part of a file's name
@@ -78,10 +77,12 @@ def _safe(text: str) -> str:
 
 @dataclass(frozen=True)
 class _Written:
-    """A network as a file."""
+    """A network as a file: what its input and output are called in it, the shape of one input."""
 
     content: bytes
-    net: OnnxNetwork
+    input: str
+    output: str
+    shape: Shape
 
 
 class _Exporter:
@@ -93,32 +94,33 @@ class _Exporter:
         self.catalogue = discover([Path(file) for file in options.plugin], self.place)
         self.inputs = options.inputs
         self.asked = asked
+        self.names: set[str] = set()
         self.instances: list[tuple[str, str]] = []
         self._data: dict[str, DataSet] = {}
 
     def files(self, rows: Sequence[Row]) -> dict[str, bytes]:
         """File name -> content, of one network; rows: all that are about it."""
         name = file_name(rows[0])
+        if name in self.names:  # keys that begin alike
+            name = f"{name}_{rows[0].network}"
+        self.names.add(name)
         data = self._data_of(rows[0])
         try:
             written = _written(self.store, rows[0].network, self.catalogue, data)
         except InputError as error:
             raise InputError(f"{name}: {error}") from error
-        card = model_card(self._file(name, written, rows[0]), rows)
-        files = {f"{name}.onnx": written.content, f"{name}.md": card.encode()}
-        return files | self._questions(name, rows, data, written)
-
-    def _file(self, name: str, written: _Written, row: Row) -> NetworkFile:
-        net = written.net
-        return NetworkFile(
+        file = NetworkFile(
             name=name,
             sha256=hashlib.sha256(written.content).hexdigest(),
-            inputs=net.inputs[0],
-            shape=net.shape,
-            outputs=net.outputs[0],
-            classes=net.classes,
-            provenance=self.store.settings("networks", row.network)["provenance"],
+            input=written.input,
+            shape=written.shape,
+            output=written.output,
+            classes=data.classes,
+            provenance=self.store.settings("networks", rows[0].network)["provenance"],
         )
+        card = model_card(file, rows)
+        files = {f"{name}.onnx": written.content, f"{name}.md": card.encode()}
+        return files | self._questions(name, rows, data, written)
 
     def _questions(
         self, name: str, rows: Sequence[Row], data: DataSet, written: _Written
@@ -129,7 +131,7 @@ class _Exporter:
         several = len({str(row.threat) for row in rows if row.norm == "linf"}) > 1
         for row in rows:
             stem = f"{name}_{_safe(str(row.threat))}" if several else name
-            files |= row_questions(self.store, row, stem, data, written.net.shape, self.asked)
+            files |= row_questions(self.store, row, stem, data, written.shape, self.asked)
         self.instances += [(f"{name}.onnx", query) for query in files]
         return files
 
@@ -153,13 +155,14 @@ def _written(store: Store, key: str, catalogue: Catalogue, data: DataSet) -> _Wr
     said = store.settings("networks", key)["settings"]
     if said["arch"] == ONNX:
         content = store.load_graph(key)
-        return _Written(content, read_onnx(content))
-    net: nn.Module = catalogue.architecture_of(
+        net = read_onnx(content)
+        return _Written(content, net.inputs[0], net.outputs[0], net.shape)
+    architecture = catalogue.architecture_of(
         said["arch"],
         code=said.get("arch_code", ""),
         mean=said.get("mean", ()),
         std=said.get("std", ()),
-    ).build(tuple(said["shape"]), said["classes"])
-    net.load_state_dict(store.load_network(key))
-    content = write_onnx(net, data.x_test[:IMAGES])
-    return _Written(content, read_onnx(content))
+    )
+    own = architecture.build(tuple(said["shape"]), said["classes"])
+    own.load_state_dict(store.load_network(key))
+    return _Written(write_onnx(own, data.x_test[:IMAGES]), INPUT, OUTPUT, data.shape)

@@ -100,10 +100,12 @@ class Catalogue:
 
         Raises InputError where there is none, or its code, or the file, is not what it was.
         """
-        if graph is None:
-            architecture = self.architectures[self.find_architecture(name)]
-        else:
+        if graph is not None:
             architecture = onnx_architecture(graph)
+        elif name in self.architectures:
+            architecture = self.architectures[name]
+        else:
+            raise InputError(f"architecture {name!r} is not here: give its file with --plugin")
         if architecture.code != code:
             raise InputError(
                 f"the code of architecture {name!r} is not what it was when the run was planned"
