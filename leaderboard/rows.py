@@ -104,6 +104,17 @@ def read_judged(folder: Path) -> Iterator[tuple[Row, Judged]]:
             yield make_row([store], cell, run.failures), judged
 
 
+def correct_inputs(store: Store, row: Row) -> np.ndarray | None:
+    """Which of a row's points are correctly classified; None where no prediction is there."""
+    for cell in read_run(store.root).cells:
+        if cell.network == row.network and cell.data == row.data:
+            held, _ = _held([store], cell)
+            if cell.clean in held:
+                correct = store.load_clean(cell.clean)["correct"].to_numpy()
+                return np.asarray(correct[: row.points])
+    return None
+
+
 def _judged(held: Mapping[str, Store], cell: CellRecord) -> Judged | None:
     if (store := held.get(cell.clean)) is None:
         return None

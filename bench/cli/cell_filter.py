@@ -8,6 +8,7 @@ from typing import TypeVar
 from bench.parsing import parse_norm, resolve
 from bench.plugins.catalogue import Catalogue
 from bench.request import Request
+from leaderboard.row import Row
 from relu.errors import InputError
 
 KEYS: Mapping[str, tuple[str, ...]] = {
@@ -16,6 +17,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "norm": ("norms",),
     "method": ("methods",),
 }
+SAID: Mapping[str, str] = {"dataset": "data set", "arch": "architecture"}
 AXES = ("datasets", "archs", "norms", "methods")
 Name = TypeVar("Name", bound=str)
 Wanted = Mapping[str, Sequence[str]]
@@ -44,12 +46,19 @@ def keep(requests: Sequence[Request], texts: Sequence[str], catalogue: Catalogue
 
 
 def _parsed(texts: Sequence[str], catalogue: Catalogue) -> Wanted:
-    read: dict[str, Callable[[str], str]] = {
-        "dataset": catalogue.find_source,
-        "arch": catalogue.find_architecture,
-        "norm": parse_norm,
-        "method": lambda name: catalogue.find("method", name).name,
-    }
+    return _named(
+        texts,
+        {
+            "dataset": catalogue.find_source,
+            "arch": catalogue.find_architecture,
+            "norm": parse_norm,
+            "method": lambda name: catalogue.find("method", name).name,
+        },
+    )
+
+
+def _named(texts: Sequence[str], read: Mapping[str, Callable[[str], str]]) -> Wanted:
+    """The names of each key; read: what the names of a key mean."""
     wanted: dict[str, list[str]] = {}
     for text in texts:
         for part in text.split(","):
@@ -61,6 +70,24 @@ def _parsed(texts: Sequence[str], catalogue: Catalogue) -> Wanted:
             key = resolve(key, KEYS, "key of --only")
             wanted.setdefault(key, []).append(read[key](name))
     return wanted
+
+
+def keep_rows(rows: Sequence[Row], texts: Sequence[str]) -> list[Row]:
+    """The rows that `key=name,key=name` texts keep, as `keep`; names are those of the rows.
+
+    Raises InputError for a name that no row has, or where nothing is left.
+    """
+
+    def reading(key: str) -> Callable[[str], str]:
+        there = {str(getattr(row, key)): (row.label,) if key == "method" else () for row in rows}
+        return lambda name: resolve(name, there, f"{SAID.get(key, key)} of this run")
+
+    wanted = _named(texts, {key: reading(key) for key in KEYS})
+    kept = [row for row in rows if all(getattr(row, key) in names for key, names in wanted.items())]
+    if rows and not kept:
+        there = dict.fromkeys(f"{row.dataset} {row.arch} {row.norm} {row.method}" for row in rows)
+        raise InputError(f"--only {','.join(texts)} leaves nothing of {', '.join(there)}")
+    return kept
 
 
 def _kept(request: Request, wanted: Wanted, catalogue: Catalogue) -> Request | None:

@@ -1,4 +1,4 @@
-"""The commands: run, eval, tune, verify compute; leaderboard, ratios, status look; list."""
+"""The commands: run, eval, tune, verify compute; leaderboard, ratios, status, export read runs."""
 
 import argparse
 import dataclasses
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.cli.cell_filter import keep
+from bench.cli.export import export_command as export_command
 from bench.cli.guest import make_guest, near_chance
 from bench.cli.listing import listed
 from bench.cli.requests import make_requests

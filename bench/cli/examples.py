@@ -36,4 +36,12 @@ examples:
 Where a certificate and a witness agree on an input's radius, it shows how much farther each
 attack's own witness is; all ratios, sorted, are written to ratios.csv and drawn in ratios.svg."""
 
+EXPORT = """\
+examples:
+  python -m bench export run --out models
+  python -m bench export run --only method=mmr --questions 20 --out mmr
+
+Each network becomes NAME.onnx, compared with onnxruntime, and a model card NAME.md; each question
+becomes NAME_INDEX.vnnlib, for any verifier that reads VNN-LIB 1.0. It needs the extra `onnx`."""
+
 STATUS = "example:\n  python -m bench status run"

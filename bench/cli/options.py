@@ -4,6 +4,7 @@ import argparse
 from typing import Any, NoReturn
 
 from bench.cli import examples
+from bench.cli.export_options import add_export
 from bench.cli.suites import suites
 from bench.cli.verify_options import add_verify
 from bench.data.sources import SOURCES
@@ -46,7 +47,8 @@ def make_parser(prog: str = "python -m bench") -> Parser:
         "the evidence?",
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for add in (_add_run, _add_tune, _add_eval, add_verify, _add_leaderboard, _add_ratios):
+    adders = (_add_run, _add_tune, _add_eval, add_verify, _add_leaderboard, _add_ratios, add_export)
+    for add in adders:
         add(commands)
     _add_others(commands)
     return parser

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from bench.data.checkpoint import require_file
 from relu.errors import InputError
@@ -67,11 +67,19 @@ class Reshaped(nn.Module):
 def _adapted(net: OnnxNetwork, shape: Shape, classes: int) -> nn.Module:
     if net.classes != classes:
         raise InputError(f"the network has {net.classes} outputs, the data {classes} classes")
+    return _fitted(copy.deepcopy(net), net.shape, shape)
+
+
+def _fitted(net: nn.Module, taken: Shape, shape: Shape) -> nn.Module:
+    """A network that takes inputs of one shape, for images of another."""
     last = (*shape[1:], shape[0])
-    rows = sum(side > 1 for side in net.shape) <= 1 and math.prod(net.shape) == math.prod(shape)
-    if net.shape != shape and not rows and net.shape != last:
-        raise InputError(f"the network takes inputs of shape {net.shape}, the data have {shape}")
-    net = copy.deepcopy(net)
-    if net.shape == shape:
-        return net
-    return Reshaped(net, net.shape, channels_last=not rows)
+    rows = sum(side > 1 for side in taken) <= 1 and math.prod(taken) == math.prod(shape)
+    if taken != shape and not rows and taken != last:
+        raise InputError(f"the network takes inputs of shape {taken}, the data have {shape}")
+    return net if taken == shape else Reshaped(net, taken, channels_last=not rows)
+
+
+def as_taken(x: Tensor, taken: Shape) -> Tensor:
+    """Images as a file whose inputs have the shape `taken` is given them. Raises InputError."""
+    images: Tensor = _fitted(nn.Identity(), taken, tuple(x.shape[1:]))(x)
+    return images

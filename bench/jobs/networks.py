@@ -6,11 +6,10 @@ from pathlib import Path
 from torch import nn
 
 from bench.data.checkpoint import read_checkpoint
-from bench.data.onnx_file import ONNX, onnx_architecture, read_onnx_file
+from bench.data.onnx_file import ONNX, read_onnx_file
 from bench.jobs.payloads import CleanPayload, ImportPayload, JudgePayload, Payload, TrainPayload
 from bench.plugins.catalogue import Catalogue
 from bench.store.results import Store
-from relu.errors import InputError
 from relu.network.architecture import Architecture, Normalised
 
 
@@ -47,17 +46,11 @@ class Networks:
         return net.requires_grad_(False).eval()
 
     def _architecture(self, payload: Payload, graph: bytes | None = None) -> Architecture:
-        """The job's; `graph`: the ONNX file that it is, if it is.
-
-        Raises InputError where its code, or the file, is not what it was in the plan.
-        """
-        if graph is None:
-            architecture = self.catalogue.architectures[payload.arch]
-        else:
-            architecture = onnx_architecture(graph)
-        if architecture.code != payload.arch_code:
-            raise InputError(
-                f"the code of architecture {payload.arch!r} is not what it was when the run was "
-                f"planned"
-            )
-        return architecture.normalised(payload.mean, payload.std)
+        """The job's; `graph`: the ONNX file that it is, if it is. Raises InputError."""
+        return self.catalogue.architecture_of(
+            payload.arch,
+            code=payload.arch_code,
+            mean=payload.mean,
+            std=payload.std,
+            graph=graph,
+        )

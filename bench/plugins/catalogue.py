@@ -1,10 +1,11 @@
 """Everything that names on the command line may mean: plugins, architectures, data sets."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from bench.data.onnx_file import onnx_architecture
 from bench.data.sources import SOURCES, Source
 from bench.parsing import resolve, suggestion
 from bench.plugins import nested_settings
@@ -85,6 +86,31 @@ class Catalogue:
     def find_architecture(self, name: str) -> str:
         """The architecture's name that `name` means. Raises InputError with the valid ones."""
         return _named(name, dict.fromkeys(self.architectures, ()), "architecture")
+
+    def architecture_of(
+        self,
+        name: str,
+        *,
+        code: str = "",
+        mean: Sequence[float] = (),
+        std: Sequence[float] = (),
+        graph: bytes | None = None,
+    ) -> Architecture:
+        """The architecture that a job names; `graph`: the ONNX file that it is, if it is.
+
+        Raises InputError where there is none, or its code, or the file, is not what it was.
+        """
+        if graph is not None:
+            architecture = onnx_architecture(graph)
+        elif name in self.architectures:
+            architecture = self.architectures[name]
+        else:
+            raise InputError(f"architecture {name!r} is not here: give its file with --plugin")
+        if architecture.code != code:
+            raise InputError(
+                f"the code of architecture {name!r} is not what it was when the run was planned"
+            )
+        return architecture.normalised(tuple(mean), tuple(std))
 
     def find_source(self, name: str) -> str:
         """The data set's name that `name` means. Raises InputError with the valid ones."""

@@ -27,6 +27,7 @@ from filelock import FileLock, Timeout
 
 from bench.store.attempts import AttemptRecord, Beginning, make_ending, read_attempts, to_line
 from bench.store.outcome import Outcome
+from bench.store.results import require_folder
 from bench.store.run_record import CellRecord, RunRecord
 from relu.errors import InputError
 
@@ -204,6 +205,25 @@ def read_cells(root: Path) -> list[CellRecord]:
     """The cells of all records in a folder. Raises InputError where there is none."""
     names = [name for name in (RUN, TUNE) if (root / name).is_file()] or [RUN]
     return [cell for name in names for cell in read_run(root, name).cells]
+
+
+def save_all(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Writes files into a folder, made where there is none: all, each in one step, or none.
+
+    Raises InputError where one of them is there already with other content.
+    """
+    require_folder(folder)
+    for name, content in files.items():
+        path = folder / name
+        if path.exists() and not (path.is_file() and path.read_bytes() == content):
+            raise InputError(f"{str(folder)!r} holds another {name}: name another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix="draft-") as draft:
+        drafts = {name: Path(draft) / name for name in files}
+        for name, path in drafts.items():
+            path.write_bytes(files[name])
+        for name, path in drafts.items():
+            path.replace(folder / name)
 
 
 def _speeds() -> Path:

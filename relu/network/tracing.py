@@ -189,17 +189,20 @@ def _operation(
     node: fx.Node, net: nn.Module
 ) -> tuple[str, Callable[[Call], Value], nn.Module | None]:
     """What a node is called in messages, what it does, and its module."""
+    name, kind, module = operation_of(node, net)
+    if kind not in OPERATIONS:
+        raise InputError(f"{name} is not supported")
+    return name, OPERATIONS[kind], module
+
+
+def operation_of(node: fx.Node, net: nn.Module) -> tuple[str, Any, nn.Module | None]:
+    """What a node is called in messages, its kind, as in OPERATIONS, and its module."""
     if node.op == "call_module":
         module = net.get_submodule(str(node.target))
-        name = f"layer {node.target} ({type(module).__name__})"
-        key: Any = type(module)  # a subclass may compute anything
-    else:
-        module = None
-        key = _same(node.target)
-        name = f"operation {node.name} ({getattr(key, '__name__', key)})"
-    if key not in OPERATIONS:
-        raise InputError(f"{name} is not supported")
-    return name, OPERATIONS[key], module
+        kind = type(module)  # a subclass may compute anything
+        return f"layer {node.target} ({kind.__name__})", kind, module
+    key = _same(node.target)
+    return f"operation {node.name} ({getattr(key, '__name__', key)})", key, None
 
 
 def _same(target: Any) -> Any:

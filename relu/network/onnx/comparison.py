@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from relu.errors import InputError
 from relu.network.activation import activated
@@ -17,6 +17,7 @@ from relu.network.reader import in_float64, read_layers
 POINTS = 4  # random inputs of each scale
 SCALES = (0.01, 1.0, 100.0)
 ROOM = 16  # what is allowed, in estimates of what rounding does; 2 are seen
+SAME = 1e-5  # of the largest logit: how far a file that is written may be from its network
 PRECISIONS: Mapping[str, tuple[float, float, float]] = {
     "float32": (2.0**-24, 2.0**-149, 1e37),
     "float64": (2.0**-24, 2.0**-149, 1e37),
@@ -50,6 +51,35 @@ def require_agreement(net: OnnxNetwork, content: bytes, graph: Graph) -> None:
             compared = compared or bool((~overflowing).all())
     if not compared:
         raise InputError("the network overflows at all inputs, so that it cannot be compared")
+
+
+@torch.no_grad()
+def require_same(net: nn.Module, read: OnnxNetwork, content: bytes, images: Tensor) -> None:
+    """Raises InputError where a file that was written of a network gives other logits than it.
+
+    read: the file as it is read back. At the images and at random ones in [0, 1], all at once: what
+    is read may be off by SAME of the input's largest logit in float64; in float32 it and the file's
+    runtime may be off by that, or by what rounding explains.
+    """
+    draw = torch.Generator().manual_seed(1)
+    x = torch.cat([images, torch.rand(POINTS, *read.shape, generator=draw)])
+    (name,), (output,) = read.inputs, read.outputs
+    try:
+        theirs = torch.from_numpy(np.array(_runtime(content, output)({name: x.numpy()})))
+    except Exception as error:  # of the runtime, whose errors have no common class
+        raise InputError(f"the file that is written cannot be run: {_line(error)}") from error
+    exact = in_float64(net)(x.double())
+    room = SAME * exact.abs().amax(1, keepdim=True)
+    _require_within(in_float64(read)(x.double()), exact, room)
+    layers = read_layers(in_float64(read), read.shape)
+    _, rounding, _ = _estimates(layers, to_vectors(layers, x.double()), "float32")
+    for logits in (theirs, read(x)):
+        _require_within(logits.double(), net(x).double(), room.maximum(ROOM * rounding))
+
+
+def _require_within(logits: Tensor, same: Tensor, room: Tensor) -> None:
+    if logits.shape != same.shape or not bool(((logits - same).abs() <= room).all()):
+        raise InputError("the file that is written gives other outputs than the network")
 
 
 def _outputs(

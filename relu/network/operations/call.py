@@ -12,16 +12,31 @@ from relu.network.operations.order import settled
 
 
 @dataclass(frozen=True, eq=False)
-class Call:
-    """An operation of a network. args: values, constants; module: whose call it is, if any's.
-
-    only_for_maximum: whether nothing but a max-pooling takes what comes out.
-    """
+class Invocation:
+    """An operation of torch with its arguments. module: whose call it is, if any's."""
 
     name: str
     module: nn.Module | None
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
+
+    def setting(self, name: str, place: int, default: Any) -> Any:
+        """Of the module, or of the function's arguments."""
+        if self.module is not None:
+            return getattr(self.module, name)
+        return self.kwargs.get(name, self.args[place] if len(self.args) > place else default)
+
+    def error(self, what: str) -> InputError:
+        return InputError(f"{self.name} {what}")
+
+
+@dataclass(frozen=True, eq=False)
+class Call(Invocation):
+    """An operation of a network. args: values, constants.
+
+    only_for_maximum: whether nothing but a max-pooling takes what comes out.
+    """
+
     builder: LayerBuilder
     only_for_maximum: bool
 
@@ -32,15 +47,6 @@ class Call:
         if not isinstance(value, Value):
             raise self.error("takes a constant first")
         return value
-
-    def setting(self, name: str, place: int, default: Any) -> Any:
-        """Of the module, or of the function's arguments."""
-        if self.module is not None:
-            return getattr(self.module, name)
-        return self.kwargs.get(name, self.args[place] if len(self.args) > place else default)
-
-    def error(self, what: str) -> InputError:
-        return InputError(f"{self.name} {what}")
 
     def images(self) -> tuple[Value, tuple[int, int, int]]:
         """What it is applied to, channels last, and its shape: an image's."""

@@ -6,10 +6,11 @@ import pytest
 
 from bench import pipeline
 from bench.__main__ import main
-from bench.cli.cell_filter import keep
+from bench.cli.cell_filter import keep, keep_rows
 from bench.data.datasets import DataSet, load
 from bench.plugins.catalogue import Catalogue
 from bench.request import Request
+from leaderboard.row import Row
 from relu.errors import InputError
 
 FULL = Request(
@@ -114,3 +115,46 @@ def test_no_data_is_loaded_of_what_is_left_out(
         "bench: --only dataset=cifar10: this run has none, it has mnist, digits, gts\n"
     )
     assert loaded == ["digits"]
+
+
+def row(dataset: str, method: str, label: str) -> Row:
+    return Row(
+        box="0.0,1.0",
+        dataset=dataset,
+        arch="fc1",
+        norm="linf",
+        eps=0.1,
+        method=method,
+        label=label,
+        settings={},
+        group="",
+        seed=0,
+        points=1,
+        network=method,
+        evaluator_labels={},
+    )
+
+
+ROWS = [row("mnist", "my_mmr", "MMR of mine"), row("gts", "my_mmr", "MMR of mine")]
+ROWS += [row("gts", "plain", "plain")]
+
+
+def test_rows_are_kept_by_names_and_labels_of_theirs() -> None:
+    assert keep_rows(ROWS, []) == ROWS
+    assert keep_rows([], []) == []
+    assert keep_rows(ROWS, ["method=mmr of mine"]) == ROWS[:2]
+    assert keep_rows(ROWS, ["dataset=gts,norm=linf", "method=my_mmr"]) == [ROWS[1]]
+    assert keep_rows(ROWS, ["method=plain,method=my_mmr"]) == ROWS
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("dataset=mnist,method=plain", "leaves nothing of mnist fc1 linf my_mmr, gts"),
+        ("dataset=minst", "unknown data set of this run 'minst': valid are mnist, gts"),
+        ("norm=l2", "unknown norm of this run 'l2': valid are linf"),
+    ],
+)
+def test_rows_that_are_not_there_are_told(text: str, complaint: str) -> None:
+    with pytest.raises(InputError, match=complaint):
+        keep_rows(ROWS, [text])
