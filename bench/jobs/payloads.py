@@ -8,12 +8,13 @@ trained on, () where these were pixels in [0, 1].
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 from bench.plugins.settings import Training
 from bench.store.records import make_record
 from relu.threat import Threat
 
+S = TypeVar("S", bound="Subject")
 JobKind = Literal["train", "import", "clean", "judge"]
 UNSAID: Mapping[str, object] = {
     "arch_code": "",
@@ -27,11 +28,13 @@ UNSAID: Mapping[str, object] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainPayload:
-    """A training. data: fingerprint of the training set; held_out: share of it that is left out.
+class Subject:
+    """The network that a job is about. called: what messages call such a job.
 
-    fields: the method's settings by dotted name. threat: None where the method never looks at it.
+    held_out: the share of the training set that is left out of it.
     """
+
+    called: ClassVar[str]
 
     arch: str
     arch_code: str = ""
@@ -40,6 +43,31 @@ class TrainPayload:
     shape: tuple[int, ...]
     classes: int
     held_out: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as plain JSON, without those of `UNSAID`."""
+        said = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {
+            name: _plain(value)
+            for name, value in said.items()
+            if name not in UNSAID or value != UNSAID[name]
+        }
+
+    @classmethod
+    def from_json(cls: type[S], said: Mapping[str, Any]) -> S:
+        """Raises InputError for a field that is unknown or missing."""
+        return make_record(cls, _typed(said), cls.called)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainPayload(Subject):
+    """A training. data: fingerprint of the training set.
+
+    fields: the method's settings by dotted name. threat: None where the method never looks at it.
+    """
+
+    called: ClassVar[str] = "a training"
+
     dataset: str
     data: str
     method: str
@@ -50,78 +78,39 @@ class TrainPayload:
     reproducible: bool = False
     seed: int
 
-    def to_json(self) -> dict[str, Any]:
-        return _to_json(self)
-
-    @classmethod
-    def from_json(cls, said: Mapping[str, Any]) -> "TrainPayload":
-        """Raises InputError for a field that is unknown or missing."""
-        return make_record(cls, _typed(said), "a training")
-
 
 @dataclass(frozen=True, kw_only=True)
-class ImportPayload:
+class ImportPayload(Subject):
     """A network from a file. checkpoint: the digest of its weights."""
 
-    arch: str
-    arch_code: str = ""
-    mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
-    shape: tuple[int, ...]
-    classes: int
-    held_out: float | None = None
+    called: ClassVar[str] = "an import"
+
     checkpoint: str
     code: object
 
-    def to_json(self) -> dict[str, Any]:
-        return _to_json(self)
-
-    @classmethod
-    def from_json(cls, said: Mapping[str, Any]) -> "ImportPayload":
-        """Raises InputError for a field that is unknown or missing."""
-        return make_record(cls, _typed(said), "an import")
-
 
 @dataclass(frozen=True, kw_only=True)
-class CleanPayload:
+class CleanPayload(Subject):
     """Predictions of the whole test set. data: its fingerprint. network: the key of its job."""
 
-    arch: str
-    arch_code: str = ""
-    mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
-    shape: tuple[int, ...]
-    classes: int
-    held_out: float | None = None
+    called: ClassVar[str] = "a prediction"
+
     dataset: str
     data: str
     code: object
     network: str
 
-    def to_json(self) -> dict[str, Any]:
-        return _to_json(self)
-
-    @classmethod
-    def from_json(cls, said: Mapping[str, Any]) -> "CleanPayload":
-        """Raises InputError for a field that is unknown or missing."""
-        return make_record(cls, _typed(said), "a prediction")
-
 
 @dataclass(frozen=True, kw_only=True)
-class JudgePayload:
+class JudgePayload(Subject):
     """A shard of a judging: test inputs start to stop - 1.
 
     fields: the evaluator's settings by dotted name. known: keys of the evidence it hears of;
     withdrawn: those whose lows it must not believe, None in a cell's first round.
     """
 
-    arch: str
-    arch_code: str = ""
-    mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
-    shape: tuple[int, ...]
-    classes: int
-    held_out: float | None = None
+    called: ClassVar[str] = "a judging"
+
     dataset: str
     data: str
     evaluator: str
@@ -144,14 +133,6 @@ class JudgePayload:
         """Keys of the evidence whose lows it is told."""
         return set(self.known) - set(self.withdrawn or ())
 
-    def to_json(self) -> dict[str, Any]:
-        return _to_json(self)
-
-    @classmethod
-    def from_json(cls, said: Mapping[str, Any]) -> "JudgePayload":
-        """Raises InputError for a field that is unknown or missing."""
-        return make_record(cls, _typed(said), "a judging")
-
 
 Payload = TrainPayload | ImportPayload | CleanPayload | JudgePayload
 PAYLOADS: Mapping[JobKind, type[Payload]] = {
@@ -165,15 +146,6 @@ PAYLOADS: Mapping[JobKind, type[Payload]] = {
 def but_for(payload: Payload, names: Sequence[str]) -> dict[str, Any]:
     """The JSON of a payload without some fields: what jobs share that differ in these alone."""
     return {name: value for name, value in payload.to_json().items() if name not in names}
-
-
-def _to_json(payload: Payload) -> dict[str, Any]:
-    said = {field.name: getattr(payload, field.name) for field in dataclasses.fields(payload)}
-    return {
-        name: _plain(value)
-        for name, value in said.items()
-        if name not in UNSAID or value != UNSAID[name]
-    }
 
 
 def _plain(value: object) -> object:
