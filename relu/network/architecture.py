@@ -76,11 +76,13 @@ class Architecture:
         `initialised` has the weights that it draws itself, from this seed. Raises InputError where
         it cannot take inputs of `shape`.
         """
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            net = self._made(tuple(shape), classes)
-        if not self.initialised:
-            _initialise(net, torch.Generator().manual_seed(seed))
+        shape = tuple(shape)
+        if self.initialised:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                return self._made(shape, classes)
+        net = self._made(shape, classes)
+        _initialise(net, torch.Generator().manual_seed(seed))
         return net
 
     def _made(self, shape: Shape, classes: int) -> nn.Module:

@@ -1,6 +1,7 @@
 """--only: what is kept of a cross product, and what is wrong with a choice."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -87,9 +88,9 @@ def test_no_data_is_loaded_of_what_is_left_out(
 ) -> None:
     loaded = []
 
-    def note(name: str, folder: Path | None = None) -> DataSet:
+    def note(name: str, *places: Any) -> DataSet:
         loaded.append(name)
-        return load(name, folder)
+        return load(name, *places)
 
     monkeypatch.setattr(pipeline, "load", note)
     command = [
