@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.cli.cell_filter import keep
 from bench.cli.requests import make_request
 from bench.data.checkpoint import Member, read_checkpoint
 from bench.data.onnx_file import ONNX, is_onnx, onnx_architecture, read_onnx_file
@@ -45,7 +46,7 @@ def near_chance(test_error: float | None, classes: int) -> str:
 
 def make_guest(options: argparse.Namespace, catalogue: Catalogue) -> Guest:
     """The network of the command, read once to see that it fits. Raises InputError."""
-    request = make_request(options, catalogue)
+    (request,) = keep([make_request(options, catalogue)], options.only, catalogue)
     if options.dataset is None and not any(s.file for s in catalogue.sources.values()):
         raise InputError(f"eval expects a --dataset, of {', '.join(catalogue.sources)}")
     if len(request.datasets) > 1 or len(request.archs) > 1:

@@ -36,6 +36,9 @@ EVIDENCE = "tests/hostile/test_evidence.py"
 UNDERFLOW = "tests/hostile/test_underflow.py"
 GRAPHS = "tests/hostile/test_graphs.py"
 ONNX = "tests/relu/network/onnx/test_hostile.py"
+WRITER = "tests/relu/network/onnx/test_writer.py"
+QUESTIONS = "tests/bench/data/test_questions.py"
+EXPORT = "tests/bench/cli/test_export.py"
 TRACING = "tests/relu/network/test_tracing.py"
 CONTRACT = "tests/evaluators/test_contract.py"
 PROPERTY = "tests/relu/network/test_property.py"
@@ -817,5 +820,41 @@ MUTANTS = (
         'if not self._undecided:\n            return self._said("unsat", self.by)',
         'if len(self._undecided) < 2:\n            return self._said("unsat", self.by)',
         (f"{VERDICT}::test_what_only_attacks_have_seen_is_unknown",),
+    ),
+    Mutant(
+        "relu/network/onnx/comparison.py",
+        "if logits.shape != same.shape or not bool(((logits - same).abs() <= room).all()):",
+        "if logits.shape != same.shape:",
+        (f"{WRITER}::test_a_file_that_is_another_network_is_refused",),
+    ),
+    Mutant(
+        "bench/data/questions.py",
+        "math.floor(number * 10**PLACES)",
+        "round(number * 10**PLACES)",
+        (f"{QUESTIONS}::test_edges_are_rounded_outward_to_decimals",),
+    ),
+    Mutant(
+        "bench/data/questions.py",
+        "math.ceil(number * 10**PLACES)",
+        "math.floor(number * 10**PLACES)",
+        (f"{QUESTIONS}::test_edges_are_rounded_outward_to_decimals",),
+    ),
+    Mutant(
+        "bench/data/questions.py",
+        "min(center + eps, high)",
+        "min(center + eps, low)",
+        (f"{QUESTIONS}::test_the_box_is_the_ball_s_within_the_threat_s",),
+    ),
+    Mutant(
+        "bench/cli/exported_questions.py",
+        "kept = numbers[correct[numbers]]",
+        "kept = numbers",
+        (f"{EXPORT}::test_questions_are_those_of_the_rows",),
+    ),
+    Mutant(
+        "bench/data/onnx_file.py",
+        "return net if taken == shape else Reshaped(net, taken, channels_last=not rows)",
+        "return net if taken == shape else Reshaped(net, taken, channels_last=False)",
+        (f"{EXPORT}::test_entries_are_numbered_as_the_file_takes_them",),
     ),
 )

@@ -232,14 +232,14 @@ def test_an_onnx_file_is_exported_as_it_is(
 def test_entries_are_numbered_as_the_file_takes_them(
     tmp_path: Path, export: Export, digits: DataSet, plugin_file: Callable[[str, str], Path]
 ) -> None:
-    """Images of two channels, for a network whose channels come last."""
-    images = digits.x_test[:40].view(40, 2, 4, 8)
+    """Images of three channels, for a network whose channels come last."""
+    images = digits.x_test[:40, :, 1:7].reshape(40, 3, 4, 4)
     labels = digits.y_test[:40]
     data = tmp_path / "halves.npz"
     np.savez(data, x=images.permute(0, 2, 3, 1).numpy(), y=labels.numpy())
-    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    net = nn.Sequential(nn.Flatten(), nn.Linear(48, 10))
     path = tmp_path / "last.onnx"
-    path.write_bytes(chain_to_onnx(net, (4, 8, 2)))
+    path.write_bytes(chain_to_onnx(net, (4, 4, 3)))
     command = ["eval", str(path), "--data", str(data), "--eps", "0.01", "--eval", "pgd"]
     assert main([*command, "--engine", "inline", "--out", str(tmp_path / "run")]) == 0
     out = tmp_path / "out"

@@ -20,8 +20,7 @@ class FileBuilder:
     """Operations in order, and the weights that they take. Values have one name each."""
 
     def __init__(self) -> None:
-        self._helper = library("onnx.helper")
-        self._arrays = library("onnx.numpy_helper")
+        self._onnx = library("onnx")
         self._nodes: list[Any] = []
         self._weights: list[Any] = []
 
@@ -30,7 +29,7 @@ class FileBuilder:
     ) -> Symbol:
         """One more operation, called `name`; `shape`: of what it gives, for each input."""
         result = f"{name}.out"
-        node = self._helper.make_node(operation, inputs, [result], name=name, **attributes)
+        node = self._onnx.helper.make_node(operation, inputs, [result], name=name, **attributes)
         self._nodes.append(node)
         return Symbol(result, shape)
 
@@ -47,7 +46,7 @@ class FileBuilder:
         return self._stored(name, np.array(values, dtype=np.int64))
 
     def _stored(self, name: str, values: np.ndarray) -> str:
-        self._weights.append(self._arrays.from_array(values, name))
+        self._weights.append(self._onnx.numpy_helper.from_array(values, name))
         return name
 
     def content(self, shape: Shape, logits: Symbol) -> bytes:
@@ -55,18 +54,19 @@ class FileBuilder:
         for node in self._nodes:
             for names in (node.input, node.output):
                 names[:] = [OUTPUT if name == logits.name else name for name in names]
-        graph = self._helper.make_graph(
+        helper = self._onnx.helper
+        graph = helper.make_graph(
             self._nodes,
             "network",
             [self._entry(INPUT, shape)],
             [self._entry(OUTPUT, logits.shape)],
             self._weights,
         )
-        opset = self._helper.make_opsetid("", OPSET)
-        model = self._helper.make_model(graph, opset_imports=[opset], producer_name="relu-bench")
+        opset = helper.make_opsetid("", OPSET)
+        model = helper.make_model(graph, opset_imports=[opset], producer_name="relu-bench")
         model.ir_version = IR_VERSION
         return bytes(model.SerializeToString())
 
     def _entry(self, name: str, shape: Shape) -> Any:
-        onnx = library("onnx")
-        return self._helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [BATCH, *shape])
+        kind = self._onnx.TensorProto.FLOAT
+        return self._onnx.helper.make_tensor_value_info(name, kind, [BATCH, *shape])
