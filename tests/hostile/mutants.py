@@ -425,8 +425,8 @@ MUTANTS = (
     ),
     Mutant(
         "bench/plan.py",
-        'return template.make({**shard, "known": known}, after=after, informed_by=tuple(known))',
-        "return template.make(shard, after=after, informed_by=tuple(known))",
+        'return template.make({**shard, "known": known}, **links)',
+        "return template.make(shard, **links)",
         (f"{PLAN}::test_keys_stay_what_they_are_from_version_to_version",),
     ),
     Mutant(
