@@ -42,7 +42,7 @@ EXPORT = "tests/bench/cli/test_export.py"
 TRACING = "tests/relu/network/test_tracing.py"
 CONTRACT = "tests/evaluators/test_contract.py"
 PROPERTY = "tests/relu/network/test_property.py"
-VERDICT = "tests/bench/jobs/test_verification.py"
+VERIFICATION = "tests/bench/jobs/test_verification.py"
 EXACT = "tests/evaluators/test_mip.py"
 NORM = "tests/relu/network/test_batch_norm.py"
 STATISTICS = "tests/bench/jobs/test_batch_statistics.py"
@@ -813,13 +813,13 @@ MUTANTS = (
         "bench/jobs/violations.py",
         "return Violation(z, y) if self._exactly(z) else None",
         "return Violation(z, y)",
-        (f"{VERDICT}::test_what_the_runtime_alone_sees_is_no_violation",),
+        (f"{VERIFICATION}::test_what_the_runtime_alone_sees_is_no_violation",),
     ),
     Mutant(
         "bench/jobs/verification.py",
         'if not self._undecided:\n            return self._said("unsat", self.by)',
         'if len(self._undecided) < 2:\n            return self._said("unsat", self.by)',
-        (f"{VERDICT}::test_what_only_attacks_have_seen_is_unknown",),
+        (f"{VERIFICATION}::test_what_only_attacks_have_seen_is_unknown",),
     ),
     Mutant(
         "relu/network/onnx/comparison.py",
