@@ -49,7 +49,8 @@ def export_command(options: argparse.Namespace) -> int:
         lines = "".join(f"{network},{query},{seconds}\n" for network, query in exporter.instances)
         files["instances.csv"] = lines.encode()
     save_all(Path(options.out), files)
-    print(f"{len(by_network)} networks in {options.out}", file=sys.stderr)
+    count = len(by_network)
+    print(f"{count} network{'s' * (count > 1)} in {options.out}", file=sys.stderr)
     return 0
 
 
