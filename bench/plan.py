@@ -49,9 +49,9 @@ def _cells(request: Request, catalogue: Catalogue, data: Mapping[str, DataSet]) 
             request.archs or (source.arch,), request.eps or (source.eps[norm],), request.overrides
         ):
             threat = Threat(norm=norm, eps=eps, box=request.box)
-            case = Case(
-                data=data[dataset], architecture=catalogue.architectures[arch], threat=threat
-            )
+            architecture = catalogue.architecture(arch)
+            assert architecture is not None, arch
+            case = Case(data=data[dataset], architecture=architecture, threat=threat)
             judging = _Judging(request, catalogue, case, overrides)
             for network in _networks(request, catalogue, case, overrides):
                 yield judging.cell(network)

@@ -11,7 +11,7 @@ from bench.cli.requests import make_request
 from bench.data.checkpoint import Member, read_checkpoint
 from bench.data.onnx_file import ONNX, is_onnx, onnx_architecture, read_onnx_file
 from bench.parsing import numbers, one_number
-from bench.plugins.catalogue import Catalogue
+from bench.plugins.catalogue import WIDTHS, Catalogue
 from bench.request import Checkpoint, Request
 from relu.errors import InputError
 from relu.network.architecture import Architecture
@@ -59,9 +59,11 @@ def make_guest(options: argparse.Namespace, catalogue: Catalogue) -> Guest:
                 raise InputError(f"an ONNX file says what network it is: leave out --{option}")
         return _onnx(request, catalogue, path, options.name)
     if not request.archs:
-        raise InputError(f"eval expects an --arch, of {', '.join(catalogue.architectures)}")
+        valid = ", ".join([*catalogue.architectures, WIDTHS])
+        raise InputError(f"eval expects an --arch, of {valid}")
     source = catalogue.sources[request.datasets[0]]
-    arch = catalogue.architectures[request.archs[0]]
+    arch = catalogue.architecture(request.archs[0])
+    assert arch is not None, request.archs
     network = read_checkpoint(path, arch, source.shape, source.classes, member=member)
     arch = _normalised(arch, network, options)
     usual = path.stem if member is None else f"{path.stem} no. {member}"

@@ -259,7 +259,7 @@ def _add_cells(parser: Parser, *, dataset: str, arch: str, points: str) -> None:
     add(
         "--arch",
         metavar="NAME",
-        help=f"{', '.join(ARCHITECTURES)} {arch}",
+        help=f"{', '.join(ARCHITECTURES)}, or fc:500-200 for dense layers of these widths {arch}",
     )
     add("--norm", metavar="NORM", help="of the perturbation: linf, l2 or l1 (default: linf)")
     add(

@@ -12,11 +12,12 @@ from bench.plugins import nested_settings
 from bench.plugins.code_digests import Code
 from relu.errors import InputError
 from relu.network.architecture import Architecture
-from relu.network.architectures import ARCHITECTURES
+from relu.network.architectures import ARCHITECTURES, dense_architecture
 from relu.ranges import declares_range, require
 from relu.threat import Threat
 
 Kind = Literal["method", "evaluator"]
+WIDTHS = "fc:500-200"  # stands for all architectures that say their widths
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +86,14 @@ class Catalogue:
 
     def find_architecture(self, name: str) -> str:
         """The architecture's name that `name` means. Raises InputError with the valid ones."""
-        return _named(name, dict.fromkeys(self.architectures, ()), "architecture")
+        if dense_architecture(name) is not None:
+            return name
+        valid = {**dict.fromkeys(self.architectures, ()), WIDTHS: ()}
+        return _named(name, valid, "architecture")
+
+    def architecture(self, name: str) -> Architecture | None:
+        """The architecture of this very name, if there is one."""
+        return self.architectures.get(name) or dense_architecture(name)
 
     def architecture_of(
         self,
@@ -102,8 +110,8 @@ class Catalogue:
         """
         if graph is not None:
             architecture = onnx_architecture(graph)
-        elif name in self.architectures:
-            architecture = self.architectures[name]
+        elif (named := self.architecture(name)) is not None:
+            architecture = named
         else:
             raise InputError(f"architecture {name!r} is not here: give its file with --plugin")
         if architecture.code != code:

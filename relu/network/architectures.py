@@ -3,7 +3,9 @@
 FC1, FC10, CNN [CAH19, Appendix B], small ones, and others that are no chains.
 """
 
+import functools
 import math
+import re
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any
@@ -153,6 +155,10 @@ def _leaky() -> nn.Module:
     return nn.LeakyReLU(0.1)
 
 
+DENSE = r"fc:[1-9]\d{0,5}(-[1-9]\d{0,5})*"
+"""names of architectures that say their hidden layers' widths"""
+
+
 def _table(
     **rows: tuple[str, Callable[[Shape, int], nn.Module]],
 ) -> dict[str, Architecture]:
@@ -184,6 +190,15 @@ ARCHITECTURES: Mapping[str, Architecture] = _table(
     ),
     resnet=("conv 8, two residual blocks of 16 channels, dense 100", _residual),
 )
+
+
+@functools.cache
+def dense_architecture(name: str) -> Architecture | None:
+    """Hidden layers of any widths, "fc:500" or "fc:256-256"; None where the name says none."""
+    if not re.fullmatch(DENSE, name):
+        return None
+    widths = [int(width) for width in name.partition(":")[2].split("-")]
+    return Architecture(name=name, summary="hidden layers of these widths", make=_dense(*widths))
 
 
 def build(arch: str, shape: Shape, classes: int, *, seed: int = 0) -> nn.Sequential:

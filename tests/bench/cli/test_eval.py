@@ -171,3 +171,19 @@ def test_a_normalisation_that_is_none_is_told(
     assert (status, row) == (2, None)
     assert complaint in err
     assert err.count("\n") == 1
+
+
+def test_dense_layers_are_named_by_their_widths(
+    evaluate: Any, tmp_path: Path, digits_net: nn.Sequential
+) -> None:
+    path = tmp_path / "net.safetensors"
+    save_file(digits_net.state_dict(), path)
+    _, named, _ = evaluate(path, "--arch", "fc_small")
+    status, row, _ = evaluate(path, "--arch", "fc:32-32", "--engine", "local", out="by_widths")
+    assert status == 0
+    assert row["arch"] == "fc:32-32"
+    for number in ("test_error", "robust_error_low", "robust_error_high"):
+        assert row[number] == named[number]
+    status, _, err = evaluate(path, "--arch", "fc:32-x", out="wrong")
+    assert status == 2
+    assert "fc:500-200" in err

@@ -6,7 +6,7 @@ from torch import nn
 
 from relu.classes import margins
 from relu.errors import InputError
-from relu.network.architectures import ARCHITECTURES, build
+from relu.network.architectures import ARCHITECTURES, build, dense_architecture
 
 
 def hidden_units(net: nn.Sequential, shape: tuple[int, ...]) -> int:
@@ -95,3 +95,14 @@ def test_the_seed_alone_decides_the_initial_weights() -> None:
 def test_margins_and_ties_worked_out_by_hand() -> None:
     logits = torch.tensor([[3.0, 1.0, 2.0], [3.0, 1.0, 2.0], [2.0, 2.0, 0.0]])
     assert margins(logits, torch.tensor([0, 1, 0])).tolist() == [1.0, -2.0, 0.0]
+
+
+def test_names_may_say_the_widths_of_dense_layers() -> None:
+    arch = dense_architecture("fc:5-7")
+    assert arch is not None
+    net = arch.build((1, 2, 2), 3)
+    linear = [module for module in net.modules() if isinstance(module, nn.Linear)]
+    shapes = [tuple(module.weight.shape) for module in linear]
+    assert shapes == [(5, 4), (7, 5), (3, 7)]
+    for name in ("fc", "fc:", "fc:0", "fc:5-", "fc:-5", "fc:5x", "fc:9999999", "fc1"):
+        assert dense_architecture(name) is None
