@@ -251,7 +251,7 @@ def test_version_2_without_its_library_names_the_extra(monkeypatch: pytest.Monke
         return plain(name, *rest, **more)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(InputError, match=r"relu-bench\[onnx\]"):
+    with pytest.raises(InputError, match=r"relu-bench\[vnnlib\]"):
         read_property(VERSION_2.encode())
 
 
