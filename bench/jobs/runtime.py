@@ -34,14 +34,14 @@ def onnx_runtime(content: bytes) -> Runtime | None:
         raise InputError(f"ONNX Runtime refuses the network: {_line(error)}") from error
     initializers = {node.name for node in session.get_overridable_initializers()}
     inputs = [node for node in session.get_inputs() if node.name not in initializers]
-    if len(inputs) != 1 or inputs[0].type not in ("tensor(float)", "tensor(double)"):
-        raise InputError("expected a network with one input, of type float")
+    if len(inputs) != 1 or inputs[0].type != "tensor(float)":
+        types = ", ".join(node.type for node in inputs)
+        raise InputError(f"expected a network with one input, of type float, got {types}")
     (declared,) = inputs
     shape = [side if isinstance(side, int) else 1 for side in declared.shape]
-    kind = np.float64 if declared.type == "tensor(double)" else np.float32
 
     def outputs(x: Float[Tensor, " *shape"]) -> Float[Tensor, " k"]:
-        values = x.float().numpy().astype(kind).reshape(shape)
+        values = x.float().numpy().reshape(shape)
         (y, *_) = session.run(None, {declared.name: values})
         return torch.from_numpy(np.asarray(y, dtype=np.float32).ravel())
 

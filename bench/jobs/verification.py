@@ -75,6 +75,8 @@ def answer(query: Query) -> Answer:
     _require_name(asked, query.network_name)
     content = unzipped(read_file(query.network))
     net = read_onnx(content)
+    if net.dtype != "float32":
+        raise InputError(f"expected a network that computes in float32, got one in {net.dtype}")
     runtime = onnx_runtime(content)
     shape = tuple(net.shape)
     deadline = started + query.seconds

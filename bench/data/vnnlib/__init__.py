@@ -26,14 +26,18 @@ def unzipped(content: bytes) -> bytes:
     """The content itself, or what is compressed in it. Raises InputError."""
     if not content.startswith(GZIP):
         return content
-    stream = zlib.decompressobj(wbits=31)
-    try:
-        plain = stream.decompress(content, MOST_BYTES)
-    except zlib.error as error:
-        raise InputError(f"expected a gzipped file, but: {error}") from error
-    if not stream.eof:
-        what = "is cut off" if len(plain) < MOST_BYTES else f"holds more than {MOST_BYTES} bytes"
-        raise InputError(f"expected a gzipped file, but it {what}")
+    plain = b""
+    while content:  # a file may have several members, one after the other
+        stream = zlib.decompressobj(wbits=31)
+        try:
+            plain += stream.decompress(content, MOST_BYTES + 1 - len(plain))
+        except zlib.error as error:
+            raise InputError(f"expected a gzipped file, but: {error}") from error
+        if len(plain) > MOST_BYTES:
+            raise InputError(f"expected a gzipped file, but it holds more than {MOST_BYTES} bytes")
+        if not stream.eof:
+            raise InputError("expected a gzipped file, but it is cut off")
+        content = stream.unused_data
     return plain
 
 

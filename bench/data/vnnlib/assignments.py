@@ -1,6 +1,7 @@
 """Inputs and outputs as text: what stands below "sat"."""
 
-import numpy as np
+from decimal import Decimal
+
 from jaxtyping import Float
 from torch import Tensor
 
@@ -11,8 +12,7 @@ def assignment(asked: Property, x: Float[Tensor, " *shape"], y: Float[Tensor, " 
     """Every entry's number, in row-major order, one a line.
 
     In 2.0, a line with the variable's name, type and shape stands before its numbers; in 1.0, each
-    is ((X_0 ...) ... (Y_0 ...)). Numbers have no exponent, and as many digits as say the float32
-    exactly to whoever reads them as float32 or float64.
+    is ((X_0 ...) ... (Y_0 ...)). Numbers have no exponent, and all digits of the float32.
     """
     if asked.version == "2.0":
         lines = [*_tensor(asked.input, x), *_tensor(asked.output, y)]
@@ -31,7 +31,5 @@ def _pairs(variable: Variable, values: Tensor) -> list[str]:
 
 
 def _numbers(values: Tensor) -> list[str]:
-    return [
-        np.format_float_positional(np.float64(value), unique=True, trim="0")
-        for value in values.flatten().tolist()
-    ]
+    texts = [format(Decimal(value), "f") for value in values.flatten().tolist()]
+    return [text if "." in text else f"{text}.0" for text in texts]

@@ -13,7 +13,7 @@ from relu.errors import InputError
 
 DEEPEST = 100  # nested lists; beyond, recursion (ours, or the library's) would end the process
 MOST_CONJUNCTIONS = 20_000
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(?:[eE]([+-]?\d+))?")
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(?:[eE]([+-]?\d+))?", re.ASCII)
 LONGEST = 1000  # characters of a number
 LARGEST_EXPONENT = 400  # of a number; float64 ends at 308
 

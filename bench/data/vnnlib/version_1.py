@@ -8,9 +8,10 @@ from bench.data.vnnlib.formulas import DEEPEST, Expression, Symbol, shown
 from bench.data.vnnlib.records import Property, Variable
 from relu.errors import InputError
 
-TOKEN = re.compile(r"[()]|[^\s();]+|;[^\n]*")
-NAME = re.compile(r"([XY])_(0|[1-9]\d{0,8})")
-IGNORED = ("set-logic", "set-info", "set-option", "check-sat", "get-model", "exit")
+TOKEN = re.compile(r'"(?:[^"]|"")*"|\|[^|]*\||[()]|;[^\n]*|[^\s();"|]+|\S')
+QUOTES = ('"', "|")  # of SMT-LIB's strings and quoted symbols; alone, nothing closes them
+NAME = re.compile(r"([XY])_(0|[1-9][0-9]{0,8})")
+IGNORED = ("set-logic", "set-info", "set-option", "check-sat", "get-model")
 
 
 def read(text: str) -> Property:
@@ -19,12 +20,12 @@ def read(text: str) -> Property:
     assertions: list[Expression] = []
     for command in _commands(text):
         match command:
-            case ["declare-const", str(name), "Real" | "Int"]:
-                declared[name] = _symbol(name)
-            case ["declare-fun", str(name), [], "Real" | "Int"]:
+            case ["declare-const", str(name), "Real"] | ["declare-fun", str(name), [], "Real"]:
                 declared[name] = _symbol(name)
             case ["assert", str() | Symbol() | list() as expression]:
                 assertions.append(_resolved(expression, declared))
+            case ["exit"]:
+                break
             case [str(name), *_] if name in IGNORED:
                 pass
             case _:
@@ -44,6 +45,8 @@ def _commands(text: str) -> Iterator[Expression]:
         token = match[0]
         if token[0] == ";":
             continue
+        if token in QUOTES:
+            raise InputError(f"a {token} is never closed")
         if token == "(":
             stack.append([])
             if len(stack) > DEEPEST:

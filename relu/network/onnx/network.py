@@ -130,8 +130,8 @@ def resolved(args: Any, resolve: Callable[[Symbol | Weight], Any]) -> Any:
 class OnnxNetwork(nn.Module):
     """The network of an ONNX file: (n, *shape) to (n, classes), for any number n of inputs.
 
-    shape: of one input, as the file says. inputs, outputs: their names there. Weights are float32,
-    whatever the file stores.
+    shape: of one input, and dtype, of all, as the file says. inputs, outputs: their names there.
+    Weights are float32, whatever the file stores.
     """
 
     def __init__(
@@ -140,10 +140,12 @@ class OnnxNetwork(nn.Module):
         source: Symbol,
         logits: Symbol,
         names: tuple[str, str],
+        dtype: str,
     ) -> None:
         super().__init__()
         self.shape = source.shape
         self.classes = logits.shape[0]
+        self.dtype = dtype
         self.inputs = names[:1]
         self.outputs = names[1:]
         self._ends = (source.name, logits.name)

@@ -58,7 +58,8 @@ def _network(graph: Graph) -> OnnxNetwork:
     logits = reshaped(last, logits, (classes,))
     if not (builder.parameters or builder.buffers or builder.modules):
         raise InputError("the network has no weights")
-    return OnnxNetwork(builder, source, logits, (graph.input, graph.output)).eval()
+    names = graph.input, graph.output
+    return OnnxNetwork(builder, source, logits, names, graph.dtype).eval()
 
 
 def _require_new(node: Node, known: Mapping[str, Known]) -> None:

@@ -259,10 +259,10 @@ def test_assignments_say_every_number_without_exponent() -> None:
     x, y = torch.tensor([0.1, 1e-10]), torch.tensor([-3.0, 2.5e8])
     asked = read(BOX)
     lines = assignment(asked, x, y).splitlines()
-    assert lines[0] == "((X_0 0.10000000149011612)"
+    assert lines[0] == "((X_0 0.100000001490116119384765625)"
     assert lines[3] == "(Y_1 250000000.0))"
     assert "e" not in "".join(lines)
-    assert torch.tensor(float(lines[1].split()[1].rstrip(")"))) == x[1]
+    assert Fraction(lines[1].split()[1].rstrip(")")) == Fraction(float(x[1]))
 
 
 def test_assignments_of_version_2_have_names_types_and_shapes() -> None:
@@ -284,3 +284,47 @@ def test_lists_have_rows_of_network_property_seconds(tmp_path: Path) -> None:
         file.write_text(text)
         with pytest.raises(InputError, match="rows of network, property, seconds"):
             read_instances(file)
+
+
+def whole(*assertions: str) -> bytes:
+    """A property of one input and one output."""
+    declared = "(declare-const X_0 Real)(declare-const Y_0 Real)"
+    box = "(assert (>= X_0 0))(assert (<= X_0 1))"
+    return "\n".join([declared, box, *assertions]).encode()
+
+
+def test_all_members_of_a_gzipped_file_count() -> None:
+    parts = whole("(assert (>= Y_0 0.5))"), b"(assert (<= X_0 0.25))"
+    joined = b"".join(gzip.compress(part) for part in parts)
+    (case,) = read_property(joined).cases
+    assert case.upper == (Fraction(1, 4),)
+    with pytest.raises(InputError, match="expected a gzipped file"):
+        read_property(joined + b"more")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        '(set-info :source "a ; (assert (<= X_0 -1)) ""quoted"" b")',
+        "(set-info :notes |a ) (assert (<= X_0 -1)) (set-info b|)",
+        "(exit)(assert (<= X_0 -1))",
+    ],
+)
+def test_what_stands_in_quotes_or_behind_the_end_is_no_assertion(command: str) -> None:
+    (case,) = read_property(whole("(assert (>= Y_0 0.5))", command)).cases
+    assert (case.lower, case.upper) == ((Fraction(0),), (Fraction(1),))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (whole('(set-info :source "a)(assert (>= Y_0 2))'), "is never closed"),
+        (whole("(set-info :source |a)(assert (>= Y_0 2))"), "is never closed"),
+        (whole("(declare-const X_1 Int)"), "declare-const NAME Real"),
+        (whole("(assert (>= Y_0 \N{ARABIC-INDIC DIGIT THREE}))"), "expected a number"),
+    ],
+)
+def test_what_would_be_read_otherwise_is_refused(text: bytes, reason: str) -> None:
+    with pytest.raises(InputError, match=reason) as caught:
+        read_property(text)
+    assert "\n" not in str(caught.value)
