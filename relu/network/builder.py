@@ -15,13 +15,15 @@ from torch import Tensor
 from relu.network.blocks import AffineMap, Blocks, Part, Scale, Term
 from relu.network.layers import Conv, Dense, Layer, Shape
 
+JOINED = 4  # constants that a map may be joined with: rounding for which bounds leave room
+
 
 @dataclass(frozen=True, eq=False)
 class Value:
     """Sums of maps of the state behind `level` layers: each term's map (None: as it is).
 
     shape: as torch has it. order: torch's entry j is entry order[j] here; None: entry j, of images
-    with their channels last.
+    with their channels last. joined: how many constants the map was joined with.
     """
 
     level: int
@@ -29,6 +31,7 @@ class Value:
     size: int
     shape: Shape
     order: Int[Tensor, " size"] | None = None
+    joined: int = 0
 
     @property
     def alone(self) -> tuple[Part, AffineMap | None] | None:
@@ -71,7 +74,8 @@ class LayerBuilder:
             start = self._units(value.level, value.terms, value.size, leak)
             source = slice(start, start + value.size)
             term = (source, None, slice(0, value.size))
-            self.known[key] = replace(value, level=value.level + 1, terms=(term,))
+            level = value.level + 1
+            self.known[key] = replace(value, level=level, terms=(term,), joined=0)
         return self.known[key]
 
     def _units(
@@ -109,16 +113,32 @@ class LayerBuilder:
         term = (source, affine, slice(0, affine.size))
         return Value(value.level, (term,), affine.size, shape)
 
-    def scaled(self, value: Value, weight: Tensor, bias: Tensor, *, by_channel: bool) -> Value:
+    def scaled(
+        self,
+        value: Value,
+        weight: Tensor,
+        bias: Tensor,
+        *,
+        by_channel: bool,
+        normalises: bool = False,
+    ) -> Value:
         """Weight * value + bias, entry by entry; joined with the map before, if it is only one.
 
-        by_channel: whether the same numbers stand at all positions of an image.
+        Not where rounding of the joined bias may be more than what bounds of sums leave room for
+        (relu/rounding.py). by_channel: whether the same numbers stand at all positions of an
+        image. normalises: batch norm is joined wherever it can be, as the network that is judged
+        is the one with it folded.
         """
         alone = value.alone
-        if alone is None or not (by_channel or isinstance(alone[1], Dense | Scale | None)):
+        joinable = alone is not None and (by_channel or isinstance(alone[1], Dense | Scale | None))
+        if joinable and not normalises and alone is not None and alone[1] is not None:
+            rows = _rescaled(alone[1], weight, torch.zeros_like(bias)).bias
+            joinable = value.joined < JOINED and not _cancels(rows, _shortened(alone[1], bias))
+        if not joinable:
             value = self.activated(value, 1.0)
         source, affine, target = value.terms[0]
-        return replace(value, terms=((source, _rescaled(affine, weight, bias), target),))
+        term = (source, _rescaled(affine, weight, bias), target)
+        return replace(value, terms=(term,), joined=value.joined + 1)
 
     def total(self, values: Sequence[Value]) -> Value:
         """The sum of values of one shape."""
@@ -236,15 +256,26 @@ def _entries(
     return [(numbers[there].to(device), scale, target)]
 
 
+def _shortened(affine: AffineMap, numbers: Tensor) -> Tensor:
+    """A number for each entry, as one for each channel of a convolution."""
+    if isinstance(affine, Dense | Scale):
+        return numbers
+    images: Tensor = numbers.unflatten(0, (-1, len(affine.weight)))
+    return images[0]
+
+
+def _cancels(a: Tensor, b: Tensor) -> bool:
+    """Whether some a + b is less than half of |a| + |b|, so that rounding of it counts."""
+    return bool(((a + b).abs() * 2 < a.abs() + b.abs()).any())
+
+
 def _rescaled(affine: AffineMap | None, weight: Tensor, bias: Tensor) -> AffineMap:
     """Weight * (the map) + bias; of convolutions, one number for each channel says it all."""
     if affine is None:
         return Scale(weight, bias)
     if isinstance(affine, Scale):
         return Scale(affine.weight * weight, affine.bias * weight + bias)
-    if not isinstance(affine, Dense):
-        channels = len(affine.weight)
-        weight = weight.unflatten(0, (-1, channels))[0]
-        bias = bias.unflatten(0, (-1, channels))[0]
+    weight = _shortened(affine, weight)
+    bias = _shortened(affine, bias)
     rows = weight.view(-1, *[1] * (affine.weight.ndim - 1))
     return replace(affine, weight=affine.weight * rows, bias=affine.bias * weight + bias)

@@ -95,4 +95,5 @@ def batch_norm(call: Call) -> Value:
     channelwise = [part.view(-1, *[1] * (len(value.shape) - 1)) for part in scale_and_shift(module)]
     weight, bias = (flat(value, part.expand(value.shape)) for part in channelwise)
     by_channel = is_by_channel(value, channelwise[0])
-    return call.builder.scaled(value, weight, bias, by_channel=by_channel)
+    scaled = call.builder.scaled
+    return scaled(value, weight, bias, by_channel=by_channel, normalises=True)

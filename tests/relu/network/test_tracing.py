@@ -11,8 +11,10 @@ from relu.attacks.rational import exact_margins
 from relu.classes import margins
 from relu.errors import InputError
 from relu.network.activation import activated, logits_of
+from relu.network.builder import JOINED
 from relu.network.layers import Conv, Dense, largest_row, matrix, to_images, to_vectors
 from relu.network.reader import in_float64, read_layers
+from relu.rounding import gamma
 from tests.hostile.graphs import Concatenation, Normalisation, Sum, graph_net
 
 SEEDS = range(60)
@@ -216,3 +218,54 @@ def test_code_that_cannot_be_traced_is_one_line() -> None:
 
     with pytest.raises(InputError, match="the network cannot be traced"):
         read_layers(Branching(), (2,))
+
+
+class Drifting(nn.Module):
+    """Adds what float64 cannot see beside 2^30, many times, and takes 2^30 away behind a ReLU."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self.steps = steps
+        self.first = nn.Linear(1, 1)
+        self.last = nn.Linear(1, 2)
+
+    def forward(self, x: Any) -> Any:
+        z = self.first(x) + 2.0**30
+        for _ in range(self.steps):
+            z = z + 2.0**-24
+        return self.last(torch.relu(z) - 2.0**30)
+
+
+def test_constants_are_joined_only_as_far_as_bounds_of_rounding_reach() -> None:
+    steps = 50
+    net = Drifting(steps).double().eval().requires_grad_(False)
+    nn.init.ones_(net.first.weight)
+    nn.init.zeros_(net.first.bias)
+    net.last.weight.copy_(torch.tensor([[1.0], [0.0]]))
+    nn.init.zeros_(net.last.bias)
+    layers = read_layers(net, (1,))
+    logits = logits_of(layers, torch.zeros(1, 1).double())
+    size = torch.ones(1, 1).double()
+    for layer in layers:
+        size = layer.absolute().forward(size)
+    room = gamma(layers, 1) * size.max()
+    assert (logits[0, 0] - steps * 2.0**-24).abs() <= room
+    assert len(layers) > steps // JOINED
+
+
+def test_constants_that_cancel_are_not_joined() -> None:
+    first = nn.Sequential(nn.Linear(1, 2), Shifted(-(2.0**30)), nn.Linear(2, 2))
+    net = first.double().eval().requires_grad_(False)
+    nn.init.constant_(net[0].bias, 2.0**30)  # type: ignore[arg-type]
+    assert len(read_layers(net, (1,))) == 3
+    nn.init.constant_(net[0].bias, 1.0)  # type: ignore[arg-type]
+    assert len(read_layers(net, (1,))) == 2
+
+
+class Shifted(nn.Module):
+    def __init__(self, by: float) -> None:
+        super().__init__()
+        self.by = by
+
+    def forward(self, x: Any) -> Any:
+        return x + self.by
