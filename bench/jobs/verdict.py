@@ -100,7 +100,7 @@ def _require_sane(x: Tensor, evidence: Evidence, threat: Threat) -> None:
     if not bool((evidence.low >= 0).all()):
         raise BadEvidence("every low must be a number >= 0")
     _require_within_box(x, evidence.low, threat)
-    if odd := set(evidence.statuses) - set(get_args(Status)):
+    if odd := set(evidence.status or ()) - set(get_args(Status)):
         raise BadEvidence(f"status must be of {', '.join(get_args(Status))}, got {min(odd)!r}")
     times = evidence.seconds
     if times is not None and not (
