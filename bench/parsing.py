@@ -49,6 +49,17 @@ def numbers(text: str | None, where: str) -> tuple[float, ...]:
     return values
 
 
+def parse_seconds(text: str, where: str) -> float:
+    """A number of seconds above 0; infinite for "none". Raises InputError."""
+    try:
+        seconds = math.inf if text == "none" else float(text)
+    except ValueError:
+        seconds = math.nan
+    if not seconds > 0:
+        raise InputError(f"{where} expects a number of seconds, or none, got {text!r}")
+    return seconds
+
+
 def point_count(texts: Sequence[str], where: str) -> int | Literal["all"] | None:
     """As `one_number`, or "all"."""
     return "all" if [text.lower() for text in texts] == ["all"] else one_number(texts, where)

@@ -5,6 +5,7 @@ from typing import Any, NoReturn
 
 from bench.cli import examples
 from bench.cli.export_options import add_export
+from bench.cli.running_options import add_running
 from bench.cli.suites import suites
 from bench.cli.verify_options import add_verify
 from bench.data.sources import SOURCES
@@ -246,7 +247,7 @@ def _add_judging(
         help="a Python file with a method, an evaluator, an architecture or a data set of yours; "
         "may be repeated",
     )
-    _add_running(parser)
+    add_running(parser)
 
 
 def _add_cells(parser: Parser, *, dataset: str, arch: str, points: str) -> None:
@@ -282,54 +283,3 @@ def _add_cells(parser: Parser, *, dataset: str, arch: str, points: str) -> None:
         help="keep these cells of what is crossed, e.g. dataset=mnist,arch=fc1; keys are dataset, "
         "arch, norm and method; may be repeated: names of one key add up",
     )
-
-
-def _add_running(parser: Parser) -> None:
-    add = parser.add_argument_group("where and how the jobs run").add_argument
-    add(
-        "--engine",
-        metavar="NAME",
-        default="local",
-        help="local: worker processes of this machine; dask: a cluster; inline: one after the "
-        "other in this process, for debuggers (default: local)",
-    )
-    add(
-        "--address",
-        metavar="URL",
-        help="of a running dask scheduler, e.g. tcp://host:8786 (default: --engine dask starts a "
-        "cluster on this machine)",
-    )
-    add(
-        "--gpus",
-        metavar="N,M",
-        default="auto",
-        help="auto: all; none: the CPU does everything; or numbers (default: auto)",
-    )
-    add("--jobs-per-gpu", metavar="N", default="1", help="that share a card (default: 1)")
-    add(
-        "--cpus",
-        metavar="N",
-        help="cores that all jobs together may use (default: one for each of --workers; else "
-        "$OMP_NUM_THREADS, or all)",
-    )
-    add(
-        "--workers",
-        metavar="N",
-        help="worker processes on the CPU, which share the cores of --cpus (default: as many as "
-        "there are cores, or jobs to share them)",
-    )
-    add(
-        "--reproducible",
-        action="store_true",
-        help="trainings on the CPU come out the same on other x86-64 machines: one thread per job, "
-        "instructions that all of them have; slower for large networks (in a suite reproducible = "
-        "true)",
-    )
-    add(
-        "--timeout",
-        metavar="SECONDS",
-        default="86400",
-        help="a job that takes longer is ended and tried once more; none: no limit "
-        "(default: 86400, a day)",
-    )
-    add("--dry-run", action="store_true", help="print cells, jobs and expected hours, and stop")

@@ -1,7 +1,6 @@
 """The options about where and how jobs run, checked before anything is read or written."""
 
 import argparse
-import math
 import os
 from pathlib import Path
 from typing import get_args
@@ -9,7 +8,7 @@ from typing import get_args
 import torch
 
 from bench.cli.suites import read_suite
-from bench.parsing import suggestion
+from bench.parsing import parse_seconds, suggestion
 from bench.run.machine import cores
 from bench.run.run_options import EngineName, RunOptions
 from bench.store.results import require_folder
@@ -114,11 +113,6 @@ def _whole(text: str, name: str) -> int:
 
 
 def _seconds(text: str) -> float | None:
-    """Seconds, None for "none"."""
-    try:
-        seconds = math.inf if text == "none" else float(text)
-    except ValueError:
-        seconds = math.nan
-    if not seconds > 0:
-        raise InputError(f"--timeout expects a number of seconds, or none, got {text!r}")
+    """Seconds, None for "none" and what is as good."""
+    seconds = parse_seconds(text, "--timeout")
     return seconds if seconds < 10**8 else None

@@ -1,14 +1,13 @@
 """`verify`: properties in VNN-LIB of networks in ONNX."""
 
 import argparse
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from bench.data.vnnlib.assignments import assignment
 from bench.data.vnnlib.instances import Instance, read_instances, results_text
-from bench.parsing import split
+from bench.parsing import parse_seconds, split
 from bench.plugins.catalogue import Catalogue
 from bench.plugins.discovery import discover
 from bench.plugins.settings import parse_overrides
@@ -25,7 +24,7 @@ def verify_command(options: argparse.Namespace) -> int:
     """Prints the verdict on a property, or judges a whole list; 0."""
     catalogue = discover([Path(file) for file in options.plugin])
     verifier = _verifier(options, catalogue)
-    seconds = _seconds(options.timeout)
+    seconds = parse_seconds("none" if options.timeout is None else options.timeout, "--timeout")
     if Path(options.query).suffix == ".csv":
         return _list(options, verifier, seconds)
     if options.out is not None:
@@ -54,16 +53,6 @@ def _verifier(options: argparse.Namespace, catalogue: Catalogue) -> Verifier:
     for plugin in chosen:
         plugin.build(settings.get(plugin.name, {}))
     return Verifier(chosen, settings)
-
-
-def _seconds(text: str | None) -> float:
-    try:
-        seconds = math.inf if text in (None, "none") else float(str(text))
-    except ValueError:
-        seconds = math.nan
-    if not seconds > 0:
-        raise InputError(f"--timeout expects a number of seconds, or none, got {text!r}")
-    return seconds
 
 
 def _network(text: str) -> tuple[str | None, Path]:
