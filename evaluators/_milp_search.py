@@ -26,6 +26,7 @@ PUSHES = (0.0, *(10.0**k for k in range(-13, -2)))  # beyond a solver's point, i
 ROUNDS = 20  # of a descent from linear region to linear region, at most
 REGION_SECONDS = 10.0  # for the nearest adversarial input of one linear region
 
+
 def decide(problem: Input, solver: Solver, *, tighten: float, seconds: float) -> Found:
     """Whether there is an adversarial input within the threat's eps."""
     end = time.monotonic() + seconds
