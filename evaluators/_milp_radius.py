@@ -26,7 +26,8 @@ def smallest(
     nearest witness so far.
     """
     end = time.monotonic() + seconds
-    search = RadiusSearch(first=problem.threat.eps, reach=problem.reach, known=known, high=high)
+    first = float(problem.threat.eps)
+    search = RadiusSearch(first=first, reach=problem.reach, known=known, high=high)
     while (left := end - time.monotonic()) > 0:
         radius = search.next_radius()
         if radius is None:

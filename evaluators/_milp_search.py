@@ -60,7 +60,7 @@ class Found:
 def decide(problem: Input, solver: Solver, *, tighten: float, seconds: float) -> Found:
     """Whether there is an adversarial input within the threat's eps."""
     end = time.monotonic() + seconds
-    eps = problem.threat.eps
+    eps = float(problem.threat.eps)
     _, reply = explore(problem, eps, solver, tighten=tighten, end=end)
     low = eps if reply.status == "certified" else 0.0
     low = math.inf if low >= problem.reach else low

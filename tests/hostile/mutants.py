@@ -611,8 +611,8 @@ MUTANTS = (
     ),
     Mutant(
         "evaluators/pgd.py",
-        "at_eps = known.high > threat.eps",
-        "at_eps = known.straddles(threat.eps)",
+        "at_eps = known.high > threat.each(x)",
+        "at_eps = known.straddles(threat.each(x))",
         (f"{EVIDENCE}::test_attacks_look_again_at_what_others_certify",),
     ),
     Mutant(
