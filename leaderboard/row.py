@@ -36,14 +36,14 @@ class Row:
     """One network under one threat; the fields in the order of leaderboard.json.
 
     What it is about: box (its edges as text), dataset to points, with eps of all inputs or of each;
-    group: what rows share that differ in nothing but their seed. Its numbers, None where unknown or infinite: shares in [0, 1] from
-    test_error to exact_over_kw, radii in pixel units; train_seconds. By evaluator: seconds,
-    outcomes and statuses (which -> inputs), unfinished (the outcomes of inputs that it began and
-    did not end), contributions, evaluator_labels. published: names of a paper's tables. What it was
-    computed with: network (the key of its job), weights (their digest, None where there are none),
-    data (part -> fingerprint), code ("network", "clean" or evaluator -> its digests and versions),
-    cascade. What went wrong: refusals and failures (by evaluator), contradictions, left_out
-    (folders that hold other weights of the same training).
+    group: what rows share that differ in nothing but their seed. Its numbers, None where unknown or
+    infinite: shares in [0, 1] from test_error to exact_over_kw, radii in pixel units;
+    train_seconds. By evaluator: seconds, outcomes and statuses (which -> inputs), unfinished (the
+    outcomes of inputs that it began and did not end), contributions, evaluator_labels. published:
+    names of a paper's tables. What it was computed with: network (the key of its job), weights
+    (their digest, None where there are none), data (part -> fingerprint), code ("network", "clean"
+    or evaluator -> its digests and versions), cascade. What went wrong: refusals and failures (by
+    evaluator), contradictions, left_out (folders that hold other weights of the same training).
     """
 
     box: str

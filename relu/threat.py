@@ -196,7 +196,7 @@ class Threat:
         """
         low, high = self.edges(z.dtype)
         delta = z.clamp(low, high).sub_(x) if self.p_norm.box_first else z - x
-        return self.p_norm.project(delta, self.factor(x)).add_(x).clamp_(low, high)
+        return self.p_norm.project(delta, self.factor(delta)).add_(x).clamp_(low, high)
 
     def inside(
         self, x: Float[Tensor, "n *shape"], z: Float[Tensor, "n *shape"]

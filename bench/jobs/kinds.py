@@ -171,8 +171,9 @@ class Worker:
         def judge(start: int, stop: int) -> Evidence:
             torch.manual_seed(int(job.key[:15], 16) + start)
             part = slice(start, stop)
-            within = {"threat": threat.at(part), "known": known.part(part)}
-            return by_radius.judge(evaluator, net, x[part], y[part], **within)
+            return by_radius.judge(
+                evaluator, net, x[part], y[part], threat=threat.at(part), known=known.part(part)
+            )
 
         def fitting(start: int, stop: int) -> Evidence:
             parts = in_parts(

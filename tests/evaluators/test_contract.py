@@ -7,10 +7,13 @@ from hypothesis import HealthCheck, given, settings
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
+from bench.data.datasets import DataSet
+from bench.data.sources import SOURCES
+from bench.jobs import by_radius
 from bench.jobs.verdict import Replay, replay
 from bench.parsing import NORMS
 from bench.plugins.discovery import discover
-from evaluators.interface import Evaluator, Interval, contradictory
+from evaluators.interface import Evaluator, Interval, certified_at, contradictory, fooled_at
 from relu.classes import margins
 from relu.errors import InputError
 from relu.network.reader import in_float64
@@ -243,3 +246,53 @@ def test_a_lower_row_of_crown_is_never_below_kws() -> None:
         assert (crown >= kw).all(), seed
         better += int((crown > kw).sum())
     assert better > 10
+
+
+# Of evaluators that ask about eps alone, where they are set to: no other radius is proven.
+AT_EPS: list[tuple[str, dict[str, object]]] = [
+    ("kw", {"bisection_steps": 0}),
+    ("crown", {"bisection_steps": 0}),
+    ("pgd", {"growth": 1.0}),
+    ("mip", {"seconds": 5.0}),
+    ("lirpa", {}),
+]
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [*((name, QUICK.get(name, {})) for name in EVALUATORS), *AT_EPS],
+    ids=str,
+)
+def test_inputs_with_a_radius_each_are_judged_as_each_alone_at_its_own(
+    name: str, settings: dict[str, object], norm: Norm, digits_net: nn.Sequential, digits: DataSet
+) -> None:
+    x = digits.x_test[:8]
+    y = digits_net(x).argmax(1)
+    y[0] = (y[0] + 1) % 10
+    known = unknown(digits_net, x, y)
+    usual = Threat(norm=norm, eps=SOURCES["digits"].eps[norm])
+    torch.manual_seed(0)
+    near = judged("region_attack", digits_net, x, y, usual, known)[1].high.clamp_min(usual.eps / 9)
+    threat = Threat(norm=norm, eps=near * torch.tensor([0.1, 1.5, 0.4, 2.0, 0.2, 1.3, 0.5, 0.6]))
+    evaluator = EVALUATORS[name].cls(**settings)
+    if evaluator.refusal(digits_net, threat.widest) is not None:
+        pytest.skip("refuses this threat")
+
+    def judge(rows: slice, threat: Threat) -> Replay:
+        given = {"threat": threat, "known": known.part(rows)}
+        evidence = by_radius.judge(evaluator, digits_net, x[rows], y[rows], **given)
+        return replay(in_float64(digits_net), x[rows], y[rows], evidence, threat=threat)
+
+    ours = judge(slice(0, 8), threat)
+    theirs = [judge(slice(i, i + 1), threat.at(i)) for i in range(8)]
+    low, high = (torch.cat([getattr(one, k) for one in theirs]) for k in ("low", "high"))
+    eps = threat.each(x)
+    assert torch.allclose(ours.low, low, rtol=1e-4, atol=0)
+    assert torch.equal(certified_at(ours.low, eps), certified_at(low, eps))
+    assert torch.equal(fooled_at(ours.high, eps), fooled_at(high, eps))
+    assert not contradictory(ours.low.maximum(low), ours.high.minimum(high)).any()
+    assert ours.status == [status for one in theirs for status in one.status]
+    if (name, settings) in AT_EPS:
+        assert ((ours.low == 0) | (ours.low == eps)).all()
+        assert ((ours.high <= eps) | ours.high.isinf()).all()
