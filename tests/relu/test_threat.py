@@ -142,7 +142,7 @@ def test_a_threat_goes_through_json_unchanged(box: tuple[float, float]) -> None:
     assert parse_box(format_box(box)) == box
 
 
-RADII = torch.tensor([0.1, 4 / 255, 0.3, 2.5, 1e-3]).double()
+RADII = torch.tensor([0.1, 4 / 255, 0.3, 2.5, 1e-3], dtype=torch.float64)
 
 
 @settings(deadline=None)
@@ -202,7 +202,6 @@ def test_its_radii_go_through_json_to_the_last_bit() -> None:
         (torch.tensor([0.1, math.nan]).double(), "for each input, got nan"),
         (torch.tensor([math.inf]).double(), "for each input, got inf"),
         (torch.tensor([0.1]), r"a float64 for each input, got torch.float32 of shape \(1,\)"),
-        (torch.ones(2, 1).double(), r"got torch.float64 of shape \(2, 1\)"),
     ],
     ids=str,
 )

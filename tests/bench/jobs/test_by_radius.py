@@ -1,6 +1,6 @@
 """Inputs that have a radius each, before evaluators of both kinds."""
 
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from bench.jobs.verdict import BadEvidence
 from evaluators.interface import Evidence, Interval
 from relu.threat import Threat
 
-RADII = torch.tensor([0.3, 0.1, 0.3, 0.2, 0.1]).double()
+RADII = torch.tensor([0.3, 0.1, 0.3, 0.2, 0.1], dtype=torch.float64)
 X = torch.arange(10.0).view(5, 2) / 10
 Y = torch.arange(5)
 NET = nn.Identity()
@@ -21,8 +21,14 @@ KNOWN = Interval(low=torch.arange(5).double(), high=torch.arange(5).double() + 1
 class OfOneRadius:
     """Answers with what it is told of each input, and spoils it."""
 
+    label: ClassVar[str] = "echo"
+    resource: ClassVar[Literal["gpu", "cpu"]] = "cpu"
+
     def __init__(self) -> None:
         self.calls: list[tuple[object, list[int]]] = []
+
+    def refusal(self, net: nn.Module, threat: Threat) -> str | None:
+        return None
 
     def judge(
         self, net: nn.Module, x: Tensor, y: Tensor, *, threat: Threat, known: Interval
