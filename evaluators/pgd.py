@@ -72,9 +72,8 @@ class Pgd:
             witness[rows[fooled]] = z[fooled]
             return rows[~fooled]
 
-        at_eps = known.high > threat.each(
-            x
-        )  # whatever is certified there: a witness would refute it
+        # Whatever is certified there: a witness would refute it.
+        at_eps = known.high > threat.each(x)
         rows = at_eps.nonzero().squeeze(1)
         for _ in range(self.restarts):
             rows = attack(rows, threat)

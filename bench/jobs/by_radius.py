@@ -10,7 +10,7 @@ from evaluators.interface import Evaluator, Evidence, Interval
 from relu.threat import Threat
 
 
-def judge(
+def judge_by_radius(
     evaluator: Evaluator, net: nn.Module, x: Tensor, y: Tensor, *, threat: Threat, known: Interval
 ) -> Evidence:
     """An evaluator's evidence, of each input at its own eps where the threat has one for each.

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from bench.data.datasets import DataSet, load
 from bench.data.given_inputs import given_inputs
 from bench.data.holdout import hold_out
-from bench.jobs import by_radius
+from bench.jobs.by_radius import judge_by_radius
 from bench.jobs.isolation import Isolation
 from bench.jobs.job import Job, inputs
 from bench.jobs.known import known_interval
@@ -171,7 +171,7 @@ class Worker:
         def judge(start: int, stop: int) -> Evidence:
             torch.manual_seed(int(job.key[:15], 16) + start)
             part = slice(start, stop)
-            return by_radius.judge(
+            return judge_by_radius(
                 evaluator, net, x[part], y[part], threat=threat.at(part), known=known.part(part)
             )
 

@@ -42,6 +42,8 @@ class Linf:
     def project(
         self, delta: Float[Tensor, "n *shape"], radius: float | Float[Tensor, "n *ones"]
     ) -> Float[Tensor, "n *shape"]:
+        if isinstance(radius, Tensor):
+            return delta.minimum(radius).maximum(-radius)
         return delta.clamp_(-radius, radius)
 
     def random(

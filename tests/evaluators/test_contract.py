@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-from bench.jobs import by_radius
+from bench.jobs.by_radius import judge_by_radius
 from bench.jobs.verdict import Replay, replay
 from bench.parsing import NORMS
 from bench.plugins.discovery import discover
@@ -269,7 +269,7 @@ def test_inputs_with_a_radius_each_are_judged_as_each_alone_at_its_own(
     last = nn.Linear(8, 3).requires_grad_(False)
     net = nn.Sequential(nn.Flatten(), nn.Linear(4, 8), nn.ReLU(), last).requires_grad_(False)
     x = torch.rand(8, 4)
-    last.bias -= net(x).mean(0)  # of all classes there are some
+    last.bias.sub_(net(x).mean(0))  # of all classes there are some
     y = net(x).argmax(1)
     y[0] = (y[0] + 1) % 3
     known = unknown(net, x, y)
@@ -281,8 +281,8 @@ def test_inputs_with_a_radius_each_are_judged_as_each_alone_at_its_own(
         pytest.skip("refuses this threat")
 
     def judge(rows: slice, threat: Threat) -> Replay:
-        given = {"threat": threat, "known": known.part(rows)}
-        evidence = by_radius.judge(evaluator, net, x[rows], y[rows], **given)
+        told = known.part(rows)
+        evidence = judge_by_radius(evaluator, net, x[rows], y[rows], threat=threat, known=told)
         return replay(in_float64(net), x[rows], y[rows], evidence, threat=threat)
 
     ours = judge(slice(0, 8), threat)

@@ -70,7 +70,7 @@ def test_each_input_counts_at_its_own_radius(network: Path, table: Path, tmp_pat
     high[~clean] = 0
     assert row.robust_error_low == np.mean(high <= EPS)
     assert row.robust_error_high == np.mean((high <= EPS) | ~(low >= EPS))
-    assert 0 < row.robust_error_low < 1
+    assert set(high <= EPS) == {False, True}
     assert row.undecided == 0
     printed = (out / "leaderboard.md").read_text()
     assert "| linf given |" in printed
@@ -153,7 +153,7 @@ def test_same_inputs_and_radii_have_the_same_keys(
 ) -> None:
     assert judge(network, tmp_path / "out", "--inputs", str(table)) == 0
     first = keys(tmp_path / "out")
-    images = {"x": digits.x_test[CHOSEN].numpy(), "y": digits.y_test[CHOSEN].numpy()}
+    images: dict[str, Any] = {"x": digits.x_test[CHOSEN], "y": digits.y_test[CHOSEN]}
     np.savez(tmp_path / "same.npz", **images, eps=np.array(EPS))
     assert judge(network, tmp_path / "out", "--inputs", str(tmp_path / "same.npz")) == 0
     assert keys(tmp_path / "out") == first

@@ -18,7 +18,7 @@ from relu.errors import InputError
 from relu.network.architectures import build
 
 CHOSEN = [400, 3, 17]
-ONE = {"x": np.ones((1, 8, 8)), "y": np.arange(1)}
+ONE: dict[str, Any] = {"x": np.ones((1, 8, 8)), "y": np.arange(1)}
 
 
 @pytest.fixture

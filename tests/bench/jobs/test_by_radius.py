@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.jobs import by_radius
+from bench.jobs.by_radius import judge_by_radius
 from bench.jobs.verdict import BadEvidence
 from evaluators.interface import Evidence, Interval
 from relu.threat import Threat
@@ -49,7 +49,7 @@ class OfEach(OfOneRadius):
 
 
 def judged(evaluator: Any, threat: Threat) -> Evidence:
-    return by_radius.judge(evaluator, NET, X, Y, threat=threat, known=KNOWN)
+    return judge_by_radius(evaluator, NET, X, Y, threat=threat, known=KNOWN)
 
 
 @pytest.mark.parametrize("evaluator", [OfOneRadius(), OfEach()])
