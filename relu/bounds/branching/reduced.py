@@ -147,7 +147,9 @@ class ReducedNetwork:
         """f_y - f_s of other classes s."""
         label = self.logits.at(torch.full_like(others, y))
         other = self.logits.at(others)
-        return Forms(label.rows - other.rows, label.offset - other.offset, label.size + other.size)
+        return Forms(
+            label.rows - other.rows, label.offset - other.offset, label.size + other.size
+        )
 
     def units(self, units: Int[Tensor, " k"], signs: Float[Tensor, " k"]) -> Forms:
         """Pre-activations of units, by their numbers among all N, times signs."""
@@ -209,10 +211,8 @@ class _Reduction:
         self.sizes: list[Tensor] = []
         deltas = ball.deltas
         most = ball.center.abs() + deltas.up.maximum(deltas.down)
-        self.biases = [
-            layer.forward(most.new_zeros(1, layer_inputs))[0]
-            for layer, layer_inputs in zip(layers, self._widths())
-        ]
+        self.biases = [layer.forward(most.new_zeros(1, layer_inputs))[0]
+                       for layer, layer_inputs in zip(layers, self._widths())]
         for layer, (low, high) in zip(layers, bounds, strict=False):
             open_ = crossing(low, high, layer.leak)
             leak = torch.zeros_like(low) if layer.leak is None else layer.leak

@@ -156,9 +156,7 @@ class Search:
         both = torch.arange(len(batch)).repeat(2)
         low = torch.cat([part.low for part in parts], 1)
         high = torch.cat([part.high for part in parts], 1)
-        self._tightened(
-            rivals[both], boxes_of(low, high, self.nets.quick.leak), slopes.at(both), splits
-        )
+        self._tightened(rivals[both], boxes_of(low, high, self.nets.quick.leak), slopes.at(both), splits)
         return True
 
     def _tightened(self, rivals, boxes, slopes, splits) -> None:
@@ -201,9 +199,7 @@ class Search:
         margins = self.quick_margins.at(rivals)
         empty = (boxes.low > boxes.high).any(0)
         sane = boxes_of(
-            boxes.low,
-            torch.where(empty, boxes.low.maximum(boxes.high), boxes.high),
-            self.nets.quick.leak,
+            boxes.low, torch.where(empty, boxes.low.maximum(boxes.high), boxes.high), self.nets.quick.leak
         )
         found = ascended(self.nets.quick, margins, sane, slopes, steps=steps)
         closed = self._closed(rivals, boxes, found.bound, found.multipliers)

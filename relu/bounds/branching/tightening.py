@@ -123,11 +123,9 @@ def tightened(
     asked = limited(nets.exact.units(chosen, signs), exact_margins, mu)
     low = boxes.low.double()
     high = boxes.high.double()
-    proven = (
-        safe_bounds(nets.exact, asked, low[:, own], high[:, own], found.multipliers.double())
-        .nan_to_num(nan=-torch.inf)
-        .view(2, k, m)
-    )
+    proven = safe_bounds(
+        nets.exact, asked, low[:, own], high[:, own], found.multipliers.double()
+    ).nan_to_num(nan=-torch.inf).view(2, k, m)
     low = low.scatter(0, units, low.gather(0, units).maximum(proven[0]))
     high = high.scatter(0, units, high.gather(0, units).minimum(-proven[1]))
     how = Tightening(units, found.multipliers.unflatten(1, (2 * k, m)), found.limit.view(2 * k, m))
