@@ -1,0 +1,20 @@
+"""Balls beyond eps, in which attacks look for a witness of inputs that are not fooled at eps."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from relu.classes import Images
+from relu.threat import Threat
+
+
+def is_growth(factor: float) -> bool:
+    """1 (off) or at least 1.01."""
+    return factor == 1 or factor >= 1.01
+
+
+def wider(threat: Threat, x: Images, growth: float) -> Iterator[Threat]:
+    """growth * eps, growth^2 * eps, ... up to the ball that holds the box around every x."""
+    reach = float(threat.farthest(x).amax()) if len(x) else 0.0
+    while growth > 1 and threat.eps < reach:
+        threat = replace(threat, eps=min(threat.eps * growth, reach))
+        yield threat
