@@ -31,24 +31,25 @@ ROUNDING = 2.0**-18  # of eps: what attacks in float32 may leave the ball by
 class Ensemble:
     """Several attacks one after the other, each on the inputs that those before did not fool.
 
-    A round is APGD on the cross-entropy; APGD on the targeted ratio of logits' differences, and
-    FAB, both towards the `targets` likeliest other classes; and Square, in square_steps forward
-    passes (0: none). steps: of APGD, fab_steps: of FAB (0: none), each a forward and a backward
-    pass. Rounds start anew until one finds nothing, `rounds` are over, or the inputs asked about
-    have taken `seconds` of CPU time each; time is looked at between attacks. growth: inputs
-    without any witness are attacked once at growth * eps, growth^2 * eps, ..., from where the last
-    attack ended (1: never). bisection_steps: on the segment from x to the witness, for a closer
-    one.
+    A round is `restarts` times APGD, on the cross-entropy and on targeted ratios of differences of
+    logits; FAB; and Square. Targets, of the ratios and of FAB, are the likeliest other classes.
+    steps: of APGD, fab_steps: of FAB (0: none), each a forward and a backward pass; square_steps:
+    of Square (0: none), forward passes. Rounds start anew until one finds nothing, `rounds` are
+    over, or the inputs asked about have taken `seconds` of CPU time each, which is looked at
+    between attacks. growth: inputs without any witness are attacked once at growth * eps,
+    growth^2 * eps, ..., from where the last attack ended (1: never). bisection_steps: on the
+    segment from x to the witness, for a closer one.
     """
 
     label: ClassVar[str] = "ensemble"
-    aliases: ClassVar[tuple[str, ...]] = ("autoattack", "auto-attack", "apgd", "fab", "square")
+    aliases: ClassVar[tuple[str, ...]] = ("autoattack", "auto-attack", "apgd")
     resource: ClassVar[Literal["gpu", "cpu"]] = "gpu"
     cost: ClassVar[int] = 25
     shard: ClassVar[int] = 250
 
     steps: Annotated[int, Ge(1)] = 100
-    targets: Annotated[int, Ge(1)] = 9
+    restarts: Annotated[int, Ge(1)] = 4
+    targets: Annotated[int, Ge(1)] = 5
     fab_steps: Annotated[int, Ge(0)] = 50
     square_steps: Annotated[int, Ge(0)] = 1000
     rounds: Annotated[int, Ge(1)] = 5
@@ -125,8 +126,9 @@ class _Search:
         )
 
     def _attacks(self, round_: int) -> Iterator[Attack]:
-        yield partial(self._apgd, "ce", ball=self.threat)
-        yield partial(self._apgd, "dlr", ball=self.threat, targeted=True)
+        for _ in range(self.settings.restarts):
+            yield partial(self._apgd, "ce", ball=self.threat)
+            yield partial(self._apgd, "dlr", ball=self.threat, targeted=True)
         yield partial(self._fab, again=round_ > 0)
         yield self._square
 
@@ -174,7 +176,7 @@ class _Search:
         return z
 
     def _fab(self, rows: Tensor, *, again: bool) -> Tensor:
-        """From x, and again from half the way to a random point [CH20b, Section 3.4]."""
+        """From x, and again from half the way to a random point [CH20b]."""
         x = self.x[rows]
         return fab.nearest_adversarial(
             self.net,

@@ -4,11 +4,11 @@ With s(g) the steepest move of length 1 and P the projection on ball and box, a 
 
     u  = P(z_k + eta s(grad L(z_k))),   z_{k+1} = P(z_k + a (u - z_k) + (1 - a) (z_k - z_{k-1}))
 
-with a = MOMENTUM [CH20a, Section 3.1]. eta begins at 2 eps. At checkpoints ceil(p_j steps) with
+with a = MOMENTUM [CH20a]. eta begins at 2 eps. At checkpoints ceil(p_j steps) with
 p_{j+1} = p_j + max(p_j - p_{j-1} - 0.03, 0.06), p_0 = 0, p_1 = 0.22, it is halved, and the ascent
 goes on from its best point, if the loss rose in less than RISING of the steps since the last one,
 or if neither eta nor the best loss has changed since. In l1, steps are sparse, without momentum
-[CH21, Algorithm 2]: the k pixels of the largest |gradient| move, k = d / 5 at first and then
+[CH21]: the k pixels of the largest |gradient| move, k = d / 5 at first and then
 1 / SPARSER of the pixels in which the best point differs from x, anew every 0.04 steps; eta begins
 at eps again where k has changed much, and is divided by SPARSER where it has not.
 """
@@ -52,7 +52,7 @@ def loss_of(
         margin  max_s f_s - f_y over all s but y, or f_t - f_y
         dlr     the margin / (f_(1) - f_(3)), or / (f_(1) - (f_(3) + f_(4)) / 2) with a target
 
-    [CH20a, eq. 6, 7]. Of fewer than three (four) classes there is no dlr; the margin stands in.
+    [CH20a]. Of fewer than three (four) classes there is no dlr; the margin stands in.
     """
     if loss == "ce":
         return F.cross_entropy(logits, y, reduction="none")
@@ -77,11 +77,11 @@ def likeliest(
 
 
 def checkpoints(steps: int) -> Iterator[int]:
-    """ceil(p_j steps) for j >= 1 [CH20a, Section 3.1]."""
+    """ceil(p_j steps) for j >= 1 [CH20a]."""
     before = 0.0
     now = 0.22
     while now < 1:
-        yield math.ceil(now * steps)
+        yield math.ceil(round(now * steps, 9))
         before, now = now, now + max(now - before - 0.03, 0.06)
 
 

@@ -6,9 +6,9 @@ the box, and P_H(a) the point of H nearest to a (relu/regions/box_projection.py)
     alpha   = min(||P_H(z_k) - z_k|| / (||P_H(z_k) - z_k|| + ||P_H(x) - x||), ALPHA)
     z_{k+1} = (1 - alpha) (z_k + ETA (P_H(z_k) - z_k)) + alpha (x + ETA (P_H(x) - x))
 
-clipped to the box [CH20b, eq. 9]. Where z_{k+1} is adversarial, it is kept if it is nearer to x than
-what was known, and the walk goes on from (1 - BETA) x + BETA z_{k+1} [eq. 10]. This is the targeted
-form, which needs one gradient per step: FAB-T [CH20a, Appendix B].
+clipped to the box [CH20b]. Where z_{k+1} is adversarial, it is kept if it is nearer to x
+than what was known, and the walk goes on from (1 - BETA) x + BETA z_{k+1}. This is the
+targeted form, FAB-T, which needs one gradient per step [CH20a].
 """
 
 from dataclasses import dataclass
@@ -99,7 +99,7 @@ class _Walks:
         return torch.where(hit.unsqueeze(1), x.lerp(z, BETA), ahead)
 
     def _towards(self, x: Tensor, z: Tensor, normal: Tensor, gap: Tensor) -> Tensor:
-        """[CH20b, eq. 9]; z itself where the box has none of the hyperplane."""
+        """[CH20b]; z itself where the box has none of the hyperplane."""
         offset = (gap - (normal * z).sum(1)).unsqueeze(1)
         (far_z, on_z), (far_x, on_x) = (
             nearest_on_hyperplanes(a, normal.unsqueeze(1), offset, self.threat) for a in (z, x)

@@ -1,12 +1,14 @@
 """Square Attack [ACFH20]: random search that asks for logits alone, where gradients say nothing.
 
 A point is changed in a random square of pixels and kept where the margin falls. Squares cover the
-share p of the image's pixels, halved as the search goes on [ACFH20, Section 3.2]. In linf, each
-channel of the square moves to one of the edges +-eps, and the search begins with such columns of
-one pixel's width [Algorithm 2]. In l2 and l1 the search begins with a grid of bumps; a step takes
-all that two squares spend of the radius, and what was not spent, into one of them: as a bump of
-random sign on top of what it held, along its direction [Algorithm 3; CH21, Section 5 for l1]. The
-norm of the whole stays eps; the box then clips it. Inputs that are no images are one row of pixels.
+share p of the image's pixels, halved as the search goes on. In linf, each channel of the square
+moves to one of the edges +-eps, and the search begins with such columns of one pixel's width. In l2
+and l1 [CH21] it begins with a grid of bumps; a step takes all that two squares spend of the radius,
+and what was not spent, into one of them: as a bump on top of what it held, along its direction.
+The norm of the whole stays eps; the box then clips it.
+
+Departures: the halves of a bump have signs of their own, which the paper's are opposites of; what
+is spent is shared out over all channels at once. Inputs that are no images are one row of pixels.
 """
 
 import math
@@ -152,7 +154,8 @@ class _Bumps:
         tiled = signs.repeat_interleave(size[0], 2).repeat_interleave(size[1], 3)
         bumps = bump(size, x).repeat(tiled.shape[2] // size[0], tiled.shape[3] // size[1])
         delta = (tiled * bumps)[:, :, :height, :width]
-        return self._within(x, self._as_long_as(delta, torch.full_like(x[:, 0, 0, 0], self.threat.eps)))
+        eps = torch.full_like(x[:, 0, 0, 0], self.threat.eps)
+        return self.threat.project(x, x + self._as_long_as(delta, eps))
 
     def moved(self, x: Tensor, z: Tensor, p: float) -> Tensor:
         """What two squares spend of the radius, and what is left of it, into the first one."""
@@ -165,39 +168,43 @@ class _Bumps:
         power = self.threat.p_norm.p
         spent = self.threat.length(delta) ** power
         budget = (self.threat.eps**power - spent).clamp_min(0) ** (1 / power)
-        new = bump(size, x) * _signs(x, *x.shape[:2], 1, 1)
+        new = bump(size, x) * _signs_of_halves(x, size[1])
         new = self._as_long_as(new, torch.ones_like(budget)) + inside
         delta[first] = self._as_long_as(new, budget)
-        return self._within(x, delta)
+        return self.threat.project(x, x + delta)
 
     def _as_long_as(self, delta: Tensor, length: Tensor) -> Tensor:
         now = self.threat.length(delta)
         scale = torch.where(now > TINY * self.threat.eps, length / now, 0.0)
         return delta * scale.view(-1, 1, 1, 1)
 
-    def _within(self, x: Tensor, delta: Tensor) -> Tensor:
-        return self.threat.project(x, x + delta)
+
+def _signs_of_halves(x: Tensor, width: int) -> Tensor:
+    """A sign for the left and one for the right half of each image's and channel's square."""
+    signs = _signs(x, *x.shape[:2], 1, 2)
+    right = (torch.arange(width, device=x.device) >= width // 2).long()
+    return signs[..., right]
 
 
 def bump(size: tuple[int, int], like: Tensor) -> Float[Tensor, "s t"]:
-    """Two hills side by side, one of them upside down; one hill where there is room for one alone.
+    """Two hills side by side; one where there is room for one alone.
 
     With n the rings of a hill, ring r = 0, 1, ... from its edge is sum_{k <= r} 1 / (n - k)^2 high
-    [ACFH20, Section 3.4].
+    [ACFH20].
     """
     height, width = size
-    if width < 2:
-        return _hill(size, like)
     left = width // 2
-    return torch.cat([_hill((height, left), like), -_hill((height, width - left), like)], dim=1)
+    hills = [_hill((height, side), like) for side in (left, width - left) if side]
+    return torch.cat(hills, dim=1)
 
 
 def _hill(size: tuple[int, int], like: Tensor) -> Tensor:
-    def to_edge(side: int) -> Tensor:
-        places = torch.arange(side, device=like.device)
-        return places.minimum(places.flip(0))
-
     height, width = size
-    ring = to_edge(height).unsqueeze(1).minimum(to_edge(width))
+    ring = _to_edge(height, like).unsqueeze(1).minimum(_to_edge(width, like))
     rings = torch.arange(int(ring.max()) + 1, 0, -1, device=like.device, dtype=like.dtype)
     return (1 / rings.square()).cumsum(0)[ring]
+
+
+def _to_edge(side: int, like: Tensor) -> Tensor:
+    places = torch.arange(side, device=like.device)
+    return places.minimum(places.flip(0))

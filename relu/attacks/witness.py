@@ -41,7 +41,7 @@ def clearly_adversarial(
     *,
     clear: float = CLEAR,
 ) -> Bool[Tensor, " n"]:
-    """Whether z fools a float64 pass by `clear` of its largest logit: what a search should go on to.
+    """Whether z fools a float64 pass by `clear` of its largest logit: what a search goes on to.
 
     No proof, as no search needs one: `adversarial` decides what counts.
     """

@@ -142,7 +142,7 @@ def project_between(
 ) -> Float[Tensor, "n d"]:
     """Argmin ||d - delta||_2 subject to ||d||_1 <= radius and low <= d <= high, low <= 0 <= high.
 
-    [CH21, Proposition 2.1]: with room_i the way from 0 to the edge on delta's side,
+    [CH21]: with room_i the way from 0 to the edge on delta's side,
 
         d_i = sign(delta_i) min(max(|delta_i| - t, 0), room_i)
 
@@ -164,6 +164,7 @@ def project_between(
     piece = (at_place > radius).sum(1, keepdim=True).clamp_max(places.shape[1] - 1)
     t = places.gather(1, piece)
     slope = before.gather(1, piece).clamp_min(1)
-    t = torch.where(at_place[:, :1] <= radius, 0.0, t - (radius - at_place.gather(1, piece)) / slope)
-    kept = (size - t.clamp_min_(0)).clamp_min_(0).minimum(room)
+    t = (t - (radius - at_place.gather(1, piece)) / slope).clamp_min_(0)
+    t = torch.where(length <= radius, 0.0, t)
+    kept = (size - t).clamp_min_(0).minimum(room)
     return torch.copysign(kept, delta)
