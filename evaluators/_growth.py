@@ -13,7 +13,7 @@ def is_growth(factor: float) -> bool:
 
 
 def wider(threat: Threat, x: Images, growth: float) -> Iterator[Threat]:
-    """Threats of growth * eps, growth^2 * eps, ... up to the ball that holds the box around every x."""
+    """Balls of growth * eps, growth^2 * eps, ... up to one that holds the box around every x."""
     reach = float(threat.farthest(x).amax()) if len(x) else 0.0
     while growth > 1 and threat.eps < reach:
         threat = replace(threat, eps=min(threat.eps * growth, reach))

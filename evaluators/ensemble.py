@@ -51,7 +51,7 @@ class Ensemble:
     restarts: Annotated[int, Ge(1)] = 4
     targets: Annotated[int, Ge(1)] = 5
     fab_steps: Annotated[int, Ge(0)] = 50
-    square_steps: Annotated[int, Ge(0)] = 1000
+    square_steps: Annotated[int, Ge(0)] = 500
     rounds: Annotated[int, Ge(1)] = 5
     seconds: Annotated[float, Gt(0)] = 2.0
     growth: Annotated[float, Predicate(is_growth)] = 1.5
@@ -64,7 +64,8 @@ class Ensemble:
         self, net: nn.Module, x: Images, y: Labels, *, threat: Threat, known: Interval
     ) -> Evidence:
         search = _Search(self, net, x, y, threat)
-        at_eps = known.high > threat.eps  # whatever is certified there: a witness would refute it
+        # Whatever is certified at eps, as a witness would refute it.
+        at_eps = known.inexact & (known.high > threat.eps)
         search.at_eps(at_eps.nonzero().squeeze(1))
         beyond = known.high.isinf() & search.without_witness
         search.beyond(beyond.nonzero().squeeze(1))

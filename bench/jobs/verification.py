@@ -28,12 +28,13 @@ THREAT = Threat(norm="linf", eps=1.0, box=(-1.0, 1.0))
 # What is not asked for is not computed: radii, and witnesses that are nearer.
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "pgd": {"bisection_steps": 0, "growth": 1.0},
+    "ensemble": {"bisection_steps": 0, "growth": 1.0, "rounds": 1, "seconds": 10.0},
     "kw": {"bisection_steps": 0},
     "crown": {"bisection_steps": 0},
 }
 """of evaluators, where the user says nothing else"""
 
-APART: Mapping[str, float] = {"pgd": 25}
+APART: Mapping[str, float] = {"pgd": 25, "ensemble": 26}
 """attacks that are asked once more, about each disjunct apart, and after evaluators of what cost"""
 
 Evaluators = Sequence[Plugin]
@@ -206,7 +207,7 @@ class _Decision:
         fields = plugin.fields()
         usual = dict(SETTINGS.get(plugin.name, {}))
         if "seconds" in fields:
-            usual["seconds"] = min(self._left, FOREVER)
+            usual["seconds"] = min(self._left, usual.get("seconds", FOREVER))
         usual |= self.query.settings.get(plugin.name, {})
         return {name: value for name, value in usual.items() if name in fields}
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 import torch
@@ -25,7 +26,7 @@ EPS: dict[Norm, float] = {"linf": 0.05, "l2": 0.3, "l1": 1.0}
 def towards_all(net: nn.Module, x: Tensor, y: Tensor, threat: Threat) -> bool:
     """Whether ascents towards all other classes fool the one input."""
     targets = likeliest(net(x), y, 9)
-    _, fooled = ascend(net, x, y, threat=threat, steps=30, loss="dlr", targets=targets)
+    _, fooled = ascend(net, x, y, threat=threat, steps=30, loss="margin", targets=targets)
     return bool(fooled)
 
 
@@ -121,12 +122,16 @@ def test_at_equal_steps_it_fools_at_least_as_many_as_pgd(
     x = torch.rand(300, 1, 8, 8)
     y = digits_net(x).argmax(1)
     threat = Threat(norm=norm, eps=EPS[norm])
-    _, theirs = pgd.ascend(
-        digits_net, x, y, threat=threat, steps=50, loss="margin", leave_when_fooled=True
-    )
-    _, ours = ascend(digits_net, x, y, threat=threat, steps=50, loss="margin")
-    assert 0 < ours.sum() < len(x)
-    assert ours.sum() >= theirs.sum()
+    ours = theirs = 0
+    for _ in range(3):
+        _, fooled = ascend(digits_net, x, y, threat=threat, steps=50, loss="margin")
+        ours += int(fooled.sum())
+        _, fooled = pgd.ascend(
+            digits_net, x, y, threat=threat, steps=50, loss="margin", leave_when_fooled=True
+        )
+        theirs += int(fooled.sum())
+    assert 0 < ours < 3 * len(x)
+    assert ours >= theirs
 
 
 def test_fooled_inputs_leave_the_batch_with_all_their_ascents(digits_net: nn.Sequential) -> None:
@@ -153,7 +158,7 @@ def test_fooled_inputs_leave_the_batch_with_all_their_ascents(digits_net: nn.Seq
     assert seen[1] <= 60
     assert fooled[::2].all()
     assert torch.equal(fooled, margins(digits_net(z), y) <= 0)
-    assert all(after <= before for before, after in zip(seen, seen[1:], strict=False))
+    assert all(after <= before for before, after in pairwise(seen))
 
 
 def test_ascents_go_on_from_where_they_are_told(digits_net: nn.Sequential) -> None:

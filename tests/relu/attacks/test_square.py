@@ -1,7 +1,5 @@
 """Square: its squares by hand, what it never does, and networks whose gradients are 0."""
 
-import math
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -12,10 +10,10 @@ from relu.attacks import apgd
 from relu.attacks.square import P, bump, image_shape, search, share, sides
 from relu.classes import margins
 from relu.threat import Norm, Threat
-from tests.relu.attacks.problems import staircase
+from tests.relu.attacks.problems import Staircase
 from tests.strategies import seeds, tiny_nets
 
-EPS: dict[Norm, float] = {"linf": 0.3, "l2": 3.5, "l1": 30.0}
+EPS: dict[Norm, float] = {"linf": 0.3, "l2": 3.0, "l1": 20.0}
 
 
 def test_squares_shrink_as_the_search_goes_on() -> None:
@@ -68,14 +66,14 @@ def test_images_are_searched_to_a_smaller_margin(norm: Norm, digits_net: nn.Sequ
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_it_fools_where_gradients_are_zero_and_ascent_does_not(norm: Norm) -> None:
-    net = staircase(64)
-    x = 0.3 + 0.2 * torch.rand(20, 1, 8, 8).double()
+    net = Staircase()
+    x = 0.3 + 0.2 * torch.rand(20, 1, 8, 8)
     y = torch.zeros(20, dtype=torch.long)
     assert (margins(net(x), y) > 0).all()
     threat = Threat(norm=norm, eps=EPS[norm])
     _, by_ascent = apgd.ascend(net, x, y, threat=threat, steps=100, loss="margin", start=x)
     assert not by_ascent.any()
     z, fooled = search(net, x, y, threat=threat, steps=500)
-    assert fooled.float().mean() > 0.3
+    assert fooled.float().mean() > 0.7
     assert (z[fooled].flatten(1).mean(1) > 0.6).all()
-    assert (threat.distance(x, z) <= threat.eps * (1 + 1e-12 * math.prod(x.shape[1:]))).all()
+    assert (threat.distance(x, z) <= threat.eps * (1 + 3e-6)).all()
