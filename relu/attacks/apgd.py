@@ -25,7 +25,6 @@ from torch import Tensor, nn
 
 from relu.attacks.pgd import random_point
 from relu.classes import margins
-from relu.norms.l1 import project_between
 from relu.threat import Threat
 
 Loss = Literal["ce", "dlr", "margin"]
@@ -249,7 +248,7 @@ class _Sparse:
         low, high = self.threat.edges(rows.z.dtype)
         x = rows.x.flatten(1)
         delta = rows.z.flatten(1) - x + step
-        moved = project_between(delta, low - x, high - x, self.threat.eps)
+        moved = self.threat.p_norm.project_between(delta, low - x, high - x, self.threat.eps)
         return moved.add_(x).clamp_(low, high).view_as(rows.z)
 
     def adapt(self, rows: _Ascents, since: int) -> None:

@@ -72,6 +72,15 @@ class L1:
             kept.sub_(t).clamp_(min=0)
         return torch.copysign(kept.view_as(delta), delta)
 
+    def project_between(
+        self,
+        delta: Float[Tensor, "n d"],
+        low: Float[Tensor, "n d"],
+        high: Float[Tensor, "n d"],
+        radius: float,
+    ) -> Float[Tensor, "n d"]:
+        return project_between(delta, low, high, radius)
+
     def random(
         self, n: int, d: int, like: Tensor, generator: torch.Generator | None
     ) -> Float[Tensor, "n d"]:
