@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from evaluators._growth import is_growth, wider
 from evaluators._outcomes import worked_on
-from evaluators.interface import Evidence, Interval
+from evaluators.interface import Evidence, Interval, certified_at
 from relu.attacks import apgd, fab, square
 from relu.attacks.pgd import random_point
 from relu.attacks.witness import CLEAR_IN_FLOAT32, clearly_adversarial, closer
@@ -31,12 +31,13 @@ ROUNDING = 2.0**-18  # of eps: what attacks in float32 may leave the ball by
 class Ensemble:
     """Several attacks one after the other, each on the inputs that those before did not fool.
 
-    A round is `restarts` times APGD, on the cross-entropy and on targeted ratios of differences of
-    logits; FAB; and Square. Targets, of the ratios and of FAB, are the likeliest other classes.
-    steps: of APGD, fab_steps: of FAB (0: none), each a forward and a backward pass; square_steps:
-    of Square (0: none), forward passes. Rounds start anew until one finds nothing, `rounds` are
-    over, or the inputs asked about have taken `seconds` of CPU time each, which is looked at
-    between attacks. growth: inputs without any witness are attacked once at growth * eps,
+    They are APGD, on the cross-entropy and on targeted ratios of differences of logits; FAB; and
+    Square. Targets, of the ratios and of FAB, are the likeliest other classes. steps: of APGD,
+    fab_steps: of FAB (0: none), each a forward and a backward pass; square_steps: of Square (0:
+    none), forward passes. All are asked once; then come rounds, of `restarts` of APGD and one of
+    the others, until one finds nothing, `rounds` are over, or the inputs asked about have taken
+    `seconds` of CPU time each, which is looked at between attacks. Inputs that others certify at
+    eps are spared the rounds. growth: inputs without any witness are attacked once at growth * eps,
     growth^2 * eps, ..., from where the last attack ended (1: never). bisection_steps: on the
     segment from x to the witness, for a closer one.
     """
@@ -52,7 +53,7 @@ class Ensemble:
     targets: Annotated[int, Ge(1)] = 5
     fab_steps: Annotated[int, Ge(0)] = 50
     square_steps: Annotated[int, Ge(0)] = 500
-    rounds: Annotated[int, Ge(1)] = 5
+    rounds: Annotated[int, Ge(0)] = 5
     seconds: Annotated[float, Gt(0)] = 2.0
     growth: Annotated[float, Predicate(is_growth)] = 1.5
     bisection_steps: Annotated[int, Ge(0)] = 10
@@ -66,7 +67,7 @@ class Ensemble:
         search = _Search(self, net, x, y, threat)
         # Whatever is certified at eps, as a witness would refute it.
         at_eps = known.inexact & (known.high > threat.eps)
-        search.at_eps(at_eps.nonzero().squeeze(1))
+        search.at_eps(at_eps.nonzero().squeeze(1), certified_at(known.low, threat.eps))
         beyond = known.high.isinf() & search.without_witness
         search.beyond(beyond.nonzero().squeeze(1))
         search.bring_closer()
@@ -99,16 +100,24 @@ class _Search:
     def without_witness(self) -> Tensor:
         return self.witness.flatten(1)[:, 0].isnan()
 
-    def at_eps(self, rows: Tensor) -> None:
-        """Rounds of all attacks on some inputs; those of which are left, none of it fools."""
+    def at_eps(self, rows: Tensor, certified: Tensor) -> None:
+        """All attacks once on some inputs, then rounds of them on those that nobody certifies."""
         end = time.process_time() + self.settings.seconds * len(rows)
-        for round_ in range(self.settings.rounds):
+        rows = self._round(rows, end, restarts=1)
+        rows = rows[~certified[rows]]
+        for _ in range(self.settings.rounds):
             before = len(rows)
-            for attack in self._attacks(round_):
-                if len(rows) and time.process_time() < end:
-                    rows = self._after(attack, rows, self.threat)
+            rows = self._round(rows, end, restarts=self.settings.restarts, again=True)
             if len(rows) == before:
                 break
+
+    def _round(self, rows: Tensor, end: float, *, restarts: int, again: bool = False) -> Tensor:
+        """The rows that are not fooled by any attack until the end."""
+        for attack in self._attacks(restarts, again=again):
+            if not len(rows) or time.process_time() >= end:
+                break
+            rows = self._after(attack, rows, self.threat)
+        return rows
 
     def beyond(self, rows: Tensor) -> None:
         """One ascent in each of the growing balls, from where the one before ended."""
@@ -126,11 +135,11 @@ class _Search:
             clear=CLEAR_IN_FLOAT32,
         )
 
-    def _attacks(self, round_: int) -> Iterator[Attack]:
-        for _ in range(self.settings.restarts):
+    def _attacks(self, restarts: int, *, again: bool) -> Iterator[Attack]:
+        for _ in range(restarts):
             yield partial(self._apgd, "ce", ball=self.threat)
             yield partial(self._apgd, "dlr", ball=self.threat, targeted=True)
-        yield partial(self._fab, again=round_ > 0)
+        yield partial(self._fab, again=again)
         yield self._square
 
     def _after(self, attack: Attack, rows: Tensor, ball: Threat) -> Tensor:

@@ -28,7 +28,7 @@ THREAT = Threat(norm="linf", eps=1.0, box=(-1.0, 1.0))
 # What is not asked for is not computed: radii, and witnesses that are nearer.
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "pgd": {"bisection_steps": 0, "growth": 1.0},
-    "ensemble": {"bisection_steps": 0, "growth": 1.0, "rounds": 1, "seconds": 10.0},
+    "ensemble": {"bisection_steps": 0, "growth": 1.0, "rounds": 1, "seconds": 5.0},
     "kw": {"bisection_steps": 0},
     "crown": {"bisection_steps": 0},
 }

@@ -20,7 +20,7 @@ from tests.evaluators.test_contract import unknown
 from tests.relu.attacks.problems import Staircase, radii, tiny
 
 EPS: dict[Norm, float] = {"linf": 0.05, "l2": 0.3, "l1": 1.0}
-SMALL: dict[str, Any] = {"steps": 20, "restarts": 1, "targets": 3, "square_steps": 20, "rounds": 2}
+SMALL: dict[str, Any] = {"steps": 20, "restarts": 1, "targets": 3, "square_steps": 20, "rounds": 1}
 
 
 def judged(
@@ -139,6 +139,19 @@ def test_rounds_end_once_one_finds_nothing_and_each_sees_only_what_is_left(
     assert searches.sizes[-1] == int((high > 0.05).sum())
 
 
+def test_certified_inputs_are_attacked_once_and_others_again(
+    digits_net: nn.Sequential, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searches = Calls(square.search)
+    monkeypatch.setattr(square, "search", searches)
+    x, y = inputs(digits_net, 10)
+    low = torch.tensor([1e-4] * 4 + [0.0] * 6, dtype=torch.float64)
+    known = Interval(low=low, high=torch.full_like(low, torch.inf))
+    threat = Threat(norm="linf", eps=1e-4)
+    Ensemble(**SMALL | {"growth": 1.0}).judge(digits_net, x, y, threat=threat, known=known)
+    assert searches.sizes == [10, 6]
+
+
 def test_it_stops_when_its_time_is_over(digits_net: nn.Sequential) -> None:
     x, y = inputs(digits_net, 5)
     fields: dict[str, Any] = {"restarts": 10_000, "seconds": 0.02, "growth": 1.0}
@@ -160,10 +173,10 @@ def test_growth_takes_one_ascent_a_ball_from_where_the_last_ended(
 
     monkeypatch.setattr(apgd, "ascend", ascend)
     x, y = inputs(digits_net, 10)
-    fields = {**SMALL, "fab_steps": 0, "restarts": 3, "rounds": 1}
+    fields = {**SMALL, "fab_steps": 0, "restarts": 2, "rounds": 1}
     _, high = judged(digits_net, x, y, Threat(norm="linf", eps=1e-3), **fields)
     assert high.isfinite().all()
-    assert starts[:6] == [False] * 6  # two losses, three restarts
+    assert starts[:6] == [False] * 6  # two losses, once and in two restarts
     assert 2 <= len(starts[6:]) <= 18  # 1.5^17 of 0.001 is the whole box
     assert all(starts[6:])
 
