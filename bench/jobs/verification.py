@@ -28,13 +28,13 @@ THREAT = Threat(norm="linf", eps=1.0, box=(-1.0, 1.0))
 # What is not asked for is not computed: radii, and witnesses that are nearer.
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "pgd": {"bisection_steps": 0, "growth": 1.0},
-    "ensemble": {"bisection_steps": 0, "growth": 1.0, "rounds": 1, "seconds": 5.0},
+    "ensemble": {"bisection_steps": 0, "growth": 1.0, "rounds": 1, "targets": 9, "seconds": 5.0},
     "kw": {"bisection_steps": 0},
     "crown": {"bisection_steps": 0},
 }
 """of evaluators, where the user says nothing else"""
 
-APART: Mapping[str, float] = {"pgd": 25, "ensemble": 26}
+APART: Mapping[str, float] = {"pgd": 25}
 """attacks that are asked once more, about each disjunct apart, and after evaluators of what cost"""
 
 Evaluators = Sequence[Plugin]

@@ -145,9 +145,9 @@ def test_certified_inputs_are_attacked_once_and_others_again(
     searches = Calls(square.search)
     monkeypatch.setattr(square, "search", searches)
     x, y = inputs(digits_net, 10)
-    low = torch.tensor([1e-4] * 4 + [0.0] * 6, dtype=torch.float64)
+    low = torch.tensor([1e-6] * 4 + [0.0] * 6, dtype=torch.float64)
     known = Interval(low=low, high=torch.full_like(low, torch.inf))
-    threat = Threat(norm="linf", eps=1e-4)
+    threat = Threat(norm="linf", eps=1e-6)
     Ensemble(**SMALL | {"growth": 1.0}).judge(digits_net, x, y, threat=threat, known=known)
     assert searches.sizes == [10, 6]
 
