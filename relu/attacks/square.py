@@ -77,7 +77,7 @@ def image_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
 
 def share(progress: float, p: float) -> float:
     """Of the pixels in a square, once this share of the steps is done."""
-    return p / 2 ** sum(progress >= halving for halving in HALVINGS)
+    return p * 0.5 ** sum(progress >= halving for halving in HALVINGS)
 
 
 def sides(image: tuple[int, int], p: float) -> tuple[int, int]:

@@ -23,6 +23,7 @@ from tests.evaluators.test_contract import unknown
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # of scipy, by foolbox's imports
     import foolbox
+    from foolbox.attacks.sparse_l1_descent_attack import SparseL1DescentAttack
     from foolbox.models.pytorch import PyTorchModel
 
 EPS: dict[Norm, float] = {"linf": 0.08, "l2": 0.4, "l1": 1.5}
@@ -31,7 +32,7 @@ INPUTS = 200
 ATTACKS: dict[Norm, list[Callable[..., Any]]] = {
     "linf": [foolbox.attacks.LinfPGD],
     "l2": [foolbox.attacks.L2PGD],
-    "l1": [foolbox.attacks.L1PGD, foolbox.attacks.SparseL1DescentAttack],
+    "l1": [foolbox.attacks.L1PGD, SparseL1DescentAttack],
 }
 
 

@@ -20,7 +20,9 @@ from tests.strategies import seeds, tiny_nets
 
 EVALUATORS = discover().evaluators
 # Less of the same, of those that would look for long at inputs of which nothing is to be found.
-SMALL: dict[str, dict[str, object]] = {"ensemble": {"steps": 20, "restarts": 1, "square_steps": 20}}
+SMALL: dict[str, dict[str, object]] = {
+    "ensemble": {"steps": 10, "targets": 2, "fab_steps": 10, "square_steps": 10, "rounds": 0}
+}
 
 
 def unknown(net: nn.Module, x: Tensor, y: Tensor) -> Interval:
