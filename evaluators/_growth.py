@@ -1,7 +1,6 @@
 """Balls beyond eps, in which attacks look for a witness of inputs that are not fooled at eps."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from relu.classes import Images
 from relu.threat import Threat
@@ -15,6 +14,6 @@ def is_growth(factor: float) -> bool:
 def wider(threat: Threat, x: Images, growth: float) -> Iterator[Threat]:
     """Balls of growth * eps, growth^2 * eps, ... up to one that holds the box around every x."""
     reach = float(threat.farthest(x).amax()) if len(x) else 0.0
-    while growth > 1 and threat.eps < reach:
-        threat = replace(threat, eps=min(threat.eps * growth, reach))
+    while growth > 1 and bool((threat.each(x) < reach).any()):
+        threat = threat.grown(growth, reach)
         yield threat

@@ -66,8 +66,8 @@ class Ensemble:
     ) -> Evidence:
         search = _Search(self, net, x, y, threat)
         # Whatever is certified at eps, as a witness would refute it.
-        at_eps = known.inexact & (known.high > threat.eps)
-        search.at_eps(at_eps.nonzero().squeeze(1), certified_at(known.low, threat.eps))
+        at_eps = known.inexact & (known.high > float(threat.eps))
+        search.at_eps(at_eps.nonzero().squeeze(1), certified_at(known.low, float(threat.eps)))
         beyond = known.high.isinf() & search.without_witness
         search.beyond(beyond.nonzero().squeeze(1))
         search.bring_closer()
@@ -149,7 +149,7 @@ class _Search:
         for part in groups(len(rows), size):
             some = rows[part]
             z = attack(some)
-            near = ball.length(z - self.x[some]) <= ball.eps * (1 + ROUNDING)
+            near = ball.length(z - self.x[some]) <= float(ball.eps) * (1 + ROUNDING)
             z[near] = ball.inside(self.x[some[near]], z[near])
             good = clearly_adversarial(self.exact_net, z, self.y[some])
             self._keep(some[good], z[good])

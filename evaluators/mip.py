@@ -10,8 +10,8 @@ from torch import nn
 from evaluators._gurobi import HINT, Gurobi, library
 from evaluators._highs import Highs
 from evaluators._milp_problem import Input
-from evaluators._milp_radius import smallest
-from evaluators._milp_search import UNDECIDED, Found, decide
+from evaluators._milp_search import decide, smallest
+from evaluators._replies import UNDECIDED, Found
 from evaluators._solver import Guarded, Solver, SolverError, WithinLicence
 from evaluators.interface import DECIDED, Evidence, Interval, Status
 from relu.attacks.witness import adversarial
@@ -60,7 +60,7 @@ class Mip:
         self, net: nn.Module, x: Images, y: Labels, *, threat: Threat, known: Interval
     ) -> Evidence:
         radius = self.mode == "radius"
-        wanted = known.unsettled if radius else known.straddles(threat.eps)
+        wanted = known.unsettled if radius else known.straddles(threat.each(x))
         low = torch.zeros(len(x), dtype=torch.float64, device=x.device)
         seconds = torch.zeros_like(low)
         witness = torch.full_like(x, torch.nan).double()

@@ -33,6 +33,7 @@ class Pgd:
     label: ClassVar[str] = "PGD"
     resource: ClassVar[Literal["gpu", "cpu"]] = "gpu"
     cost: ClassVar[int] = 10
+    eps_per_input: ClassVar[bool] = True
     renamed: ClassVar[Mapping[str, str]] = {"halvings": "bisection_steps"}
 
     steps: Annotated[int, Ge(1)] = 40
@@ -59,19 +60,20 @@ class Pgd:
                 net,
                 x[rows],
                 y[rows],
-                threat=threat,
+                threat=threat.at(rows),
                 steps=self.steps,
                 start=None if start is None else start[rows],
                 loss=self.loss,
                 leave_when_fooled=True,
             )
-            z = threat.inside(x[rows], z)
+            z = threat.at(rows).inside(x[rows], z)
             last[rows] = z
             fooled &= clearly_adversarial(exact_net, z, y[rows])
             witness[rows[fooled]] = z[fooled]
             return rows[~fooled]
 
-        at_eps = known.high > threat.eps  # whatever is certified there: a witness would refute it
+        # Whatever is certified there: a witness would refute it.
+        at_eps = known.high > threat.each(x)
         rows = at_eps.nonzero().squeeze(1)
         for _ in range(self.restarts):
             rows = attack(rows, threat)

@@ -137,9 +137,10 @@ def ascend(
 ) -> tuple[Float[Tensor, "n *shape"], Bool[Tensor, " n"]]:
     """For each x the first adversarial point met, else that of the highest loss; who is fooled.
 
-    Ascents start from `start`, else from random points; with `targets`, one towards each of them.
-    An input whose margin falls to 0 by `clear` of its largest logit leaves with all its ascents.
-    Points obey the threat up to rounding. The network's parameters get no gradient.
+    The threat has one eps. Ascents start from `start`, else from random points; with `targets`,
+    one towards each of them. An input whose margin falls to 0 by `clear` of its largest logit
+    leaves with all its ascents. Points obey the threat up to rounding. The network's parameters
+    get no gradient.
     """
     if not len(x):
         return x.clone(), torch.zeros_like(y, dtype=torch.bool)
@@ -209,10 +210,11 @@ class _Dense:
 
     def __init__(self, threat: Threat, steps: int) -> None:
         self.threat = threat
+        self.eps = float(threat.eps)
         self.checkpoints = frozenset(checkpoints(steps))
 
     def begin(self, inputs: Tensor, x: Tensor, y: Tensor, target: Tensor, z: Tensor) -> _Ascents:
-        return _begun(inputs, x, y, target, z, eta=2 * self.threat.eps, k=math.prod(x.shape[1:]))
+        return _begun(inputs, x, y, target, z, eta=2 * self.eps, k=math.prod(x.shape[1:]))
 
     def move(self, rows: _Ascents) -> Tensor:
         eta = rows.eta.view(-1, *[1] * (rows.z.ndim - 1))
@@ -236,19 +238,20 @@ class _Sparse:
 
     def __init__(self, threat: Threat, steps: int) -> None:
         self.threat = threat
+        self.eps = float(threat.eps)
         interval = max(1, round(INTERVAL * steps))
         self.checkpoints = range(interval, steps, interval)
 
     def begin(self, inputs: Tensor, x: Tensor, y: Tensor, target: Tensor, z: Tensor) -> _Ascents:
         k = DENSE * math.prod(x.shape[1:])
-        return _begun(inputs, x, y, target, z, eta=self.threat.eps, k=k)
+        return _begun(inputs, x, y, target, z, eta=self.eps, k=k)
 
     def move(self, rows: _Ascents) -> Tensor:
         step = sparse_signs(rows.gradient.flatten(1), rows.k).mul_(rows.eta.unsqueeze(1))
         low, high = self.threat.edges(rows.z.dtype)
         x = rows.x.flatten(1)
         delta = rows.z.flatten(1) - x + step
-        moved = self.threat.p_norm.project_between(delta, low - x, high - x, self.threat.eps)
+        moved = self.threat.p_norm.project_between(delta, low - x, high - x, self.eps)
         return moved.add_(x).clamp_(low, high).view_as(rows.z)
 
     def adapt(self, rows: _Ascents, since: int) -> None:
@@ -256,8 +259,8 @@ class _Sparse:
         k = (rows.best != rows.x).flatten(1).sum(1) / SPARSER
         ratio = k / rows.k
         settled = (ratio >= SETTLED) & (ratio <= 1)
-        shorter = (rows.eta / SPARSER).clamp_min(SMALLEST * self.threat.eps)
-        rows.eta = torch.where(settled, shorter, torch.full_like(k, self.threat.eps))
+        shorter = (rows.eta / SPARSER).clamp_min(SMALLEST * self.eps)
+        rows.eta = torch.where(settled, shorter, torch.full_like(k, self.eps))
         rows.k = k
         rows.back_to_best(~settled)
 

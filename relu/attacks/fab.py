@@ -41,8 +41,8 @@ def nearest_adversarial(
 
     Walks begin at `start`, else at x. A point counts where its margin is at most 0 by `clear` of
     its largest logit. An input leaves with all its walks once one of its points is within the
-    threat's eps; others go all steps. Points lie in the box; rows without one are x. The network's
-    parameters get no gradient.
+    threat's one eps; others go all steps. Points lie in the box; rows without one are x. The
+    network's parameters get no gradient.
     """
     walks = _Walks(net, threat, clear, tuple(x.shape[1:]))
     inputs = torch.arange(len(x), device=x.device).repeat_interleave(targets.shape[1])
@@ -54,7 +54,7 @@ def nearest_adversarial(
         if not len(inputs):
             break
         z = walks.step(flat[inputs], y[inputs], target, z, inputs, found)
-        left = (found.distance > threat.eps)[inputs]
+        left = (found.distance > float(threat.eps))[inputs]
         if not left.all():
             inputs, target, z = inputs[left], target[left], z[left]
     return found.points.view_as(x), found.distance.isfinite()

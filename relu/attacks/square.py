@@ -39,8 +39,9 @@ def search(
 ) -> tuple[Float[Tensor, "n *shape"], Bool[Tensor, " n"]]:
     """For each x the first adversarial point met, else that of the least margin; who is fooled.
 
-    A point counts where its margin is at most 0 by `clear` of its largest logit; its input leaves
-    the batch. Points obey the threat up to rounding. Of an input one forward pass per step.
+    The threat has one eps. A point counts where its margin is at most 0 by `clear` of its largest
+    logit; its input leaves the batch. Points obey the threat up to rounding. Of an input one
+    forward pass per step.
     """
     rule = _Signs(threat) if threat.norm == "linf" else _Bumps(threat)
     points = x.clone()
@@ -124,12 +125,12 @@ class _Signs:
     def first(self, x: Tensor) -> Tensor:
         """Columns of one pixel's width, at +-eps."""
         n, c, _, width = x.shape
-        return self.threat.clamped(x + self.threat.eps * _signs(x, n, c, 1, width))
+        return self.threat.clamped(x + float(self.threat.eps) * _signs(x, n, c, 1, width))
 
     def moved(self, x: Tensor, z: Tensor, p: float) -> Tensor:
         """Every channel of a square at +-eps; turned around where nothing would change."""
         places = _Windows.drawn(x, sides((x.shape[2], x.shape[3]), p)).places(x)
-        signs = self.threat.eps * _signs(x, *x.shape[:2], 1, 1)
+        signs = float(self.threat.eps) * _signs(x, *x.shape[:2], 1, 1)
         inside = x[places]
         new = self.threat.clamped(inside + signs)
         same = (new == z[places]).flatten(1).all(1).view(-1, 1, 1, 1)
@@ -154,7 +155,7 @@ class _Bumps:
         tiled = signs.repeat_interleave(size[0], 2).repeat_interleave(size[1], 3)
         bumps = bump(size, x).repeat(tiled.shape[2] // size[0], tiled.shape[3] // size[1])
         delta = (tiled * bumps)[:, :, :height, :width]
-        eps = torch.full_like(x[:, 0, 0, 0], self.threat.eps)
+        eps = torch.full_like(x[:, 0, 0, 0], float(self.threat.eps))
         return self.threat.project(x, x + self._as_long_as(delta, eps))
 
     def moved(self, x: Tensor, z: Tensor, p: float) -> Tensor:
@@ -167,7 +168,7 @@ class _Bumps:
         delta[second] = 0.0
         power = self.threat.p_norm.p
         spent = self.threat.length(delta) ** power
-        budget = (self.threat.eps**power - spent).clamp_min(0) ** (1 / power)
+        budget = (float(self.threat.eps) ** power - spent).clamp_min(0) ** (1 / power)
         new = bump(size, x) * _signs_of_halves(x, size[1])
         new = self._as_long_as(new, torch.ones_like(budget)) + inside
         delta[first] = self._as_long_as(new, budget)
@@ -175,7 +176,7 @@ class _Bumps:
 
     def _as_long_as(self, delta: Tensor, length: Tensor) -> Tensor:
         now = self.threat.length(delta)
-        scale = torch.where(now > TINY * self.threat.eps, length / now, 0.0)
+        scale = torch.where(now > TINY * float(self.threat.eps), length / now, 0.0)
         return delta * scale.view(-1, 1, 1, 1)
 
 

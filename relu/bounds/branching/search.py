@@ -1,0 +1,204 @@
+"""Branch and bound: whether some class wins or ties anywhere in the ball of one input.
+
+A domain is another class s and a box of pre-activations of all units that may switch; it is closed
+when f_y - f_s is proven positive wherever the units lie in the box, or no input has them there.
+Everything that is proven of a domain is asked only where f_y - f_s <= 0: so boxes shrink with the
+margin's bound, and the bound rises with the boxes, often to the end without any split.
+"""
+
+import heapq
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from relu.batching import at_once
+from relu.bounds.branching.ascent import ascended
+from relu.bounds.branching.deadline import Deadline
+from relu.bounds.branching.domains import Domain, Domains, Leaf, Split, side_by_side
+from relu.bounds.branching.dual import bounded, boxes_of, crown_slopes, safe_bounds, true_points
+from relu.bounds.branching.reduced import ReducedNetwork
+from relu.bounds.branching.splitting import best_splits, losses, split_boxes
+from relu.bounds.branching.tightening import Networks, outward, tightened
+
+ROOT_STEPS = 20
+STEPS = 6
+TIGHTENED = 8  # units of a domain whose boxes are tightened
+HELD = 2**28  # numbers of open domains; where there are more, the latest come first
+
+Verdict = Literal["certified", "witness", "timeout", "open"]
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What a search found. "open": a domain without units to split has no proof.
+
+    delta: a witness's perturbation. domains: how many were bounded. bound: the least bound of a
+    domain that is open. leaves: all closed domains, if they were to be kept.
+    """
+
+    verdict: Verdict
+    delta: Float[Tensor, " d"] | None = None
+    domains: int = 0
+    bound: float = 0.0
+    leaves: tuple[Leaf, ...] = ()
+
+
+class Search:
+    """Of one input: whether f_y - f_s <= 0 anywhere for one of the other classes s.
+
+    is_witness: decides whether a perturbation is one. keep: whether leaves are kept.
+    """
+
+    def __init__(
+        self,
+        net: ReducedNetwork,
+        y: int,
+        others: Int[Tensor, " k"],
+        is_witness: Callable[[Float[Tensor, " d"]], bool],
+        deadline: Deadline,
+        *,
+        keep: bool = False,
+    ) -> None:
+        self.nets = Networks.of(net)
+        self.margins = net.margins(y, others)
+        self.quick_margins = self.margins.to(torch.float32)
+        self.is_witness = is_witness
+        self.deadline = deadline
+        self.keep = keep
+        self.heap: list[tuple[float, int, Domain]] = []
+        self.order = itertools.count()
+        self.domains = 0
+        self.delta: Tensor | None = None
+        self.leaves: list[Leaf] = []
+
+    @torch.no_grad()
+    def result(self) -> Result:
+        """Searches until all is closed, a witness is found, or time is over."""
+        self._bound(self._root(), ROOT_STEPS)
+        while self.heap and self.delta is None:
+            if self.deadline.passed:
+                return self._result("timeout")
+            count = min(self._at_once, len(self.heap))
+            batch = side_by_side([self._next() for _ in range(count)], self.nets.quick.leak)
+            if not bool(batch.boxes.open.any(0).all()):
+                return self._result("open")
+            self._bound(self._tightened(self._children(batch)), STEPS)
+        return self._result("certified" if self.delta is None else "witness")
+
+    def _result(self, verdict: Verdict) -> Result:
+        bound = self.heap[0][0] if self.heap else 0.0
+        return Result(verdict, self.delta, self.domains, bound, tuple(self.leaves))
+
+    @property
+    def _at_once(self) -> int:
+        numbers = at_once(self.margins.offset.device)
+        return max(1, numbers // (2 * TIGHTENED * self.nets.exact.columns))
+
+    def _next(self) -> Domain:
+        """The domain with the least bound; one of the latest, where there are too many."""
+        if 4 * len(self.heap) * len(self.nets.exact.low) > HELD:
+            return self.heap.pop()[2]
+        return heapq.heappop(self.heap)[2]
+
+    def _root(self) -> Domains:
+        """The whole ball, for each of the other classes."""
+        m = len(self.margins.offset)
+        low, high = outward(self.nets.exact.low, self.nets.exact.high)
+        boxes = boxes_of(
+            low.unsqueeze(1).repeat(1, m), high.unsqueeze(1).repeat(1, m), self.nets.quick.leak
+        )
+        rivals = torch.arange(m, device=low.device)
+        self.domains += m
+        return Domains(rivals, boxes, crown_slopes(boxes.low, boxes.high), [()] * m)
+
+    def _children(self, domains: Domains) -> Domains:
+        """Both parts of each domain, split at its best unit."""
+        margins = self.quick_margins.at(domains.rivals)
+        v = bounded(self.nets.quick, margins, domains.boxes, domains.slopes).v
+        units = best_splits(self.nets.quick, margins, domains.boxes, domains.slopes, v)
+        parts = [split_boxes(domains.boxes, units, active) for active in (True, False)]
+        both = torch.arange(len(domains), device=units.device).repeat(2)
+        self.domains += len(both)
+        steps = [
+            (*before, Split(unit, active))
+            for active in (True, False)
+            for before, unit in zip(domains.steps, units.tolist(), strict=True)
+        ]
+        boxes = boxes_of(
+            torch.cat([part.low for part in parts], 1),
+            torch.cat([part.high for part in parts], 1),
+            self.nets.quick.leak,
+        )
+        return Domains(domains.rivals[both], boxes, domains.slopes.at(both), steps)
+
+    def _tightened(self, domains: Domains) -> Domains:
+        """Those that are not closed as they are, with boxes that are tightened."""
+        margins = self.quick_margins.at(domains.rivals)
+        now = bounded(self.nets.quick, margins, domains.boxes, domains.slopes)
+        left = self._open(domains, now.bound, now.multipliers)
+        domains = domains.at(left)
+        if not len(left):
+            return domains
+        count = min(TIGHTENED, len(domains.boxes.low))
+        units = losses(now.v[:, left], domains.boxes).topk(count, 0).indices
+        low, high, how = tightened(
+            self.nets,
+            domains.boxes,
+            domains.slopes,
+            units,
+            self.margins.at(domains.rivals),
+            now.bound[left],
+        )
+        steps = domains.steps
+        if self.keep:
+            steps = [(*before, step) for before, step in zip(steps, how, strict=True)]
+        return replace(domains, boxes=boxes_of(low, high, self.nets.quick.leak), steps=steps)
+
+    def _bound(self, domains: Domains, steps: int) -> None:
+        """Bounds domains; those that are not closed are tried for a witness, and kept."""
+        if not len(domains):
+            return
+        margins = self.quick_margins.at(domains.rivals)
+        found = ascended(self.nets.quick, margins, domains.boxes, domains.slopes, steps=steps)
+        left = self._open(domains, found.bound, found.multipliers)
+        self._try(found.at.points[: self.nets.exact.d, left], domains.rivals[left])
+        domains = replace(domains, slopes=found.slopes).at(left)
+        for domain in domains.alone(found.bound[left]):
+            heapq.heappush(self.heap, (domain.bound, next(self.order), domain))
+
+    def _open(
+        self, domains: Domains, bound: Float[Tensor, " m"], multipliers: Float[Tensor, "N m"]
+    ) -> Int[Tensor, " k"]:
+        """Which are not closed. Empty boxes are; and where margins are positive in float64."""
+        boxes = domains.boxes
+        empty = (boxes.low > boxes.high).any(0)
+        likely = ((bound > 0) & ~empty).nonzero().squeeze(1)
+        proven = torch.zeros_like(empty)
+        if len(likely):
+            proven[likely] = self._proven(domains.at(likely), multipliers[:, likely])
+        if self.keep:
+            for i in (empty | proven).nonzero().squeeze(1).tolist():
+                proof = None if empty[i] else multipliers[:, i].clone()
+                self.leaves.append(Leaf(int(domains.rivals[i]), domains.steps[i], proof))
+        return (~(empty | proven)).nonzero().squeeze(1)
+
+    def _proven(self, domains: Domains, multipliers: Float[Tensor, "N m"]) -> Bool[Tensor, " m"]:
+        margins = self.margins.at(domains.rivals)
+        low = domains.boxes.low.double()
+        high = domains.boxes.high.double()
+        return safe_bounds(self.nets.exact, margins, low, high, multipliers.double()) > 0
+
+    def _try(self, delta: Float[Tensor, "d m"], rivals: Int[Tensor, " m"]) -> None:
+        """Whether a bound is attained at a witness."""
+        points = true_points(self.nets.quick, delta)
+        margins = self.quick_margins.at(rivals)
+        value = (margins.rows.T * points).sum(0) + margins.offset
+        for i in (value <= 0).nonzero().squeeze(1).tolist():
+            if self.is_witness(delta[:, i]):
+                self.delta = delta[:, i]
+                return
