@@ -59,8 +59,13 @@ class Boxes:
 
     def at(self, which: Tensor) -> "Boxes":
         """Of some of the questions."""
-        tables = (self.low, self.high, self.open, self.upper)
-        return Boxes(*(table[:, which] for table in tables), self.leak)
+        return Boxes(
+            low=self.low[:, which],
+            high=self.high[:, which],
+            open=self.open[:, which],
+            upper=self.upper[:, which],
+            leak=self.leak,
+        )
 
     def lower(self, alpha: Float[Tensor, "N m"]) -> Float[Tensor, "N m"]:
         """Slopes of the lower lines."""

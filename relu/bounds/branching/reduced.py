@@ -12,6 +12,7 @@ the ball, up to rounding: `unit` times their sizes.
 Tables of this folder have a line for each unit and a column for each question.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -67,7 +68,9 @@ class Forms:
         """Rows and their transpose, where most of the numbers are 0."""
         if not self.rows.numel() or bool((self.rows != 0).double().mean() > SPARSE):
             return None
-        return self.rows.to_sparse_csr(), self.rows.T.contiguous().to_sparse_csr()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state")
+            return self.rows.to_sparse_csr(), self.rows.T.contiguous().to_sparse_csr()
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,14 @@ from relu.batching import at_once
 from relu.bounds.branching.ascent import ascended
 from relu.bounds.branching.deadline import Deadline
 from relu.bounds.branching.domains import Domain, Domains, Leaf, Split, side_by_side
-from relu.bounds.branching.dual import bounded, boxes_of, crown_slopes, safe_bounds, true_points
+from relu.bounds.branching.dual import (
+    bounded,
+    boxes_of,
+    crown_slopes,
+    least_delta,
+    safe_bounds,
+    true_points,
+)
 from relu.bounds.branching.reduced import ReducedNetwork
 from relu.bounds.branching.splitting import best_splits, losses, split_boxes
 from relu.bounds.branching.tightening import Networks, outward, tightened
@@ -194,11 +201,17 @@ class Search:
         return safe_bounds(self.nets.exact, margins, low, high, multipliers.double()) > 0
 
     def _try(self, delta: Float[Tensor, "d m"], rivals: Int[Tensor, " m"]) -> None:
-        """Whether a bound is attained at a witness."""
-        points = true_points(self.nets.quick, delta)
+        """Whether a bound is attained at a witness, or one step of descent away from there."""
         margins = self.quick_margins.at(rivals)
-        value = (margins.rows.T * points).sum(0) + margins.offset
-        for i in (value <= 0).nonzero().squeeze(1).tolist():
-            if self.is_witness(delta[:, i]):
-                self.delta = delta[:, i]
-                return
+        points = true_points(self.nets.quick, delta)
+        outputs = points[self.nets.exact.d :]
+        pattern = boxes_of(outputs, outputs, self.nets.quick.leak)
+        region = bounded(self.nets.quick, margins, pattern, crown_slopes(outputs, outputs))
+        stepped = least_delta(self.nets.quick.deltas, region.input)
+        for tried in (points, true_points(self.nets.quick, stepped)):
+            value = (margins.rows.T * tried).sum(0) + margins.offset
+            for i in (value <= 0).nonzero().squeeze(1).tolist():
+                candidate = tried[: self.nets.exact.d, i]
+                if self.is_witness(candidate):
+                    self.delta = candidate
+                    return
