@@ -40,6 +40,7 @@ WRITER = "tests/relu/network/onnx/test_writer.py"
 QUESTIONS = "tests/bench/data/test_questions.py"
 EXPORT = "tests/bench/cli/test_export.py"
 TRACING = "tests/relu/network/test_tracing.py"
+ENSEMBLE = "tests/evaluators/test_ensemble.py"
 CONTRACT = "tests/evaluators/test_contract.py"
 PROPERTY = "tests/relu/network/test_property.py"
 VERIFICATION = "tests/bench/jobs/test_verification.py"
@@ -616,6 +617,20 @@ MUTANTS = (
         "at_eps = known.high > threat.each(x)",
         "at_eps = known.straddles(threat.each(x))",
         (f"{EVIDENCE}::test_attacks_look_again_at_what_others_certify",),
+    ),
+    Mutant(
+        "evaluators/ensemble.py",
+        "at_eps = known.inexact & (known.high > float(threat.eps))",
+        "at_eps = known.straddles(threat.eps)",
+        (f"{EVIDENCE}::test_attacks_look_again_at_what_others_certify",),
+    ),
+    Mutant(
+        "evaluators/ensemble.py",
+        "z[near] = ball.inside(self.x[some[near]], z[near])",
+        "pass",
+        (
+            f"{ENSEMBLE}::test_witnesses_lie_in_box_and_ball_and_fool_beyond_the_rounding_of_float32",
+        ),
     ),
     Mutant(
         "evaluators/lirpa.py",
