@@ -1,0 +1,184 @@
+"""Jacobians of all layers, compressed: pixels that no unit sees two of share a column [CPR74].
+
+A unit sees a rectangle of pixels. Let the colour of a pixel be its channel, its row modulo H and
+its column modulo W, where no rectangle is higher than H or wider than W. Of the pixels of one
+colour a unit sees at most one: so V S, where S adds up the columns of each colour, has the entries
+of V's rows, at most H W times channels of them instead of d, and rows of the same norms. As units
+see more from layer to layer, S becomes finer on the way: an entry of V S then moves to the column
+of its pixel's new colour, which the unit's rectangle tells.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from relu.network.activation import switching
+from relu.network.layers import Layer
+from relu.norms import aligned, dual_length
+from relu.regions.region import Region
+
+Period = tuple[int, int]
+"""rows and columns after which colours come again"""
+
+
+@dataclass(frozen=True, eq=False)
+class Sights:
+    """The rectangles of pixels that units may see: where they begin and end, 0 <= top <= bottom.
+
+    Of what sees nothing, bottom = top - 1, and likewise the columns.
+    """
+
+    top: Int[Tensor, " size"]
+    bottom: Int[Tensor, " size"]
+    left: Int[Tensor, " size"]
+    right: Int[Tensor, " size"]
+
+    @property
+    def period(self) -> Period:
+        """The largest height and width."""
+        return int((self.bottom - self.top).max()) + 1, int((self.right - self.left).max()) + 1
+
+
+@dataclass(frozen=True, eq=False)
+class Refinement:
+    """Which entry (colour, unit) each becomes of finer colours, and whether there is one."""
+
+    entries: Int[Tensor, "finer size"]
+    there: Bool[Tensor, "finer size"]
+
+    def applied(self, columns: Float[Tensor, "n colours size"]) -> Float[Tensor, "n finer size"]:
+        taken = columns.flatten(1).index_select(1, self.entries.flatten())
+        return taken.unflatten(1, self.entries.shape) * self.there
+
+
+@dataclass(frozen=True, eq=False)
+class Compression:
+    """The colours of the pixels at each layer.
+
+    seeds: S before the first layer, a colour for each channel. refinements: of the columns of each
+    layer's inputs; None: the colours stay. colours: how many there are, layer by layer.
+    """
+
+    seeds: Float[Tensor, "1 channels d"]
+    refinements: Sequence[Refinement | None]
+    colours: Sequence[int]
+
+
+@torch.no_grad()
+def compression_of(layers: Sequence[Layer], d: int) -> Compression:
+    """The colours of the d pixels, at each of these layers."""
+    channels, height, width = _image(layers, d)
+    like = layers[0].like
+    numbers = torch.arange(d, device=like.device)
+    seeds = torch.arange(channels, device=like.device).unsqueeze(1) == numbers % channels
+    rows = torch.arange(height, device=like.device).unsqueeze(1) == numbers // channels // width
+    columns = torch.arange(width, device=like.device).unsqueeze(1) == numbers // channels % width
+    seen = torch.cat([rows, columns])
+    below = _sights(seen, height)
+    period = (1, 1)
+    refinements: list[Refinement | None] = []
+    colours = []
+    for layer in layers:
+        seen = layer.mapped(torch.ones_like, torch.zeros_like).linear(seen.to(like.dtype)) > 0
+        above = _sights(seen, height)
+        rows_needed, columns_needed = above.period
+        finer = (max(period[0], rows_needed), max(period[1], columns_needed))
+        refinements.append(_refinement(below, period, finer, channels) if finer != period else None)
+        colours.append(finer[0] * finer[1] * channels)
+        below = above
+        period = finer
+    return Compression(seeds.unsqueeze(0).to(like.dtype), refinements, colours)
+
+
+def _image(layers: Sequence[Layer], d: int) -> tuple[int, ...]:
+    """Channels, height and width of the input; of a vector, each entry is a channel."""
+    return layers[0].shape or (d, 1, 1)
+
+
+def _sights(seen: Bool[Tensor, "height_width size"], height: int) -> Sights:
+    """From whether each unit sees something of each row, and of each column, of pixels."""
+    ends = []
+    for lines in (seen[:height].byte(), seen[height:].byte()):
+        first = lines.argmax(0)
+        last = len(lines) - 1 - lines.flip(0).argmax(0)
+        ends += [first, torch.where(lines.any(0).bool(), last, first - 1)]
+    return Sights(*ends)
+
+
+def _refinement(below: Sights, period: Period, finer: Period, channels: int) -> Refinement:
+    """From one period to a finer one, for what the units below see."""
+    size = len(below.top)
+    row, row_there = _pixels(below.top, below.bottom, finer[0])
+    column, column_there = _pixels(below.left, below.right, finer[1])
+    residue = (row % period[0]).unsqueeze(1) * period[1] + (column % period[1]).unsqueeze(0)
+    channel = torch.arange(channels, device=row.device).view(1, 1, channels, 1)
+    colour = residue.unsqueeze(2) * channels + channel
+    there = (row_there.unsqueeze(1) & column_there.unsqueeze(0)).unsqueeze(2).expand(colour.shape)
+    entries = colour * size + torch.arange(size, device=row.device)
+    return Refinement(entries.flatten(0, 2).int(), there.flatten(0, 2))
+
+
+def _pixels(first: Tensor, last: Tensor, period: int) -> tuple[Tensor, Tensor]:
+    """The row (or column) from `first` on with each remainder, and whether it is not too late."""
+    remainder = torch.arange(period, device=first.device).unsqueeze(1)
+    pixel = first + (remainder - first) % period
+    return pixel, pixel <= last
+
+
+def compressed_rows(
+    region: Region, compression: Compression
+) -> Iterator[Float[Tensor, "n colours size"]]:
+    """V S of the compression's layers, transposed: of one input for all where none matters.
+
+    Differentiable in the weights.
+    """
+    columns = compression.seeds
+    for i, layer in enumerate(region.layers[: len(compression.colours)]):
+        refinement = compression.refinements[i]
+        if refinement is not None:
+            columns = refinement.applied(columns)
+        moved = layer.linear(columns.flatten(0, 1)).unflatten(0, columns.shape[:2])
+        yield moved
+        columns = moved if _kinks(layer) is None else moved * region.slopes[i].unsqueeze(1)
+
+
+def compressed_norms(
+    region: Region, compression: Compression, q: float
+) -> Float[Tensor, "n units"]:
+    """||V_i||_q of the units of the compression's layers; 0 of those without a kink."""
+    parts = []
+    for part in region.parts(_numbers(region, compression)):
+        lengths = []
+        for layer, moved in zip(region.layers, compressed_rows(part, compression), strict=False):
+            found = moved.new_zeros(len(moved), layer.size)
+            kinks = _kinks(layer)
+            if kinks is not None:
+                found[:, kinks] = dual_length(moved[:, :, kinks].transpose(1, 2), q)
+            lengths.append(found.expand(len(part.x), -1))
+        parts.append(torch.cat(lengths, dim=1))
+    return torch.cat(parts)
+
+
+def _numbers(region: Region, compression: Compression) -> int:
+    """How many numbers the largest table of an input has."""
+    return max(
+        colours * max(layer.size, below)
+        for colours, layer, below in zip(
+            compression.colours,
+            region.layers,
+            [region.x.shape[1], *(layer.size for layer in region.layers)],
+            strict=False,
+        )
+    )
+
+
+def _kinks(layer: Layer) -> slice | None:
+    """From the first to the last unit with a kink; None: there is none."""
+    kinked = switching(layer)
+    if kinked is None:
+        return slice(0, layer.size)
+    units = kinked.nonzero()
+    return slice(int(units[0]), int(units[-1]) + 1) if len(units) else None
