@@ -10,6 +10,7 @@ of its pixel's new colour, which the unit's rectangle tells.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -65,6 +66,10 @@ class Compression:
     seeds: Float[Tensor, "1 channels d"]
     refinements: Sequence[Refinement | None]
     colours: Sequence[int]
+
+    def only(self, count: int) -> "Compression":
+        """That of the first layers alone."""
+        return Compression(self.seeds, self.refinements[:count], self.colours[:count])
 
 
 @torch.no_grad()
@@ -136,7 +141,7 @@ def compressed_rows(
     Differentiable in the weights.
     """
     columns = compression.seeds
-    for i, layer in enumerate(region.layers[: len(compression.colours)]):
+    for i, layer in enumerate(_layers(region, compression)):
         refinement = compression.refinements[i]
         if refinement is not None:
             columns = refinement.applied(columns)
@@ -152,7 +157,7 @@ def compressed_norms(
     parts = []
     for part in region.parts(_numbers(region, compression)):
         lengths = []
-        for layer, moved in zip(region.layers, compressed_rows(part, compression), strict=False):
+        for layer, moved in zip(_layers(region, compression), compressed_rows(part, compression), strict=True):
             found = moved.new_zeros(len(moved), layer.size)
             kinks = _kinks(layer)
             if kinks is not None:
@@ -160,6 +165,78 @@ def compressed_norms(
             lengths.append(found.expand(len(part.x), -1))
         parts.append(torch.cat(lengths, dim=1))
     return torch.cat(parts)
+
+
+class CompressedLengths(torch.autograd.Function):
+    """Known norms of the units of a compression's layers, with their gradient in the weights.
+
+    The norms' columns are not kept from when they were found: the gradient computes them again, a
+    few inputs at a time. Where s of length 1 attains ||V_i||_q, it is that of s . V_i with s held
+    fixed.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        region: Region,
+        compression: Compression,
+        q: float,
+        lengths: Float[Tensor, "n units"],
+        *weights: Tensor,
+    ) -> Float[Tensor, "n units"]:
+        ctx.problem = region, compression, q
+        ctx.weights = weights
+        return lengths.clone()
+
+    @staticmethod
+    def backward(ctx: Any, factors: Float[Tensor, "n units"]) -> tuple[Tensor | None, ...]:
+        region, compression, q = ctx.problem
+        total: list[Tensor | None] = [None] * len(ctx.weights)
+        start = 0
+        for part in region.parts(_numbers(region, compression)):
+            some = factors[start : start + len(part.x)]
+            start += len(part.x)
+            found = _gradients(part, compression, q, some, ctx.weights)
+            pairs = zip(total, found, strict=True)
+            total = [b if a is None else a if b is None else a + b for a, b in pairs]
+        return (None, None, None, None, *total)
+
+
+@torch.enable_grad()
+def _gradients(
+    region: Region,
+    compression: Compression,
+    q: float,
+    factors: Float[Tensor, "n units"],
+    weights: Sequence[Tensor],
+) -> Sequence[Tensor | None]:
+    """Of the sum of all lengths times their factors, in each weight."""
+    columns = []
+    directions = []
+    sizes = [layer.size for layer in _layers(region, compression)]
+    every = compressed_rows(region, compression)
+    for moved, factor in zip(every, factors.split(sizes, dim=1), strict=True):
+        if moved.requires_grad and bool(factor.any()):
+            unit = aligned(moved.detach().transpose(1, 2), q) * factor.unsqueeze(2)
+            columns.append(moved)
+            directions.append(unit.transpose(1, 2).sum_to_size(moved.shape))
+    if not columns:
+        return [None] * len(weights)
+    return torch.autograd.grad(columns, weights, directions, allow_unused=True)
+
+
+def with_gradients(
+    region: Region, compression: Compression, q: float, lengths: Float[Tensor, "n units"]
+) -> Float[Tensor, "n units"]:
+    """The norms of the units of the compression's layers, made differentiable."""
+    pairs = [pair for layer in _layers(region, compression) for pair in layer.parameters]
+    weights = [weight for weight, _ in pairs if weight.requires_grad]
+    found: Tensor = CompressedLengths.apply(region, compression, q, lengths, *weights)
+    return found
+
+
+def _layers(region: Region, compression: Compression) -> Sequence[Layer]:
+    return region.layers[: len(compression.colours)]
 
 
 def _numbers(region: Region, compression: Compression) -> int:

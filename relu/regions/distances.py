@@ -18,7 +18,16 @@ from relu.classes import gaps, others
 from relu.network.activation import switching_units
 from relu.network.layers import matrix
 from relu.norms import aligned, dual_length
-from relu.regions.jacobian import first_norms, leading_convolutions, logit_rows, norms, vjp
+from relu.regions.compressed import compression_of, with_gradients
+from relu.regions.jacobian import (
+    compressible,
+    dense_tail,
+    first_norms,
+    leading_convolutions,
+    logit_rows,
+    norms,
+    vjp,
+)
 from relu.regions.receptive_field import receptive_fields_of
 from relu.regions.region import Region
 from relu.threat import Threat
@@ -94,7 +103,10 @@ def _with_gradients(
     """`length` with the entries `wanted` (pairs of input and rank) made differentiable."""
     starts = region.starts
     convolutions = leading_convolutions(region.hidden)
-    for i, layer in enumerate(region.hidden):
+    compressed = 0
+    if compressible(region.hidden) and len(units):
+        length, compressed = _compressed(region, length, wanted, units, q)
+    for i, layer in enumerate(region.hidden[compressed:], compressed):
         mine = (units >= starts[i]) & (units < starts[i + 1])
         which = wanted[mine]
         unit = units[mine] - starts[i]
@@ -108,6 +120,34 @@ def _with_gradients(
             values = _dense_lengths(region, i, which[:, 0], unit, q)
         length = length.index_put(tuple(which.T), values)
     return length
+
+
+def _compressed(
+    region: Region, length: Tensor, wanted: Tensor, units: Tensor, q: float
+) -> tuple[Tensor, int]:
+    """Those of the first layers, by compressed Jacobians; of how many, as far as it saves work.
+
+    It takes a column for each colour, through each layer; else a unit takes a row through its
+    own layer and all below.
+    """
+    starts = torch.tensor(region.starts, device=units.device)
+    layers = torch.bucketize(units, starts, right=True) - 1
+    tail = dense_tail(region.hidden)
+    counts = layers.bincount(minlength=tail)[:tail] / len(region.x)
+    depths = torch.arange(1, tail + 1, device=units.device)
+    compression = compression_of(region.hidden[:tail], region.x.shape[1])
+    columns = torch.tensor(compression.colours, device=units.device).cumsum(0)
+    saving = (columns <= (counts * depths).cumsum(0)).nonzero()
+    if not len(saving):
+        return length, 0
+    count = int(saving[-1]) + 1
+    mine = layers < count
+    which = wanted[mine]
+    known = length.new_zeros(len(length), int(starts[count]))
+    places = (which[:, 0], units[mine])
+    known[places] = length[tuple(which.T)]
+    values = with_gradients(region, compression.only(count), q, known)[places]
+    return length.index_put(tuple(which.T), values), count
 
 
 def _dense_lengths(region: Region, top: int, which: Tensor, unit: Tensor, q: float) -> Tensor:
