@@ -45,14 +45,32 @@ class Sights:
 
 @dataclass(frozen=True, eq=False)
 class Refinement:
-    """Which entry (colour, unit) each becomes of finer colours, and whether there is one."""
+    """What becomes of an entry (colour, unit) where colours become finer, and the inverse of it.
+
+    entries: which one each of the finer ones is; -1: it is 0. origins: likewise, the other way.
+    """
 
     entries: Int[Tensor, "finer size"]
-    there: Bool[Tensor, "finer size"]
+    origins: Int[Tensor, "colours size"]
 
     def applied(self, columns: Float[Tensor, "n colours size"]) -> Float[Tensor, "n finer size"]:
-        taken = columns.flatten(1).index_select(1, self.entries.flatten())
-        return taken.unflatten(1, self.entries.shape) * self.there
+        found: Tensor = _Moved.apply(columns, self.entries, self.origins)
+        return found
+
+
+class _Moved(torch.autograd.Function):
+    """Entries at their new places; the gradient is moved back (torch's own adds one by one)."""
+
+    @staticmethod
+    def forward(ctx: Any, columns: Tensor, entries: Tensor, origins: Tensor) -> Tensor:
+        ctx.way_back = origins, entries
+        there = entries.clamp_min(0).flatten()
+        taken = columns.flatten(1).index_select(1, there).unflatten(1, entries.shape)
+        return taken.masked_fill_(entries < 0, 0.0)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        return _Moved.apply(gradient, *ctx.way_back), None, None
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,8 +140,12 @@ def _refinement(below: Sights, period: Period, finer: Period, channels: int) -> 
     channel = torch.arange(channels, device=row.device).view(1, 1, channels, 1)
     colour = residue.unsqueeze(2) * channels + channel
     there = (row_there.unsqueeze(1) & column_there.unsqueeze(0)).unsqueeze(2).expand(colour.shape)
-    entries = colour * size + torch.arange(size, device=row.device)
-    return Refinement(entries.flatten(0, 2).int(), there.flatten(0, 2))
+    entries = torch.where(there, colour * size + torch.arange(size, device=row.device), -1)
+    entries = entries.flatten(0, 2)
+    finer_entries = torch.arange(entries.numel(), device=row.device).view_as(entries)
+    origins = entries.new_full((period[0] * period[1] * channels * size,), -1)
+    origins[entries[entries >= 0]] = finer_entries[entries >= 0]
+    return Refinement(entries.int(), origins.view(-1, size).int())
 
 
 def _pixels(first: Tensor, last: Tensor, period: int) -> tuple[Tensor, Tensor]:
@@ -157,7 +179,8 @@ def compressed_norms(
     parts = []
     for part in region.parts(_numbers(region, compression)):
         lengths = []
-        for layer, moved in zip(_layers(region, compression), compressed_rows(part, compression), strict=True):
+        every = compressed_rows(part, compression)
+        for layer, moved in zip(_layers(region, compression), every, strict=True):
             found = moved.new_zeros(len(moved), layer.size)
             kinks = _kinks(layer)
             if kinks is not None:

@@ -18,10 +18,9 @@ from relu.classes import gaps, others
 from relu.network.activation import switching_units
 from relu.network.layers import matrix
 from relu.norms import aligned, dual_length
-from relu.regions.compressed import compression_of, with_gradients
+from relu.regions.compressed import Compression, with_gradients
 from relu.regions.jacobian import (
-    compressible,
-    dense_tail,
+    compressed,
     first_norms,
     leading_convolutions,
     logit_rows,
@@ -42,7 +41,8 @@ def boundary_distances(
     moves (V_i = 0), or that has no kink, is at distance inf. The region is x's own (`region_of`).
     """
     z = torch.cat(list(region.z), dim=1).abs()
-    length = norms(region, threat.q)
+    compression = compressed(region)
+    length = norms(region, threat.q, compression)
     kinked = switching_units(region.hidden)
     if kinked is not None:
         length = length * kinked
@@ -51,7 +51,7 @@ def boundary_distances(
     length = length.gather(1, nearest.indices)
     wanted = (nearest.values < within).nonzero()
     units = nearest.indices[tuple(wanted.T)]
-    length = _with_gradients(region, length, wanted, units, threat.q)
+    length = _with_gradients(region, compression, length, wanted, units, threat.q)
     return _quotient(z, length)
 
 
@@ -98,15 +98,20 @@ def _quotient(gap: Tensor, length: Tensor) -> Tensor:
 
 
 def _with_gradients(
-    region: Region, length: Tensor, wanted: Tensor, units: Tensor, q: float
+    region: Region,
+    compression: Compression | None,
+    length: Tensor,
+    wanted: Tensor,
+    units: Tensor,
+    q: float,
 ) -> Tensor:
     """`length` with the entries `wanted` (pairs of input and rank) made differentiable."""
     starts = region.starts
     convolutions = leading_convolutions(region.hidden)
-    compressed = 0
-    if compressible(region.hidden) and len(units):
-        length, compressed = _compressed(region, length, wanted, units, q)
-    for i, layer in enumerate(region.hidden[compressed:], compressed):
+    done = 0
+    if compression is not None:
+        length, done = _compressed_lengths(region, compression, length, wanted, units, q)
+    for i, layer in enumerate(region.hidden[done:], done):
         mine = (units >= starts[i]) & (units < starts[i + 1])
         which = wanted[mine]
         unit = units[mine] - starts[i]
@@ -122,8 +127,13 @@ def _with_gradients(
     return length
 
 
-def _compressed(
-    region: Region, length: Tensor, wanted: Tensor, units: Tensor, q: float
+def _compressed_lengths(
+    region: Region,
+    compression: Compression,
+    length: Tensor,
+    wanted: Tensor,
+    units: Tensor,
+    q: float,
 ) -> tuple[Tensor, int]:
     """Those of the first layers, by compressed Jacobians; of how many, as far as it saves work.
 
@@ -132,10 +142,9 @@ def _compressed(
     """
     starts = torch.tensor(region.starts, device=units.device)
     layers = torch.bucketize(units, starts, right=True) - 1
-    tail = dense_tail(region.hidden)
+    tail = len(compression.colours)
     counts = layers.bincount(minlength=tail)[:tail] / len(region.x)
     depths = torch.arange(1, tail + 1, device=units.device)
-    compression = compression_of(region.hidden[:tail], region.x.shape[1])
     columns = torch.tensor(compression.colours, device=units.device).cumsum(0)
     saving = (columns <= (counts * depths).cumsum(0)).nonzero()
     if not len(saving):

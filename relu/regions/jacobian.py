@@ -10,21 +10,24 @@ from relu.batching import at_once
 from relu.classes import others
 from relu.network.layers import Conv, Dense, Layer, matrix
 from relu.norms import dual_length
-from relu.regions.compressed import compressed_norms, compression_of
+from relu.regions.compressed import Compression, compressed_norms, compression_of
 from relu.regions.receptive_field import receptive_fields_of
 from relu.regions.region import Region
 
 
 @torch.no_grad()
-def norms(region: Region, q: float) -> Float[Tensor, "n units"]:
+def norms(
+    region: Region, q: float, compression: Compression | None = None
+) -> Float[Tensor, "n units"]:
     """||V^(l)_i||_q of every hidden unit, in the network's precision.
 
-    Of units without a kink, which have no hyperplane, it may be 0.
+    Of units without a kink, which have no hyperplane, it may be 0. compression: `compressed` of
+    the region, where it is known.
     """
     columns: list[Tensor] = []
     tail = dense_tail(region.hidden)
-    if compressible(region.hidden):
-        compression = compression_of(region.hidden[:tail], region.x.shape[1])
+    compression = compression or compressed(region)
+    if compression is not None:
         columns.append(compressed_norms(region, compression, q))
     elif tail:
         columns += [_conv_norms(region, top, q) for top in range(tail)]
@@ -45,9 +48,12 @@ def dense_tail(layers: Sequence[Layer]) -> int:
     return count
 
 
-def compressible(hidden: Sequence[Layer]) -> bool:
-    """Whether there are layers before the dense ones that are no chain of convolutions."""
-    return leading_convolutions(hidden) < dense_tail(hidden)
+def compressed(region: Region) -> Compression | None:
+    """How Jacobians are compressed before the dense tail; None: there are but convolutions."""
+    tail = dense_tail(region.hidden)
+    if leading_convolutions(region.hidden) >= tail:
+        return None
+    return compression_of(region.hidden[:tail], region.x.shape[1])
 
 
 def leading_convolutions(layers: Sequence[Layer]) -> int:
