@@ -4,9 +4,11 @@ Entries come in runs, of the channels at one position: a run is copied as one. t
 of a selection adds entry by entry, which is many times slower.
 """
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -19,123 +21,140 @@ Part = slice | Int[Tensor, " _"]
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """Entries of vectors of some size, in runs of `width` entries that begin at its multiples.
-
-    distinct: whether none is named twice.
-    """
+    """Entries of vectors of some size, in runs of `width` entries that begin at its multiples."""
 
     size: int
     width: int
     runs: Int[Tensor, " _"]
-    distinct: bool
+
+    @cached_property
+    def entries(self) -> Int[Tensor, " k"]:
+        inside = torch.arange(self.width, device=self.runs.device)
+        return (self.runs.unsqueeze(1) * self.width + inside).flatten()
+
+    @cached_property
+    def range(self) -> slice | None:
+        """The entries, where each follows the one before."""
+        if bool((self.runs[1:] - self.runs[:-1] != 1).any()):
+            return None
+        return slice(int(self.runs[0]) * self.width, (int(self.runs[-1]) + 1) * self.width)
+
+    @cached_property
+    def distinct(self) -> bool:
+        """Whether no entry is named twice."""
+        return len(self.runs.unique()) == len(self.runs)
+
+    @cached_property
+    def inverse(self) -> Int[Tensor, " _"] | None:
+        """Which run each is, where every entry is named once."""
+        every = self.distinct and len(self.runs) * self.width == self.size
+        return self.runs.argsort() if every else None
 
     def taken(self, g: Float[Tensor, "m size"]) -> Float[Tensor, "m k"]:
-        return g.unflatten(1, (-1, self.width)).index_select(1, self.runs).flatten(1)
+        """The entries. Differentiable."""
+        found: Tensor = g[:, self.range] if self.range else _Taken.apply(g, self)
+        return found
 
-    def add(self, total: Float[Tensor, "m size"], r: Float[Tensor, "m k"]) -> None:
-        """Adds r to these entries, or sets them where none is there twice and all are 0 so far."""
-        table = total.view(len(total), -1, self.width)
+    def placed(self, r: Float[Tensor, "m k"]) -> Float[Tensor, "m size"]:
+        """The vectors with these entries, added up where one is named twice. Differentiable."""
+        found: Tensor = r if self.range == slice(0, self.size) else _Placed.apply(r, self)
+        return found
+
+    def _chosen(self, g: Tensor, runs: Tensor) -> Tensor:
+        return g.unflatten(1, (-1, self.width)).index_select(1, runs).flatten(1)
+
+    def _sums(self, r: Tensor) -> Tensor:
         values = r.reshape(len(r), -1, self.width)
+        total = r.new_zeros(len(r), self.size // self.width, self.width)
         if self.distinct:
-            table.index_copy_(1, self.runs, values)
-        else:
-            index = self.runs.view(1, -1, 1).expand_as(values)
-            table.scatter_add_(1, index, values)  # twice as fast as index_add, for many rows
+            return total.index_copy_(1, self.runs, values).flatten(1)
+        # twice as fast as index_add, for many rows
+        index = self.runs.view(1, -1, 1).expand_as(values)
+        return total.scatter_add_(1, index, values).flatten(1)
+
+
+class _Taken(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, g: Tensor, selection: Selection) -> Tensor:
+        ctx.selection = selection
+        return selection._chosen(g, selection.runs)
+
+    @staticmethod
+    def backward(ctx: Any, r: Tensor) -> tuple[Tensor, None]:
+        return _Placed.apply(r, ctx.selection), None
+
+
+class _Placed(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, r: Tensor, selection: Selection) -> Tensor:
+        ctx.selection = selection
+        if selection.inverse is not None:
+            return selection._chosen(r, selection.inverse)
+        return selection._sums(r)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None]:
+        return _Taken.apply(g, ctx.selection), None
 
 
 def selection_of(part: Part, size: int, device: torch.device) -> Selection:
-    """The entries of a part of vectors of that size."""
+    """The entries of a part of vectors of that size, in runs as long as can be."""
     every = torch.arange(size, device=device)
-    numbers = every[part] if isinstance(part, slice) else part
-    starts = [0, *(((numbers[1:] - numbers[:-1]) != 1).nonzero().squeeze(1) + 1).tolist()]
-    values = numbers[starts].tolist()
-    width = math.gcd(size, len(numbers), *starts, *values)
-    runs = numbers[::width] // width
-    return Selection(size, width, runs, len(runs.unique()) == len(runs))
+    entries = every[part] if isinstance(part, slice) else part
+    breaks = ((entries[1:] - entries[:-1]) != 1).nonzero().squeeze(1) + 1
+    starts = [0, *breaks.tolist()]
+    width = math.gcd(size, len(entries), *starts, *entries[starts].tolist())
+    return Selection(size, width, entries[::width] // width)
 
 
 class Parts:
     """What the terms of a sum take from vectors of some size, or give to them.
 
-    Terms with equal parts share it, and those of `sets` have no entry in common.
+    Terms with equal parts share it. Those that have no entry in common are put together as one.
     """
 
     def __init__(self, parts: Sequence[Part], size: int, device: torch.device) -> None:
-        self.size = size
         self.selections: list[Selection] = []
         self.term: list[int] = []  # whose selection each term's is
-        self.sets: list[list[int]] = []
+        self.together: list[tuple[list[int], Selection]] = []
         for part in parts:
             found = selection_of(part, size, device)
             equal = [i for i, one in enumerate(self.selections) if _equal(one, found)]
             self.term.append(equal[0] if equal else len(self.selections))
             if not equal:
-                self._join(found)
+                self._join(len(self.selections), found)
+                self.selections.append(found)
 
-    def _join(self, selection: Selection) -> None:
-        """A selection that is new, with the first set that it fits in."""
-        number = len(self.selections)
-        self.selections.append(selection)
-        for members in self.sets:
-            together = [_entries(self.selections[i]) for i in (*members, number)]
-            entries = torch.cat(together)
+    def _join(self, number: int, selection: Selection) -> None:
+        """Puts a selection together with the first others that it has no entry in common with."""
+        for i, (members, others) in enumerate(self.together):
+            entries = torch.cat([others.entries, selection.entries])
             if len(entries.unique()) == len(entries):
-                members.append(number)
+                both = selection_of(entries, selection.size, entries.device)
+                self.together[i] = ([*members, number], both)
                 return
-        self.sets.append([number])
+        self.together.append(([number], selection))
 
     def taken(self, g: Float[Tensor, "m size"]) -> list[Float[Tensor, "m _"]]:
         """The part of each term."""
-        parts = [_Taken.apply(selection, g) for selection in self.selections]
+        parts = [selection.taken(g) for selection in self.selections]
         return [parts[i] for i in self.term]
 
     def total(self, values: Sequence[Float[Tensor, "m _"]]) -> Float[Tensor, "m size"]:
         """The sum of the terms' values, each on its part."""
-        sums: list[Tensor | None] = [None] * len(self.selections)
+        sums: dict[int, Tensor] = {}
         for i, value in zip(self.term, values, strict=True):
-            before = sums[i]
-            sums[i] = value if before is None else before + value
-        total: Tensor | None = None
-        for members in self.sets:
-            some = [sums[i] for i in members]
-            placed: Tensor = _Placed.apply([self.selections[i] for i in members], *some)
-            total = placed if total is None else total + placed
-        assert total is not None
-        return total
+            sums[i] = sums[i] + value if i in sums else value
+        placed = [
+            selection.placed(_side_by_side([sums[i] for i in members]))
+            for members, selection in self.together
+        ]
+        return functools.reduce(torch.add, placed)
 
 
-def _entries(selection: Selection) -> Tensor:
-    inside = torch.arange(selection.width, device=selection.runs.device)
-    return (selection.runs.unsqueeze(1) * selection.width + inside).flatten()
+def _side_by_side(values: Sequence[Tensor]) -> Tensor:
+    return values[0] if len(values) == 1 else torch.cat(list(values), dim=1)
 
 
 def _equal(one: Selection, other: Selection) -> bool:
     return one.width == other.width and torch.equal(one.runs, other.runs)
-
-
-class _Taken(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, selection: Selection, g: Tensor) -> Tensor:
-        ctx.selection = selection
-        return selection.taken(g)
-
-    @staticmethod
-    def backward(ctx: Any, r: Tensor) -> tuple[None, Tensor]:
-        return None, _Placed.apply([ctx.selection], r)
-
-
-class _Placed(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, selections: Sequence[Selection], *values: Tensor) -> Tensor:
-        ctx.selections = selections
-        shape = (len(values[0]), selections[0].size)
-        every = all(one.distinct for one in selections)
-        every = every and sum(len(one.runs) * one.width for one in selections) == shape[1]
-        total = values[0].new_empty(shape) if every else values[0].new_zeros(shape)
-        for selection, value in zip(selections, values, strict=True):
-            selection.add(total, value)
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
-        return None, *(_Taken.apply(selection, g) for selection in ctx.selections)

@@ -47,14 +47,19 @@ class Sights:
 class Refinement:
     """What becomes of an entry (colour, unit) where colours become finer, and the inverse of it.
 
-    entries: which one each of the finer ones is; -1: it is 0. origins: likewise, the other way.
+    entries: which one each of the finer ones is. missing: where it is none, but 0. origins,
+    unmoved: likewise, the other way.
     """
 
     entries: Int[Tensor, "finer size"]
+    missing: Bool[Tensor, "finer size"]
     origins: Int[Tensor, "colours size"]
+    unmoved: Bool[Tensor, "colours size"]
 
     def applied(self, columns: Float[Tensor, "n colours size"]) -> Float[Tensor, "n finer size"]:
-        found: Tensor = _Moved.apply(columns, self.entries, self.origins)
+        found: Tensor = _Moved.apply(
+            columns, self.entries, self.missing, self.origins, self.unmoved
+        )
         return found
 
 
@@ -62,15 +67,21 @@ class _Moved(torch.autograd.Function):
     """Entries at their new places; the gradient is moved back (torch's own adds one by one)."""
 
     @staticmethod
-    def forward(ctx: Any, columns: Tensor, entries: Tensor, origins: Tensor) -> Tensor:
-        ctx.way_back = origins, entries
-        there = entries.clamp_min(0).flatten()
-        taken = columns.flatten(1).index_select(1, there).unflatten(1, entries.shape)
-        return taken.masked_fill_(entries < 0, 0.0)
+    def forward(
+        ctx: Any,
+        columns: Tensor,
+        entries: Tensor,
+        missing: Tensor,
+        origins: Tensor,
+        unmoved: Tensor,
+    ) -> Tensor:
+        ctx.way_back = origins, unmoved, entries, missing
+        taken = columns.flatten(1).index_select(1, entries.flatten())
+        return taken.unflatten(1, entries.shape).masked_fill_(missing, 0.0)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        return _Moved.apply(gradient, *ctx.way_back), None, None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:
+        return _Moved.apply(gradient, *ctx.way_back), None, None, None, None
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,12 +151,14 @@ def _refinement(below: Sights, period: Period, finer: Period, channels: int) -> 
     channel = torch.arange(channels, device=row.device).view(1, 1, channels, 1)
     colour = residue.unsqueeze(2) * channels + channel
     there = (row_there.unsqueeze(1) & column_there.unsqueeze(0)).unsqueeze(2).expand(colour.shape)
-    entries = torch.where(there, colour * size + torch.arange(size, device=row.device), -1)
-    entries = entries.flatten(0, 2)
-    finer_entries = torch.arange(entries.numel(), device=row.device).view_as(entries)
-    origins = entries.new_full((period[0] * period[1] * channels * size,), -1)
-    origins[entries[entries >= 0]] = finer_entries[entries >= 0]
-    return Refinement(entries.int(), origins.view(-1, size).int())
+    entries = colour * size + torch.arange(size, device=row.device)
+    entries = entries.masked_fill_(~there, 0).flatten(0, 2).int()
+    there = there.flatten(0, 2)
+    origins = entries.new_zeros(period[0] * period[1] * channels * size)
+    unmoved = torch.ones_like(origins, dtype=torch.bool)
+    origins[entries[there]] = there.flatten().nonzero().squeeze(1).int()
+    unmoved[entries[there]] = False
+    return Refinement(entries, ~there, origins.view(-1, size), unmoved.view(-1, size))
 
 
 def _pixels(first: Tensor, last: Tensor, period: int) -> tuple[Tensor, Tensor]:
