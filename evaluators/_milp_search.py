@@ -2,17 +2,18 @@
 
 import math
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from evaluators._milp_problem import Around, Input, around, tightened
+from evaluators._radius_search import RadiusSearch
+from evaluators._replies import ENDS, Found, Reply, said
 from evaluators._solver import TOLERANCE, Answer, Solver, SolverError
-from evaluators.interface import EXACT, Status
+from evaluators.interface import EXACT
 from relu.milp.encoding import SLACK, Encoding
 from relu.milp.program import Program
 
@@ -21,41 +22,9 @@ NEGATIVE = -100 * SLACK
 # shares of the time: before any LP, and for LPs
 FIRST = 0.1
 TIGHTENING = 0.3
-UNDECIDED = "undecided, as a margin is 0 within tolerances"
 PUSHES = (0.0, *(10.0**k for k in range(-13, -2)))  # beyond a solver's point, in radii
 ROUNDS = 20  # of a descent from linear region to linear region, at most
 REGION_SECONDS = 10.0  # for the nearest adversarial input of one linear region
-
-
-Answered = Literal["certified", "witness", "timeout", "open", "failed"]
-ENDS: Mapping[Answered, tuple[str, Status]] = {
-    "certified": ("done: certified", "done"),
-    "witness": ("done: adversarial", "done"),
-    "timeout": ("timeout", "timeout"),
-    "open": (UNDECIDED, "undecided"),
-    "failed": ("solver error", "failed"),
-}
-"""what the end of a search is called, for people and for programs"""
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What was found out about a ball. "open": a margin is 0 within tolerances; "failed": note."""
-
-    status: Answered
-    point: Tensor | None = None
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Found:
-    """What is proven of one input: none as near as low, an adversarial input at `point`."""
-
-    low: float
-    point: Tensor | None
-    outcome: str
-    status: Status
-
 
 def decide(problem: Input, solver: Solver, *, tighten: float, seconds: float) -> Found:
     """Whether there is an adversarial input within the threat's eps."""
@@ -66,6 +35,25 @@ def decide(problem: Input, solver: Solver, *, tighten: float, seconds: float) ->
     low = math.inf if low >= problem.reach else low
     words, status = ENDS[reply.status]
     return Found(low, reply.point, said(words, reply.note), status)
+
+
+def smallest(
+    problem: Input, solver: Solver, *, tighten: float, seconds: float, known: float, high: float
+) -> Found:
+    """The radius: balls are asked about until the largest certified one and a witness meet.
+
+    known: what others certify, which says where to ask and is no part of what is found; high: the
+    nearest witness so far.
+    """
+    end = time.monotonic() + seconds
+    search = RadiusSearch(first=problem.threat.eps, reach=problem.reach, known=known, high=high)
+    while (left := end - time.monotonic()) > 0:
+        radius = search.next_radius()
+        if radius is None:
+            break
+        here, reply = explore(problem, radius, solver, tighten=tighten, end=end - left / 2)
+        search.take(radius, reply, partial(nearer, here, solver=solver))
+    return search.result(late=time.monotonic() >= end)
 
 
 def explore(
@@ -84,11 +72,6 @@ def explore(
         here = tightened(here, seconds=tighten, end=end - (1 - FIRST - TIGHTENING) * left)
         reply = ask(here, solver, end)
     return here, reply
-
-
-def said(status: str, note: str) -> str:
-    """An outcome with what is to be said about it."""
-    return f"{status}: {note}" if note else status
 
 
 def ask(here: Around, solver: Solver, end: float) -> Reply:

@@ -598,7 +598,7 @@ MUTANTS = (
         (f"{EVIDENCE}::test_attacks_look_again_at_what_others_certify",),
     ),
     Mutant(
-        "evaluators/_milp_radius.py",
+        "evaluators/_radius_search.py",
         "return Found(self.low, self.point",
         "return Found(max(self.low, self.known), self.point",
         (f"{CONTRACT}::test_a_false_low_of_others_is_no_part_of_the_evidence",),

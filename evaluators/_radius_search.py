@@ -1,39 +1,18 @@
 """The radius of one input by exact answers about balls: where to ask, and what replies tell."""
 
 import math
-import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from evaluators._milp_problem import Around, Input
-from evaluators._milp_search import ENDS, Found, Reply, explore, nearer, said
-from evaluators._solver import Solver
+from evaluators._replies import ENDS, Found, Reply, said
 from evaluators.interface import EXACT, Status, exact_at
 
 GROWTH = 2.0  # of the radius, while no adversarial input is known
 BESIDE = 1.1  # by what factor a radius is moved at which a margin is just 0
 NARROW = 1.05  # high / low from which what takes too long is left alone
 WIDE = 1.5  # high / low from which a radius between them is asked about first
-
-
-def smallest(
-    problem: Input, solver: Solver, *, tighten: float, seconds: float, known: float, high: float
-) -> Found:
-    """The radius: balls are asked about until the largest certified one and a witness meet.
-
-    known: what others certify, which says where to ask and is no part of what is found; high: the
-    nearest witness so far.
-    """
-    end = time.monotonic() + seconds
-    search = RadiusSearch(first=problem.threat.eps, reach=problem.reach, known=known, high=high)
-    while (left := end - time.monotonic()) > 0:
-        radius = search.next_radius()
-        if radius is None:
-            break
-        here, reply = explore(problem, radius, solver, tighten=tighten, end=end - left / 2)
-        search.take(radius, reply, here, solver)
-    return search.result(late=time.monotonic() >= end)
 
 
 @dataclass
@@ -90,14 +69,19 @@ class RadiusSearch:
             return min(middle * self.beside, self.high - self.below)
         return self.high - self.below
 
-    def take(self, radius: float, reply: Reply, here: Around, solver: Solver) -> None:
-        """What the reply about a ball of this radius tells."""
+    def take(
+        self, radius: float, reply: Reply, nearer: Callable[[Tensor], tuple[Tensor, float]]
+    ) -> None:
+        """What the reply about a ball of this radius tells.
+
+        nearer: an adversarial input near another, and its distance.
+        """
         self.note = self.note or reply.note
         if reply.status == "certified":
             self.low = math.inf if radius >= self.reach else radius
             self.beside = 1.0
         elif reply.point is not None:
-            self.point, self.high = nearer(here, reply.point, solver)
+            self.point, self.high = nearer(reply.point)
         elif reply.status == "timeout":
             self.ceiling = radius
         elif reply.status == "failed":

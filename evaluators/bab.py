@@ -1,0 +1,131 @@
+"""Exact answers by branch and bound with dual bounds (relu/bounds/branching)."""
+
+import math
+from dataclasses import replace
+from functools import partial
+from typing import Annotated, ClassVar, Literal
+
+import torch
+from annotated_types import Gt
+from torch import Tensor, nn
+
+from evaluators._milp_problem import Input
+from evaluators._radius_search import RadiusSearch
+from evaluators._replies import ENDS, Found, Reply
+from evaluators.interface import DECIDED, Evidence, Interval, Status
+from relu.attacks.region_attack import walk
+from relu.attacks.witness import CLEAR, adversarial
+from relu.bounds.branching.deadline import Deadline
+from relu.bounds.branching.root import decided
+from relu.classes import Images, Labels, margins
+from relu.network.layers import to_images, to_vectors
+from relu.network.reader import in_float64, read_layers, refusal
+from relu.ranges import checked_dataclass
+from relu.threat import Threat
+
+ROUNDS = 20  # of a walk from linear region to linear region towards the input
+NEIGHBOURS = 8  # regions beside its own that each round of the walk looks at
+
+
+@checked_dataclass
+class Bab:
+    """Branch and bound: each input's ball is split until every part is proven, or a witness found.
+
+    mode: "decide" whether there is an adversarial input within eps, or find the "radius". seconds:
+    CPU seconds that each input may take ("timeout").
+    """
+
+    label: ClassVar[str] = "BaB"
+    aliases: ClassVar[tuple[str, ...]] = ("branch-and-bound", "beta-crown")
+    resource: ClassVar[Literal["gpu", "cpu"]] = "cpu"
+    cost: ClassVar[int] = 35
+    shard: ClassVar[int] = 20
+    step: ClassVar[int] = 1
+
+    mode: Literal["decide", "radius"] = "decide"
+    seconds: Annotated[float, Gt(0)] = 120.0
+
+    def refusal(self, net: nn.Module, threat: Threat) -> str | None:
+        return refusal(net)
+
+    @torch.no_grad()
+    def judge(
+        self, net: nn.Module, x: Images, y: Labels, *, threat: Threat, known: Interval
+    ) -> Evidence:
+        radius = self.mode == "radius"
+        wanted = known.unsettled if radius else known.straddles(threat.eps)
+        low = torch.zeros(len(x), dtype=torch.float64, device=x.device)
+        seconds = torch.zeros_like(low)
+        witness = torch.full_like(x, torch.nan).double()
+        outcome = [DECIDED] * len(x)
+        status: list[Status] = ["skipped"] * len(x)
+        rows = wanted.nonzero().squeeze(1).tolist()
+        if rows:
+            exact_net = in_float64(net)
+            shape = tuple(x.shape[1:])
+            layers = read_layers(exact_net, shape)
+            inputs = to_vectors(layers, x.double())
+        for i in rows:
+            deadline = Deadline.after(self.seconds)
+            problem = Input(exact_net, layers, inputs[i], int(y[i]), shape, threat)
+            found = self._found(problem, float(known.low[i]), float(known.high[i]), deadline)
+            low[i] = found.low
+            outcome[i] = found.outcome
+            status[i] = found.status
+            if found.point is not None:
+                witness[i] = to_images(layers, found.point.unsqueeze(0), shape)[0]
+            seconds[i] = self.seconds - deadline.left
+        low = threat.saturated(x, low)
+        return Evidence(low=low, witness=witness, outcome=outcome, seconds=seconds, status=status)
+
+    def _found(self, problem: Input, low: float, high: float, deadline: Deadline) -> Found:
+        if bool(margins(problem.logits(problem.x).unsqueeze(0), problem.label) <= 0):
+            return Found(0.0, problem.x, "done: misclassified", "done")
+        eps = problem.threat.eps
+        if self.mode == "decide":
+            reply = _ask(problem, eps, deadline)
+            words, status = ENDS[reply.status]
+            return Found(_certified(problem, eps, reply), reply.point, words, status)
+        search = RadiusSearch(first=eps, reach=problem.reach, known=low, high=high)
+        while not deadline.passed and (radius := search.next_radius()) is not None:
+            reply = _ask(problem, radius, Deadline.after(deadline.left / 2))
+            search.take(radius, reply, partial(_nearer, problem))
+        return search.result(late=deadline.passed)
+
+
+def _ask(problem: Input, radius: float, deadline: Deadline) -> Reply:
+    """Whether a ball holds an adversarial input."""
+    ball = problem.ball(min(radius, problem.reach))
+    threat = replace(problem.threat, eps=radius)
+    inside: list[Tensor] = []
+
+    def is_witness(delta: Tensor) -> bool:
+        z = ball.center + delta.double().unsqueeze(0)
+        z = threat.inside(problem.x.unsqueeze(0), z)
+        inside[:] = [z[0]]
+        return bool(adversarial(problem.net, problem.images(z), problem.label))
+
+    result = decided(problem.layers, ball, problem.y, is_witness, deadline)
+    return Reply(result.verdict, inside[0] if result.verdict == "witness" else None)
+
+
+def _certified(problem: Input, radius: float, reply: Reply) -> float:
+    if reply.status != "certified":
+        return 0.0
+    return math.inf if radius >= problem.reach else radius
+
+
+def _nearer(problem: Input, z: Tensor) -> tuple[Tensor, float]:
+    """An adversarial input no farther from the input, and its distance."""
+    point = walk(
+        problem.net,
+        problem.x.unsqueeze(0),
+        problem.label,
+        z.unsqueeze(0),
+        shape=problem.shape,
+        threat=problem.threat,
+        rounds=ROUNDS,
+        neighbours=NEIGHBOURS,
+        clear=CLEAR,
+    )[0]
+    return point, problem.distance(point)

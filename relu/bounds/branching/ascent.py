@@ -1,0 +1,145 @@
+"""Ascent of the multipliers of bounds: supergradients in closed form, steps by Adam."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from relu.bounds.branching.dual import (
+    Boxes,
+    Minimiser,
+    Slopes,
+    bounded,
+    minimiser,
+)
+from relu.bounds.branching.reduced import Forms, ReducedNetwork
+
+# of the first step: of slopes, of beta in parts of |v|, of the limit's multiplier in its unit
+ALPHA_RATE = 0.3
+BETA_RATE = 0.1
+LIMIT_RATE = 0.3
+LAST = 0.1  # of the first step's rates
+DECAYS = (0.9, 0.98)
+
+
+@dataclass(frozen=True, eq=False)
+class Limit:
+    """A form that is at most 0 wherever anything is of interest, for each question; `unit`: what
+    its multiplier is measured in."""
+
+    forms: Forms
+    unit: Float[Tensor, " m"]
+
+
+@dataclass(frozen=True, eq=False)
+class Ascended:
+    """The best bound of each question, its multipliers, slopes and the limit's multiplier.
+
+    at: where the last step's bounds are attained.
+    """
+
+    bound: Float[Tensor, " m"]
+    multipliers: Float[Tensor, "N m"]
+    slopes: Slopes
+    limit: Float[Tensor, " m"]
+    v: Float[Tensor, "N m"]
+    at: Minimiser
+
+
+def ascended(
+    net: ReducedNetwork,
+    asked: Forms,
+    boxes: Boxes,
+    start: Slopes,
+    *,
+    steps: int,
+    limit: Limit | None = None,
+) -> Ascended:
+    """Bounds whose slopes so many steps improve; those of the start are the first.
+
+    Where the limit g is at most 0, an asked form f is at least f + mu g, for any mu >= 0.
+    """
+    slopes = start
+    mu = torch.zeros_like(asked.offset) if limit is None else limit.unit.clone()
+    movers = [_Adam(), _Adam(), _Adam()]
+    best: Ascended | None = None
+    for step in range(steps + 1):
+        forms = asked if limit is None else limited(asked, limit.forms, mu)
+        now = bounded(net, forms, boxes, slopes)
+        at = minimiser(net, boxes, slopes, now)
+        found = Ascended(now.bound, now.multipliers, slopes, mu, now.v, at)
+        best = found if best is None else _better(best, found)
+        if step == steps:
+            break
+        rate = LAST ** (step / max(1, steps - 1))
+        uphill = torch.where(boxes.open, now.v.clamp_min(0) * at.z, 0.0)
+        alpha = slopes.alpha + ALPHA_RATE * rate * movers[0].step(uphill)
+        push = _push(boxes, slopes.beta, now.v, at.z)
+        beta = slopes.beta + BETA_RATE * rate * now.v.abs() * movers[1].step(push)
+        beta = torch.where(beta * slopes.beta < 0, 0.0, beta)
+        slopes = Slopes(alpha.clamp(0, 1), beta)
+        if limit is not None:
+            value = (limit.forms.rows.T * at.points).sum(0) + limit.forms.offset
+            mu = (mu + LIMIT_RATE * rate * limit.unit * movers[2].step(value)).clamp_min(0)
+    assert best is not None
+    return best
+
+
+def limited(asked: Forms, limit: Forms, mu: Float[Tensor, " m"]) -> Forms:
+    """f + mu g."""
+    return Forms(
+        torch.addcmul(asked.rows, mu.unsqueeze(1), limit.rows),
+        asked.offset + mu * limit.offset,
+        asked.size + mu * limit.size,
+    )
+
+
+def _push(boxes: Boxes, beta: Tensor, v: Tensor, z: Tensor) -> Tensor:
+    """Supergradients in beta: how far z is out of its box; units on lower lines have alpha."""
+    below = boxes.low - z
+    above = boxes.high - z
+    up = (beta > 0) | ((beta == 0) & (below > 0))
+    down = (beta < 0) | ((beta == 0) & (above < 0))
+    push = torch.where(up, below, torch.where(down, above, 0.0))
+    return torch.where(boxes.open & (v >= 0), 0.0, push)
+
+
+def _better(best: Ascended, found: Ascended) -> Ascended:
+    better = found.bound > best.bound
+
+    def chosen(new: Tensor, old: Tensor) -> Tensor:
+        return torch.where(better, new, old)
+
+    slopes = Slopes(
+        chosen(found.slopes.alpha, best.slopes.alpha), chosen(found.slopes.beta, best.slopes.beta)
+    )
+    return Ascended(
+        chosen(found.bound, best.bound),
+        chosen(found.multipliers, best.multipliers),
+        slopes,
+        chosen(found.limit, best.limit),
+        chosen(found.v, best.v),
+        found.at,
+    )
+
+
+class _Adam:
+    """Steps of about 1 for each number, along its mean gradient [KB15]."""
+
+    def __init__(self) -> None:
+        self.first: Tensor | None = None
+        self.second: Tensor | None = None
+        self.count = 0
+
+    def step(self, gradient: Tensor) -> Tensor:
+        """The next step."""
+        self.count += 1
+        if self.first is None or self.second is None:
+            self.first = torch.zeros_like(gradient)
+            self.second = torch.zeros_like(gradient)
+        self.first.lerp_(gradient, 1 - DECAYS[0])
+        self.second.mul_(DECAYS[1]).addcmul_(gradient, gradient, value=1 - DECAYS[1])
+        first = self.first / (1 - DECAYS[0] ** self.count)
+        second = self.second / (1 - DECAYS[1] ** self.count)
+        return first / second.sqrt().add_(torch.finfo(gradient.dtype).tiny ** 0.5)

@@ -1,0 +1,210 @@
+"""Lower bounds of forms on boxes of pre-activations, by multipliers.
+
+For any multipliers lambda, one for each unit, a form g of (delta, a) satisfies
+
+    g  =  g + sum_u lambda_u (M_u (delta, a) + b_u - z_u)
+       =  S delta + sum_u (v_u a_u - lambda_u z_u) + const,
+
+where v_u is what g and all forms above u have of a_u. Each summand is bounded apart: S delta by
+the ball; the others, linear between z = low, 0 and high, by the least of their values there. With
+lambda = (slope of a line of the unit) v this is CROWN's bound [ZWCHD18]; on boxes that a split has
+cut, lambda = v - beta with a beta of the right sign is beta-CROWN's [WZXLJHK21]; and with a beta for
+every unit it is the dual of the linear program of all lines and all boxes. The bound is concave in
+lambda and holds whatever lambda is: multipliers of any precision prove it.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from relu.bounds.ball import Perturbations
+from relu.bounds.branching.reduced import Forms, ReducedNetwork
+from relu.rounding import UNDERFLOW
+
+ROOM = 4.0
+"""a bound from forms is off by at most this many times what the forms themselves are"""
+
+
+@dataclass(frozen=True, eq=False)
+class Slopes:
+    """Multipliers lambda = (a slope of the unit's lines) v - beta.
+
+    alpha: the lower slope, from the leak (0) to 1 (1); beta: > 0 pushes z above `low`, < 0 below
+    `high`.
+    """
+
+    alpha: Float[Tensor, "N m"]
+    beta: Float[Tensor, "N m"]
+
+    def at(self, which: Tensor) -> "Slopes":
+        """Of some of the questions."""
+        return Slopes(self.alpha[:, which], self.beta[:, which])
+
+
+@dataclass(frozen=True, eq=False)
+class Boxes:
+    """Boxes of pre-activations, and the units' slopes on them.
+
+    open: which units may switch; upper: the slope of the upper line, where a unit cannot switch
+    its only one.
+    """
+
+    low: Float[Tensor, "N m"]
+    high: Float[Tensor, "N m"]
+    open: Bool[Tensor, "N m"]
+    upper: Float[Tensor, "N m"]
+    leak: Float[Tensor, "N 1"]
+
+    def at(self, which: Tensor) -> "Boxes":
+        """Of some of the questions."""
+        tables = (self.low, self.high, self.open, self.upper)
+        return Boxes(*(table[:, which] for table in tables), self.leak)
+
+    def lower(self, alpha: Float[Tensor, "N m"]) -> Float[Tensor, "N m"]:
+        """Slopes of the lower lines."""
+        return torch.where(self.open, self.leak + (1 - self.leak) * alpha, self.upper)
+
+
+def boxes_of(
+    low: Float[Tensor, "N m"], high: Float[Tensor, "N m"], leak: Float[Tensor, " N"]
+) -> Boxes:
+    """Boxes between these bounds."""
+    leak = leak.unsqueeze(1)
+    open_ = (low < 0) & (high > 0)
+    chord = (high - leak * low) / torch.where(open_, high - low, 1.0)
+    settled = torch.where(low >= 0, 1.0, leak)
+    return Boxes(low, high, open_, torch.where(open_, chord, settled), leak)
+
+
+@dataclass(frozen=True, eq=False)
+class Bounded:
+    """Bounds, and how they came about: v, lambda, and what is left on the input (S)."""
+
+    bound: Float[Tensor, " m"]
+    v: Float[Tensor, "N m"]
+    multipliers: Float[Tensor, "N m"]
+    input: Float[Tensor, "d m"]
+
+
+@dataclass(frozen=True, eq=False)
+class Minimiser:
+    """Where bounds are attained, if boxes are not pushed against: delta and outputs; z."""
+
+    points: Float[Tensor, "columns m"]
+    z: Float[Tensor, "N m"]
+
+
+def bounded(net: ReducedNetwork, asked: Forms, boxes: Boxes, slopes: Slopes) -> Bounded:
+    """Bounds of forms, each on its box, with multipliers from slopes."""
+    sweep = _Sweep(net, asked)
+    lower = boxes.lower(slopes.alpha)
+    for k in range(len(net.hidden) - 1, -1, -1):
+        part = net.slices[k]
+        v = sweep.coefficients(k)
+        slope = torch.where(v >= 0, lower[part], boxes.upper[part])
+        sweep.take(k, v * slope - slopes.beta[part])
+    return sweep.finished(boxes.low, boxes.high)
+
+
+def safe_bounds(
+    net: ReducedNetwork,
+    asked: Forms,
+    low: Float[Tensor, "N m"],
+    high: Float[Tensor, "N m"],
+    multipliers: Float[Tensor, "N m"],
+) -> Float[Tensor, " m"]:
+    """Bounds for the network itself, in float64, less all that rounding may have done to them.
+
+    A form is off by at most `unit` times its size, the sum of absolute values of all its terms; a
+    coefficient of a sum of forms by as much of what it is the sum of. Over all, that is
+    unit (size + sum_u |lambda_u| size_u), for the forms and for the sums; ROOM covers both, and the
+    products of the summands. Products that underflow lose up to UNDERFLOW times all of that.
+    """
+    assert net.low.dtype == multipliers.dtype == torch.float64
+    sweep = _Sweep(net, asked)
+    for k in range(len(net.hidden) - 1, -1, -1):
+        sweep.take(k, multipliers[net.slices[k]])
+    weights = multipliers.abs()
+    size = asked.size + net.size @ weights
+    error = ROOM * net.unit * size + UNDERFLOW * (1 + size + weights.sum(0))
+    return sweep.finished(low, high).bound - error
+
+
+def minimiser(net: ReducedNetwork, boxes: Boxes, slopes: Slopes, at: Bounded) -> Minimiser:
+    """Where the bounds are attained: the units' outputs lie on the lines that bound them."""
+    points = torch.cat([least_delta(net.deltas, at.input), at.v])
+    z = torch.empty_like(at.v)
+    slope = torch.where(at.v >= 0, boxes.lower(slopes.alpha), boxes.upper)
+    on_chord = boxes.open & (at.v < 0)
+    offset = torch.where(on_chord, (boxes.leak - boxes.upper) * boxes.low, 0.0)
+    for part, forms in zip(net.slices, net.hidden, strict=True):
+        z[part] = forms.forward(points[: net.d + part.start])
+        points[net.d + part.start : net.d + part.stop] = torch.addcmul(
+            offset[part], slope[part], z[part]
+        )
+    return Minimiser(points, z)
+
+
+def true_points(net: ReducedNetwork, delta: Float[Tensor, "d m"]) -> Float[Tensor, "columns m"]:
+    """(delta, a) with the network's own outputs a."""
+    points = torch.cat([delta, delta.new_empty(len(net.low), delta.shape[1])])
+    for part, forms in zip(net.slices, net.hidden, strict=True):
+        z = forms.forward(points[: net.d + part.start])
+        leak = net.leak[part].unsqueeze(1)
+        points[net.d + part.start : net.d + part.stop] = torch.where(z > 0, z, leak * z)
+    return points
+
+
+def least_delta(deltas: Perturbations, rows: Float[Tensor, "d m"]) -> Float[Tensor, "d m"]:
+    """The perturbations at which rows are least."""
+    if deltas.norm.box_shaped:
+        return -rows.sign() * deltas.up.T
+    with torch.enable_grad():
+        free = rows.detach().T.unsqueeze(0).requires_grad_()
+        fall = deltas.support_below(free).sum()
+        return -torch.autograd.grad(fall, free)[0][0].T
+
+
+class _Sweep:
+    """A sum of forms that grows layer by layer, from above."""
+
+    def __init__(self, net: ReducedNetwork, asked: Forms) -> None:
+        self.net = net
+        self.state = asked.rows.new_zeros(net.columns, len(asked.rows))
+        self.state[: asked.rows.shape[1]] = asked.rows.T
+        self.const = asked.offset.clone()
+        self.multipliers = torch.zeros_like(self.state[net.d :])
+
+    def coefficients(self, k: int) -> Tensor:
+        """v of the units of layer k, all forms above being in."""
+        part = self.net.slices[k]
+        return self.state[self.net.d + part.start : self.net.d + part.stop]
+
+    def take(self, k: int, multipliers: Tensor) -> None:
+        """Adds the forms of layer k, times these."""
+        part = self.net.slices[k]
+        forms = self.net.hidden[k]
+        self.multipliers[part] = multipliers
+        forms.add_transposed(self.state[: self.net.d + part.start], multipliers)
+        self.const.addmv_(multipliers.T, forms.offset)
+
+    def finished(self, low: Tensor, high: Tensor) -> Bounded:
+        """The bounds on boxes, all forms being in."""
+        d = self.net.d
+        rows = self.state[:d]
+        v = self.state[d:]
+        least = _least(v, self.multipliers, low, high, self.net.leak.unsqueeze(1)).sum(0)
+        fall = self.net.deltas.support_below(rows.T.unsqueeze(0))[0]
+        return Bounded(self.const + least - fall, v, self.multipliers, rows)
+
+
+def _least(v: Tensor, multipliers: Tensor, low: Tensor, high: Tensor, leak: Tensor) -> Tensor:
+    """Min of v a - lambda z over low <= z <= high; at 0 too, where it lies between."""
+    below = v * leak - multipliers
+    above = v - multipliers
+    at_low = torch.where(low > 0, above, below) * low
+    at_high = torch.where(high > 0, above, below) * high
+    ends = torch.minimum(at_low, at_high)
+    return torch.where((low < 0) & (high > 0), ends.clamp_max(0), ends)
