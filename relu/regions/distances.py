@@ -18,7 +18,8 @@ from relu.classes import gaps, others
 from relu.network.activation import switching_units
 from relu.network.layers import matrix
 from relu.norms import aligned, dual_length
-from relu.regions.compressed import Compression, with_gradients
+from relu.regions.colouring import Compression
+from relu.regions.compressed import with_gradients
 from relu.regions.jacobian import (
     compressed,
     first_norms,

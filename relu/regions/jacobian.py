@@ -10,7 +10,8 @@ from relu.batching import at_once
 from relu.classes import others
 from relu.network.layers import Conv, Dense, Layer, matrix
 from relu.norms import dual_length
-from relu.regions.compressed import Compression, compressed_norms, compression_of
+from relu.regions.colouring import Compression, compression_of
+from relu.regions.compressed import compressed_norms
 from relu.regions.receptive_field import receptive_fields_of
 from relu.regions.region import Region
 
