@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from bench.data.case import Case
 from bench.data.datasets import DataSet
 from bench.data.given_inputs import GivenInputs
 from bench.data.method_defaults import method_defaults
+from bench.data.sources import Source
 from bench.jobs.cell import Cell
 from bench.jobs.job import Job, JobTemplate
 from bench.jobs.payloads import CleanPayload, ImportPayload, JudgePayload, TrainPayload, but_for
@@ -21,7 +24,7 @@ from bench.plugins.settings import Overrides, Training
 from bench.request import Checkpoint, Request
 from evaluators.interface import Evaluator
 from relu.errors import InputError
-from relu.threat import Threat, format_box
+from relu.threat import Norm, Threat, format_box
 
 SHARD = 500  # test inputs per judging job, where the evaluator does not say
 SHARD_OWN = ("network", "start", "stop", "known")  # what no two judgings of an evaluator share
@@ -45,16 +48,40 @@ def once(cells: Iterable[Cell]) -> list[Cell]:
 def _cells(request: Request, catalogue: Catalogue, data: Mapping[str, DataSet]) -> Iterator[Cell]:
     for dataset, norm in itertools.product(request.datasets, request.norms):
         source = catalogue.sources[dataset]
-        for arch, eps, overrides in itertools.product(
-            request.archs or (source.arch,), request.eps or (source.eps[norm],), request.overrides
+        given = _given_radii(request, data[dataset], norm)
+        for arch, threat, overrides in itertools.product(
+            request.archs or (source.arch,),
+            _threats(request, source, dataset, norm, given),
+            request.overrides,
         ):
-            threat = Threat(norm=norm, eps=eps, box=request.box)
             architecture = catalogue.architecture(arch)
             assert architecture is not None, arch
             case = Case(data=data[dataset], architecture=architecture, threat=threat)
-            judging = _Judging(request, catalogue, case, overrides)
+            judged = case if given is None else dataclasses.replace(case, threat=given)
+            judging = _Judging(request, catalogue, judged, overrides)
             for network in _networks(request, catalogue, case, overrides):
                 yield judging.cell(network)
+
+
+def _given_radii(request: Request, data: DataSet, norm: Norm) -> Threat | None:
+    """What a file's inputs are judged within, where each has a radius of its own. InputError."""
+    if not isinstance(data, GivenInputs) or data.eps is None:
+        return None
+    if request.eps and request.checkpoint is not None:
+        raise InputError(f"{data.path} gives each input an eps of its own: leave out --eps")
+    return data.threat(norm, request.box, request.count(len(data.y_test)))
+
+
+def _threats(
+    request: Request, source: Source, dataset: str, norm: Norm, given: Threat | None
+) -> list[Threat]:
+    """What networks are trained against: for each eps one. InputError where none is known."""
+    if given is not None and request.checkpoint is not None:
+        return [given]
+    if not request.eps and norm not in source.eps:
+        raise InputError(f"--eps is needed: {dataset} has no usual radius for {norm}")
+    radii = request.eps or (source.eps[norm],)
+    return [Threat(norm=norm, eps=eps, box=request.box) for eps in radii]
 
 
 def all_jobs(cells: Sequence[Cell]) -> list[Job]:
@@ -155,6 +182,7 @@ class _Judging:
             "data": case.data.fingerprint("test"),
         }
         self.inputs = case.data.path if isinstance(case.data, GivenInputs) else ""
+        self.given = isinstance(case.threat.eps, Tensor)  # whether each input has its own radius
         clean = CleanPayload(**self.description, code=code_of("clean", None), network="")
         self.clean = JobTemplate("clean", but_for(clean, ("network",)), resource="gpu")
         self.labels: dict[str, str] = {}
@@ -172,7 +200,7 @@ class _Judging:
 
     def _add(self, plugin: Plugin, asked: Mapping[str, Any]) -> None:
         case = self.case
-        defaults = plugin.defaults(case.data.name, case.architecture.name, case.threat)
+        defaults = plugin.defaults(case.data.name, case.architecture.name, case.threat.widest)
         evaluator = plugin.build(defaults | dict(asked))
         self.labels[plugin.name] = plugin.cls.label
         if (reason := _refusal(evaluator, case)) is not None:
@@ -191,12 +219,22 @@ class _Judging:
             stop=0,
             known=(),
         )
-        template = JobTemplate("judge", but_for(payload, SHARD_OWN), resource=plugin.cls.resource)
+        own = (*SHARD_OWN, *(("threat",) if self.given else ()))
+        template = JobTemplate("judge", but_for(payload, own), resource=plugin.cls.resource)
         self.steps[plugin.name] = template, getattr(plugin.cls, "shard", SHARD)
 
-    def _given(self) -> dict[str, str]:
-        """What a row says of inputs from a file."""
-        return {"inputs": Path(self.inputs).name} if self.inputs else {}
+    def _given(self, network: Network) -> dict[str, Any]:
+        """What a row says of inputs from a file, and what was trained against beside theirs."""
+        said: dict[str, Any] = {"inputs": Path(self.inputs).name} if self.inputs else {}
+        trained = network.job.settings.get("threat")
+        return said | ({"train.eps": trained["eps"]} if trained and self.given else {})
+
+    def _shards(self, step: int) -> Iterator[dict[str, Any]]:
+        """The inputs of each job, and its part of their radii where each has its own."""
+        for start in range(0, self.points, step):
+            shard = {"start": start, "stop": min(start + step, self.points)}
+            part = self.case.threat.at(slice(*shard.values()))
+            yield shard | ({"threat": part.to_json()} if self.given else {})
 
     def cell(self, network: Network) -> Cell:
         """The row of one network."""
@@ -207,19 +245,19 @@ class _Judging:
             judges[name] = tuple(
                 _judge(
                     template,
-                    network_field | {"start": start, "stop": min(start + step, self.points)},
+                    network_field | shard,
                     (network.job.key, clean.key),
                     judges if self.cascade else {},
                     self.inputs,
                 )
-                for start in range(0, self.points, step)
+                for shard in self._shards(step)
             )
         case = self.case
         return Cell(
             dataset=case.data.name,
             arch=case.architecture.name,
             norm=case.threat.norm,
-            eps=case.threat.eps,
+            eps=case.threat.radii,
             box=format_box(case.threat.box),
             points=self.points,
             network=network.job,
@@ -230,7 +268,7 @@ class _Judging:
             method=network.method,
             label=network.label,
             seed=network.seed,
-            settings={**network.settings, **self.settings, **self._given()},
+            settings={**network.settings, **self.settings, **self._given(network)},
             group=self.group.make({"network": network.group}).key,
             cascade=self.cascade,
             published=self.published,
@@ -256,7 +294,7 @@ def _judge(
 def _refusal(evaluator: Evaluator, case: Case) -> str | None:
     try:
         net = case.architecture.skeleton(case.data.shape, case.data.classes)
-        return str(evaluator.refusal(net, case.threat) or "") or None
+        return str(evaluator.refusal(net, case.threat.widest) or "") or None
     except Exception as error:
         return f"its refusal() raises {type(error).__name__}: {error}"
 

@@ -33,7 +33,7 @@ def certificates(
     `prove`.
     weaker: a cheaper bound that is never better, whose radii are found first: none is below them.
     """
-    wanted = known.unsettled if bisection_steps else known.straddles(threat.eps)
+    wanted = known.unsettled if bisection_steps else known.straddles(threat.each(x))
     rows = wanted.nonzero().squeeze(1)
     low = torch.zeros(len(x), dtype=torch.float64, device=x.device)
     outcomes = worked_on(wanted)
@@ -44,7 +44,7 @@ def certificates(
             net,
             x[rows],
             y[rows],
-            threat=threat,
+            threat=threat.at(rows),
             low=known.low[rows],
             high=known.high[rows],
             bisection_steps=bisection_steps,

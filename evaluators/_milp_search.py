@@ -26,10 +26,11 @@ PUSHES = (0.0, *(10.0**k for k in range(-13, -2)))  # beyond a solver's point, i
 ROUNDS = 20  # of a descent from linear region to linear region, at most
 REGION_SECONDS = 10.0  # for the nearest adversarial input of one linear region
 
+
 def decide(problem: Input, solver: Solver, *, tighten: float, seconds: float) -> Found:
     """Whether there is an adversarial input within the threat's eps."""
     end = time.monotonic() + seconds
-    eps = problem.threat.eps
+    eps = float(problem.threat.eps)
     _, reply = explore(problem, eps, solver, tighten=tighten, end=end)
     low = eps if reply.status == "certified" else 0.0
     low = math.inf if low >= problem.reach else low
@@ -46,7 +47,9 @@ def smallest(
     nearest witness so far.
     """
     end = time.monotonic() + seconds
-    search = RadiusSearch(first=problem.threat.eps, reach=problem.reach, known=known, high=high)
+    search = RadiusSearch(
+        first=float(problem.threat.eps), reach=problem.reach, known=known, high=high
+    )
     while (left := end - time.monotonic()) > 0:
         radius = search.next_radius()
         if radius is None:

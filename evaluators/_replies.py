@@ -43,5 +43,3 @@ class Found:
 def said(status: str, note: str) -> str:
     """An outcome with what is to be said about it."""
     return f"{status}: {note}" if note else status
-
-

@@ -81,7 +81,7 @@ class Bab:
     def _found(self, problem: Input, low: float, high: float, deadline: Deadline) -> Found:
         if bool(margins(problem.logits(problem.x).unsqueeze(0), problem.label) <= 0):
             return Found(0.0, problem.x, "done: misclassified", "done")
-        eps = problem.threat.eps
+        eps = float(problem.threat.eps)
         if self.mode == "decide":
             reply = _ask(problem, eps, deadline)
             words, status = ENDS[reply.status]

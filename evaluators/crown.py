@@ -31,6 +31,7 @@ class Crown:
     aliases: ClassVar[tuple[str, ...]] = ("alpha-crown",)
     resource: ClassVar[Literal["gpu", "cpu"]] = "gpu"
     cost: ClassVar[int] = 17
+    eps_per_input: ClassVar[bool] = True
     renamed: ClassVar[Mapping[str, str]] = {"halvings": "bisection_steps"}
 
     iterations: Annotated[int, Ge(0)] = 10

@@ -54,6 +54,7 @@ class Cw:
     aliases: ClassVar[tuple[str, ...]] = ("carlini-wagner", "carlini", "c&w")
     resource: ClassVar[Literal["gpu", "cpu"]] = "gpu"
     cost: ClassVar[int] = 32
+    eps_per_input: ClassVar[bool] = True
     renamed: ClassVar[Mapping[str, str]] = {
         "searches": "binary_search_steps",
         "halvings": "bisection_steps",

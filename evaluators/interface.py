@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol, get_args, runtime_checkable
 
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from relu.classes import Images, Labels
@@ -61,7 +61,7 @@ class Interval:
     high: Float[Tensor, " n"]
     witness: Float[Tensor, "n *shape"] | None = None
 
-    def part(self, rows: slice) -> "Interval":
+    def part(self, rows: slice | Int[Tensor, " m"]) -> "Interval":
         """What is known of some of the inputs, as a copy."""
         witness = None if self.witness is None else self.witness[rows].clone()
         return Interval(low=self.low[rows].clone(), high=self.high[rows].clone(), witness=witness)
@@ -78,8 +78,8 @@ class Interval:
         unsettled: Tensor = ~exact_at(self.low, self.high)
         return unsettled
 
-    def straddles(self, eps: float) -> Bool[Tensor, " n"]:
-        """Inputs for which it is still open whether they are robust at eps."""
+    def straddles(self, eps: float | Float[Tensor, " n"]) -> Bool[Tensor, " n"]:
+        """Inputs for which it is still open whether they are robust at eps, or each at its own."""
         open_: Tensor = ~certified_at(self.low, eps) & ~fooled_at(self.high, eps)
         return open_
 
@@ -130,6 +130,9 @@ class Evaluator(Protocol):
       input takes long.
     - `step: ClassVar[int]`: where an input takes long, how many `judge` is given at once; what is
       finished outlives a kill, and inputs that end the process are passed over. Default: a shard.
+    - `eps_per_input: ClassVar[bool] = False`: whether `judge` takes a threat whose `eps` is a
+      tensor, a radius for each input (`threat.each(x)`, `threat.at(rows)`). The others, to whom
+      `eps` is a number, are called for the inputs of each radius apart.
     - `renamed: ClassVar[Mapping[str, str]]`: older spellings of settings -> today's.
     - `defaults(dataset, arch, threat) -> dict[str, object]` (classmethod): as for methods.
     """

@@ -26,6 +26,7 @@ class Kw:
     aliases: ClassVar[tuple[str, ...]] = ("wong-kolter", "fast-lin", "dual")
     resource: ClassVar[Literal["gpu", "cpu"]] = "gpu"
     cost: ClassVar[int] = 15
+    eps_per_input: ClassVar[bool] = True
     renamed: ClassVar[Mapping[str, str]] = {"halvings": "bisection_steps"}
 
     box: bool = True

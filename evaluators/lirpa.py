@@ -59,15 +59,16 @@ class Lirpa:
     def judge(
         self, net: nn.Module, x: Images, y: Labels, *, threat: Threat, known: Interval
     ) -> Evidence:
-        rows = known.straddles(threat.eps).nonzero().squeeze(1)
+        rows = known.straddles(threat.each(x)).nonzero().squeeze(1)
         low = torch.zeros(len(x), dtype=torch.float64, device=x.device)
         outcome = [DECIDED] * len(x)
         status: list[Status] = ["skipped"] * len(x)
+        eps = float(threat.eps)
         exact = in_float64(net)
         both = (exact, copy.deepcopy(exact).float())  # of its own, as the library leaves traces
         for part in rows.split(self.batch):
             least, problem = self._least_margins(both, x[part], y[part], threat)
-            low[part[least > 0]] = threat.eps
+            low[part[least > 0]] = eps
             for row in part.tolist():
                 outcome[row] = problem or ("done" if low[row] > 0 else "done: nothing new proven")
                 status[row] = "failed" if problem else "done"
@@ -87,7 +88,7 @@ class Lirpa:
         for net, inputs, margin in ((exact, x.double(), MARGIN), (quick, x, FLOAT32_MARGIN)):
             try:
                 bound = self._bounded(net, inputs, y, threat).double()
-                error = rounding_errors(exact, x, eps=threat.eps, dtype=inputs.dtype)
+                error = rounding_errors(exact, x, eps=float(threat.eps), dtype=inputs.dtype)
                 return bound - margin * _size(exact, x) - error, ""
             except Exception as error:  # the library raises whatever it runs into
                 if "memory" in str(error):

@@ -60,7 +60,7 @@ class Mip:
         self, net: nn.Module, x: Images, y: Labels, *, threat: Threat, known: Interval
     ) -> Evidence:
         radius = self.mode == "radius"
-        wanted = known.unsettled if radius else known.straddles(threat.eps)
+        wanted = known.unsettled if radius else known.straddles(threat.each(x))
         low = torch.zeros(len(x), dtype=torch.float64, device=x.device)
         seconds = torch.zeros_like(low)
         witness = torch.full_like(x, torch.nan).double()

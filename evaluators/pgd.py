@@ -1,7 +1,6 @@
 """PGD attack [MMSTV18] at eps, and beyond it until every input has a witness."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
 import torch
@@ -37,6 +36,7 @@ class Pgd:
     label: ClassVar[str] = "PGD"
     resource: ClassVar[Literal["gpu", "cpu"]] = "gpu"
     cost: ClassVar[int] = 10
+    eps_per_input: ClassVar[bool] = True
     renamed: ClassVar[Mapping[str, str]] = {"halvings": "bisection_steps"}
 
     steps: Annotated[int, Ge(1)] = 40
@@ -62,17 +62,18 @@ class Pgd:
                 net,
                 x[rows],
                 y[rows],
-                threat=threat,
+                threat=threat.at(rows),
                 steps=self.steps,
                 loss=self.loss,
                 leave_when_fooled=True,
             )
-            z = threat.inside(x[rows], z)
+            z = threat.at(rows).inside(x[rows], z)
             fooled &= clearly_adversarial(exact_net, z, y[rows])
             witness[rows[fooled]] = z[fooled]
             return rows[~fooled]
 
-        at_eps = known.high > threat.eps  # whatever is certified there: a witness would refute it
+        # Whatever is certified there: a witness would refute it.
+        at_eps = known.high > threat.each(x)
         rows = at_eps.nonzero().squeeze(1)
         for _ in range(self.restarts):
             rows = attack(rows, threat)
@@ -92,6 +93,6 @@ class Pgd:
 
     def _wider(self, threat: Threat, x: Tensor) -> Iterator[Threat]:
         reach = float(threat.farthest(x).amax()) if len(x) else 0.0
-        while self.growth > 1 and threat.eps < reach:
-            threat = replace(threat, eps=min(threat.eps * self.growth, reach))
+        while self.growth > 1 and bool((threat.each(x) < reach).any()):
+            threat = threat.grown(self.growth, reach)
             yield threat

@@ -37,6 +37,7 @@ class Region:
     aliases: ClassVar[tuple[str, ...]] = ("regions", "linear regions", "theorem 3.1")
     resource: ClassVar[Literal["gpu", "cpu"]] = "gpu"
     cost: ClassVar[int] = 20
+    eps_per_input: ClassVar[bool] = True
     shard: ClassVar[int] = 100
 
     neighbours: Annotated[int, Ge(0), Le(MOST)] | Literal["unlimited"] = 5

@@ -34,6 +34,7 @@ class RegionAttack:
     aliases: ClassVar[tuple[str, ...]] = ("regions attack", "croce-hein", "linear region attack")
     resource: ClassVar[Literal["gpu", "cpu"]] = "gpu"
     cost: ClassVar[int] = 34
+    eps_per_input: ClassVar[bool] = True
     renamed: ClassVar[Mapping[str, str]] = {"rivals": "other_classes"}
     shard: ClassVar[int] = 250
 

@@ -35,9 +35,15 @@ def own_bounds(
 
 
 def contributions(
-    verdict: Verdict, evidence: Mapping[str, pd.DataFrame], correct: np.ndarray, eps: float
+    verdict: Verdict,
+    evidence: Mapping[str, pd.DataFrame],
+    correct: np.ndarray,
+    eps: float | np.ndarray,
 ) -> dict[str, Contribution]:
-    """What each evaluator contributed. correct: whether each input is classified correctly."""
+    """What each evaluator contributed.
+
+    correct: whether each input is classified correctly. eps: of all inputs, or of each.
+    """
     bounds = own_bounds(verdict, evidence)
     exact = exact_radii(verdict)
     fooled = {name: correct & fooled_at(high, eps) for name, (_, high) in bounds.items()}

@@ -6,9 +6,10 @@ from typing import Any
 
 from bench.store.run_record import CellRecord
 from leaderboard.row import Row
+from relu.threat import Radii
 
 
-def case(row: CellRecord | Row) -> tuple[str, str, str, float, str, int]:
+def case(row: CellRecord | Row) -> tuple[str, str, str, Radii, str, int]:
     """What a row is about, but for the network."""
     return row.dataset, row.arch, row.norm, row.eps, row.box, row.points
 

@@ -134,7 +134,9 @@ def _radius(radius: float | None) -> str:
 def _command(file: NetworkFile, row: Row) -> str:
     evaluators = [name for name in row.evaluator_labels if name not in row.refusals]
     words = ["python", "-m", "bench", "eval", f"{file.name}.onnx", "--dataset", row.dataset]
-    words += ["--norm", row.norm, "--eps", format_eps(row.eps), "--points", str(row.points)]
+    words += ["--norm", row.norm]
+    words += [] if isinstance(row.eps, tuple) else ["--eps", format_eps(row.eps)]
+    words += ["--points", str(row.points)]
     words += [] if row.box == USUAL_BOX else [f"--box={format_box(row.threat.box)}"]
     words += ["--eval", ",".join(evaluators)] if evaluators else []
     words += ["--inputs", str(row.settings["inputs"])] if "inputs" in row.settings else []

@@ -6,9 +6,9 @@ from typing import Any
 
 from bench.parsing import parse_box
 from bench.store.records import make_record, plain
-from relu.threat import Norm, Threat
+from relu.threat import GIVEN, Norm, Radii, Threat
 
-LISTS = ("published", "contradictions", "left_out")
+LISTS = ("published", "contradictions", "left_out", "eps")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,15 +35,15 @@ class Contribution:
 class Row:
     """One network under one threat; the fields in the order of leaderboard.json.
 
-    What it is about: box (its edges as text), dataset to points; group: what rows share that differ
-    in nothing but their seed. Its numbers, None where unknown or infinite: shares in [0, 1] from
-    test_error to exact_over_kw, radii in pixel units; train_seconds. By evaluator: seconds,
-    outcomes and statuses (which -> inputs), unfinished (the outcomes of inputs that it began and
-    did not end), contributions, evaluator_labels. published: names of a paper's tables. What it was
-    computed with: network (the key of its job), weights (their digest, None where there are none),
-    data (part -> fingerprint), code ("network", "clean" or evaluator -> its digests and versions),
-    cascade. What went wrong: refusals and failures (by evaluator), contradictions, left_out
-    (folders that hold other weights of the same training).
+    What it is about: box (its edges as text), dataset to points, with eps of all inputs or of each;
+    group: what rows share that differ in nothing but their seed. Its numbers, None where unknown or
+    infinite: shares in [0, 1] from test_error to exact_over_kw, radii in pixel units;
+    train_seconds. By evaluator: seconds, outcomes and statuses (which -> inputs), unfinished (the
+    outcomes of inputs that it began and did not end), contributions, evaluator_labels. published:
+    names of a paper's tables. What it was computed with: network (the key of its job), weights
+    (their digest, None where there are none), data (part -> fingerprint), code ("network", "clean"
+    or evaluator -> its digests and versions), cascade. What went wrong: refusals and failures (by
+    evaluator), contradictions, left_out (folders that hold other weights of the same training).
     """
 
     box: str
@@ -54,7 +54,7 @@ class Row:
     dataset: str
     arch: str
     norm: Norm
-    eps: float
+    eps: Radii
     method: str
     label: str
     settings: Mapping[str, Any]
@@ -86,11 +86,18 @@ class Row:
 
     @property
     def threat(self) -> Threat:
-        return Threat(norm=self.norm, eps=self.eps, box=parse_box(self.box))
+        said = {"norm": self.norm, "eps": self.eps, "box": parse_box(self.box)}
+        return Threat.from_json(said)
+
+    @property
+    def printed_eps(self) -> float | str:
+        """The radius of all inputs, or that each has its own."""
+        return GIVEN if isinstance(self.eps, tuple) else self.eps
 
     def columns(self, names: Iterable[str]) -> dict[str, Any]:
-        """These fields, by name."""
-        return {name: getattr(self, name) for name in names}
+        """These fields, by name, as tables have them."""
+        printed = {"eps": self.printed_eps}
+        return {name: printed.get(name, getattr(self, name)) for name in names}
 
     def to_json(self) -> dict[str, Any]:
         return dict(plain(self))
@@ -98,7 +105,7 @@ class Row:
     @classmethod
     def from_json(cls, said: Mapping[str, Any]) -> "Row":
         """Raises InputError for a field that is unknown or missing."""
-        lists = {name: tuple(said[name]) for name in LISTS if name in said}
+        lists = {name: tuple(said[name]) for name in LISTS if isinstance(said.get(name), list)}
         parts = {
             name: make_record(Contribution, part, f"what {name} contributed to a row")
             for name, part in said.get("contributions", {}).items()

@@ -70,7 +70,8 @@ def _with_verdict(row: Row, judged: "Judged") -> Row:
     evidence = judged.evidence
     correct = judged.correct
     numbers: dict[str, Any] = radius_statistics(verdict, evidence, correct, row.settings)
-    numbers |= summary(verdict, row.eps)
+    eps = np.asarray(row.eps)
+    numbers |= summary(verdict, eps)
     return dataclasses.replace(
         row,
         test_error=judged.test_error,
@@ -79,7 +80,7 @@ def _with_verdict(row: Row, judged: "Judged") -> Row:
         statuses={name: _counts(t["status"]) for name, t in evidence.items()},
         unfinished={name: _counts(_unfinished(t)) for name, t in evidence.items()},
         contradictions=tuple(str(c) for c in verdict.contradictions),
-        contributions=contributions(verdict, evidence, correct, row.eps),
+        contributions=contributions(verdict, evidence, correct, eps),
         **numbers,
     )
 
@@ -178,11 +179,12 @@ def _unfinished(table: pd.DataFrame) -> pd.Series:
     return table["outcome"][~table["status"].isin(["done", "skipped"])]
 
 
-def summary(verdict: Verdict, eps: float) -> dict[str, float | None]:
+def summary(verdict: Verdict, eps: float | np.ndarray) -> dict[str, float | None]:
     """Shares and means over the judged inputs, misclassified ones included (radius 0).
 
-    robust_error_low: share with high <= eps. robust_error_high: that, and the share with
-    low < eps. undecided: the difference. exact_share: high and low agree up to EXACT.
+    eps: of all inputs, or of each. robust_error_low: share with high <= eps. robust_error_high:
+    that, and the share with low < eps. undecided: the difference. exact_share: high and low agree
+    up to EXACT.
     """
     low = verdict.table["low"].to_numpy()
     high = verdict.table["high"].to_numpy()

@@ -11,6 +11,7 @@ from leaderboard.row import Row
 
 DASH = "–"
 ABOUT = ("data set", "arch", "threat", "method", "points")
+PRINTED = ("label", "dataset", "arch", "norm", "eps", "box", "points")  # of a row, under ABOUT
 
 
 def groups(rows: Sequence[Row]) -> list[list[Row]]:
@@ -38,7 +39,8 @@ def labels(rows: Sequence[Row]) -> dict[str, str]:
     """
     named: dict[Any, dict[str, Row]] = {}
     for row in rows:
-        named.setdefault((row.label, *case(row)), {}).setdefault(row.group, row)
+        printed = tuple(row.columns(PRINTED).values())
+        named.setdefault(printed, {}).setdefault(row.group, row)
     label_of = {}
     for same_label in named.values():
         said: dict[str, list[str]] = {group: [] for group in same_label}

@@ -44,7 +44,8 @@ def to_csv(rows: Sequence[Row]) -> str:
 
 def csv_line(row: Row) -> dict[str, Any]:
     """What a line of the CSV says of a row: what is one value, then the settings, then notes."""
-    single = {k: v for k, v in timeless_json(row).items() if not isinstance(v, dict | list)}
+    said = timeless_json(row) | {"eps": row.printed_eps}
+    single = {k: v for k, v in said.items() if not isinstance(v, dict | list)}
     return single | dict(row.settings) | {"notes": "; ".join(notes_of(row))}
 
 

@@ -52,4 +52,4 @@ class Kw:
     def _radius(self, vectors: Tensor, threat: Threat, progress: float) -> Tensor:
         risen = min(1.0, progress / self.ramp) if self.ramp else 1.0
         share = self.start + (1 - self.start) * risen
-        return torch.full_like(vectors[:, 0], share * threat.eps)
+        return torch.full_like(vectors[:, 0], share * float(threat.eps))

@@ -2,12 +2,12 @@
 
 import functools
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from relu.errors import InputError
@@ -16,11 +16,19 @@ from relu.norms.interface import PNorm
 from relu.rounding import distance_up
 
 FARTHEST_ROUNDING = 2.0**-32  # relative; more than a sum of a million pixels is rounded up by
+GIVEN = "given"  # what is printed of radii that inputs have of their own
 Norm = Literal["linf", "l2", "l1"]
+Radii = float | tuple[float, ...]
+"""One radius of all inputs, or one for each."""
 
 
-def format_eps(eps: float) -> str:
-    """The shortest exact spelling: "0.1", or "4/255" where that fraction is the same float64."""
+def format_eps(eps: Radii | Tensor) -> str:
+    """The shortest exact spelling: "0.1", or "4/255" where that fraction is the same float64.
+
+    "given" of a radius for each input.
+    """
+    if isinstance(eps, Tensor | Sequence):
+        return GIVEN
     plain = f"{eps!r}"
     numerator = round(eps * 255)
     return plain if len(plain) <= 6 or numerator / 255 != eps else f"{numerator}/255"
@@ -35,12 +43,13 @@ def format_box(box: tuple[float, float]) -> str:
 class Threat:
     """All z with ||z - x|| <= eps and box[0] <= z <= box[1].
 
-    `norm` is the norm of the perturbation, `eps` its radius in pixel units (images in [0, 1]).
+    `norm` is the norm of the perturbation, `eps` its radius in pixel units (images in [0, 1]): a
+    number, or a float64 tensor with a radius for each input of a batch, of which `at` takes parts.
     Raises InputError for values outside the definition.
     """
 
     norm: Norm
-    eps: float
+    eps: float | Float[Tensor, " n"]
     box: tuple[float, float] = (0.0, 1.0)
 
     def __str__(self) -> str:
@@ -50,19 +59,68 @@ class Threat:
     def __post_init__(self) -> None:
         if self.norm not in get_args(Norm):
             raise InputError(f"norm must be one of {', '.join(get_args(Norm))}, got {self.norm!r}")
-        if not 0 < self.eps < math.inf:
-            raise InputError(f"eps must be a positive number, got {self.eps!r}")
+        _require_radii(self.eps)
         if not self.box[0] < self.box[1]:
             raise InputError(f"box must be (low, high) with low < high, got {self.box!r}")
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Threat) and self._known_by == other._known_by
+
+    def __hash__(self) -> int:
+        return hash(self._known_by)
+
+    @property
+    def _known_by(self) -> tuple[Norm, Radii, tuple[float, float]]:
+        return self.norm, self.radii, self.box
+
     def to_json(self) -> dict[str, Any]:
-        return {"norm": self.norm, "eps": self.eps, "box": list(self.box)}
+        radii = self.radii
+        eps = list(radii) if isinstance(radii, tuple) else radii
+        return {"norm": self.norm, "eps": eps, "box": list(self.box)}
 
     @classmethod
     def from_json(cls, said: Mapping[str, Any]) -> "Threat":
         """The threat that `to_json` has written."""
         low, high = said["box"]
-        return cls(norm=said["norm"], eps=said["eps"], box=(low, high))
+        eps = said["eps"]
+        if isinstance(eps, list | tuple):
+            eps = torch.tensor(eps, dtype=torch.float64)
+        return cls(norm=said["norm"], eps=eps, box=(low, high))
+
+    @property
+    def radii(self) -> Radii:
+        """In plain numbers, eps."""
+        return tuple(self.eps.tolist()) if isinstance(self.eps, Tensor) else self.eps
+
+    @property
+    def widest(self) -> "Threat":
+        """With one eps, the largest of all inputs'."""
+        return replace(self, eps=float(self.eps.amax())) if isinstance(self.eps, Tensor) else self
+
+    def at(self, which: int | slice | Int[Tensor, " m"] | Bool[Tensor, " n"]) -> "Threat":
+        """That of some inputs of a batch; of one, by its number, with a number as eps."""
+        if not isinstance(self.eps, Tensor):
+            return self
+        eps = self.eps[which.to(self.eps.device) if isinstance(which, Tensor) else which]
+        return replace(self, eps=float(eps) if isinstance(which, int) else eps)
+
+    def each(self, x: Float[Tensor, "n *shape"]) -> Float[Tensor, " n"]:
+        """The radius of each input, in float64."""
+        if not isinstance(self.eps, Tensor):
+            return torch.full((len(x),), self.eps, dtype=torch.float64, device=x.device)
+        assert len(self.eps) == len(x), "a threat with a radius for each of other inputs"
+        return self.eps.to(x.device)
+
+    def factor(self, x: Float[Tensor, "n *shape"]) -> float | Float[Tensor, "n *ones"]:
+        """What eps is to a tensor of the shape and precision of x, which it multiplies."""
+        if not isinstance(self.eps, Tensor):
+            return self.eps
+        return self.each(x).to(x.dtype).view(-1, *[1] * (x.ndim - 1))
+
+    def grown(self, by: float, most: float) -> "Threat":
+        """With eps `by` times as large, but at most `most`."""
+        eps = self.eps * by
+        return replace(self, eps=eps.clamp_max(most) if isinstance(eps, Tensor) else min(eps, most))
 
     @property
     def q(self) -> float:
@@ -125,7 +183,7 @@ class Threat:
         self, x: Float[Tensor, "n *shape"], z: Float[Tensor, "n *shape"]
     ) -> Bool[Tensor, " n"]:
         """Whether z lies in ball and box around x, decided in float64 with no slack."""
-        return self.in_box(z) & (self.distance(x, z) <= self.eps)
+        return self.in_box(z) & (self.distance(x, z) <= self.each(x))
 
     def project(
         self, x: Float[Tensor, "n *shape"], z: Float[Tensor, "n *shape"]
@@ -138,7 +196,7 @@ class Threat:
         """
         low, high = self.edges(z.dtype)
         delta = z.clamp(low, high).sub_(x) if self.p_norm.box_first else z - x
-        return self.p_norm.project(delta, self.eps).add_(x).clamp_(low, high)
+        return self.p_norm.project(delta, self.factor(delta)).add_(x).clamp_(low, high)
 
     def inside(
         self, x: Float[Tensor, "n *shape"], z: Float[Tensor, "n *shape"]
@@ -156,6 +214,19 @@ class Threat:
                 break
             z[out] = self.clamped((x[out] + delta[out] * (1 - pull)).to(z.dtype))
         return z
+
+
+def _require_radii(eps: float | Tensor) -> None:
+    if not isinstance(eps, Tensor):
+        if not 0 < eps < math.inf:
+            raise InputError(f"eps must be a positive number, got {eps!r}")
+        return
+    if eps.ndim != 1 or eps.dtype != torch.float64:  # 0.1 in float32 is more than 0.1
+        got = f"{eps.dtype} of shape {tuple(eps.shape)}"
+        raise InputError(f"eps must be a number, or a float64 for each input, got {got}")
+    bad = eps[~((eps > 0) & (eps < math.inf))]
+    if len(bad):
+        raise InputError(f"eps must be a positive number for each input, got {float(bad[0])!r}")
 
 
 @functools.cache

@@ -80,8 +80,9 @@ def row_questions(
     files: dict[str, bytes] = {}
     for i, x in zip(kept.tolist(), as_taken(data.x_test[kept], taken), strict=True):
         label = int(data.y_test[i])
-        about = f"{stem}: input {i} of {row.dataset}, label {label}, {row.threat}; unsat: robust"
-        text = question(x, label, data.classes, row.threat, about)
+        threat = row.threat.at(i)
+        about = f"{stem}: input {i} of {row.dataset}, label {label}, {threat}; unsat: robust"
+        text = question(x, label, data.classes, threat, about)
         files[f"{stem}_{i}.vnnlib"] = text.encode()
     return files
 

@@ -133,7 +133,7 @@ def _add_inputs(parser: Parser) -> None:
         metavar="FILE",
         help="judge these in place of the first test inputs: an npz of images x and labels y, or a "
         "CSV with a header line whose first column numbers test inputs from 0; its column label is "
-        "compared with the data set's",
+        "compared with the data set's, and eps, in either, is a radius for each input",
     )
 
 

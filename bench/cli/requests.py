@@ -3,13 +3,13 @@
 import argparse
 import contextlib
 import itertools
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from bench.cli.grid import grid_points, merged, require_new
 from bench.cli.suites import read_suite, suite_file
+from bench.data.radii import require_inside
 from bench.parsing import (
     one_number,
     parse_box,
@@ -23,9 +23,7 @@ from bench.plugins.catalogue import Catalogue
 from bench.plugins.settings import Overrides, parse_overrides
 from bench.request import TRAIN, Request
 from relu.errors import InputError
-from relu.network.layers import Shape
-from relu.norms import NORMS
-from relu.threat import Norm
+from relu.threat import Norm, Threat
 
 T = TypeVar("T")
 
@@ -164,14 +162,9 @@ class _Asked:
         radii = self.parsed("eps", parse_eps)
         with self._located("eps"):
             for norm, eps, dataset in itertools.product(norms, radii, datasets):
-                _require_inside(norm, eps, dataset, self.catalogue.sources[dataset].shape, box)
-            for norm, dataset in itertools.product(norms, datasets):
-                self._require_radius(radii, norm, dataset)
+                threat = Threat(norm=norm, eps=eps, box=box)
+                require_inside(threat, dataset, self.catalogue.sources[dataset].shape)
         return radii
-
-    def _require_radius(self, radii: Sequence[float], norm: Norm, dataset: str) -> None:
-        if not radii and norm not in self.catalogue.sources[dataset].eps:
-            raise InputError(f"--eps is needed: {dataset} has no usual radius for {norm}")
 
     def _usual_dataset(self) -> str:
         """The one that is a file, if any is; else the one that needs none."""
@@ -225,21 +218,6 @@ class _Asked:
                 if (kind, name) == TRAIN or name in self.chosen[kind]
             }
             for by_plugin in by_point
-        )
-
-
-def _require_inside(
-    norm: Norm, eps: float, dataset: str, shape: Shape, box: tuple[float, float]
-) -> None:
-    """Refuses a radius at which the ball of any input holds the whole box."""
-    width = box[1] - box[0]
-    pixels = math.prod(shape)
-    diameter = width * NORMS[norm].diameter(pixels)
-    if eps >= diameter:
-        meant = f"; did you mean {eps:g}/255?" if norm == "linf" and eps / 255 < width else ""
-        raise InputError(
-            f"{norm} eps {eps:g} reaches across the whole box [{box[0]:g}, {box[1]:g}] of "
-            f"{dataset}: expected less than {diameter:g}, as pixels lie in [0, 1]{meant}"
         )
 
 

@@ -36,7 +36,7 @@ def _declared(inputs: int, classes: int) -> Iterator[str]:
 
 
 def _box(x: Tensor, threat: Threat) -> Iterator[str]:
-    eps = Fraction(threat.eps)
+    eps = Fraction(float(threat.eps))
     low, high = (Fraction(edge) for edge in threat.box)
     for i, value in enumerate(x.double().flatten().tolist()):
         center = Fraction(value)

@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.jobs.job import Job
 from bench.store.run_record import CellRecord
-from relu.threat import Norm
+from relu.threat import Norm, Radii
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +22,7 @@ class Cell:
     dataset: str
     arch: str
     norm: Norm
-    eps: float
+    eps: Radii
     box: str
     method: str
     label: str

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from bench.data.datasets import DataSet, load
 from bench.data.given_inputs import given_inputs
 from bench.data.holdout import hold_out
+from bench.jobs.by_radius import judge_by_radius
 from bench.jobs.isolation import Isolation
 from bench.jobs.job import Job, inputs
 from bench.jobs.known import known_interval
@@ -168,13 +169,11 @@ class Worker:
         started = time.perf_counter()
 
         def judge(start: int, stop: int) -> Evidence:
-            # Copies, as what an evaluator does in place must not reach the data or the replay.
             torch.manual_seed(int(job.key[:15], 16) + start)
             part = slice(start, stop)
-            evidence: Evidence = evaluator.judge(
-                net, x[part].clone(), y[part].clone(), threat=threat, known=known.part(part)
+            return judge_by_radius(
+                evaluator, net, x[part], y[part], threat=threat.at(part), known=known.part(part)
             )
-            return evidence
 
         def fitting(start: int, stop: int) -> Evidence:
             parts = in_parts(

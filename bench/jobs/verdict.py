@@ -86,7 +86,8 @@ def joined(parts: Sequence[Evidence]) -> Evidence:
     )
 
 
-def _require_sane(x: Tensor, evidence: Evidence, threat: Threat) -> None:
+def require_whole(x: Tensor, evidence: Evidence) -> None:
+    """Raises BadEvidence where it is not one low, witness and outcome for each input."""
     n = len(x)
     if evidence.low.shape != (n,) or evidence.witness.shape != x.shape:
         raise BadEvidence(
@@ -95,6 +96,11 @@ def _require_sane(x: Tensor, evidence: Evidence, threat: Threat) -> None:
         )
     if len(evidence.outcome) != n:
         raise BadEvidence(f"expected {n} outcomes, got {len(evidence.outcome)}")
+
+
+def _require_sane(x: Tensor, evidence: Evidence, threat: Threat) -> None:
+    n = len(x)
+    require_whole(x, evidence)
     if evidence.low.dtype != torch.float64:  # 0.1 in float32 is more than 0.1
         raise BadEvidence(f"low must be float64, got {evidence.low.dtype}")
     if not bool((evidence.low >= 0).all()):

@@ -40,6 +40,7 @@ MODULES: Mapping[str, tuple[str, ...]] = {
     "clean": (*IN_ALL, "jobs.out_of_memory", "store.outcome"),
     "judge": (
         *IN_ALL,
+        "jobs.by_radius",
         "jobs.verdict",
         "jobs.known",
         "jobs.resumable_judging",

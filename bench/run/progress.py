@@ -143,5 +143,5 @@ def describe(job: Job) -> str:
     if job.kind == "clean":
         part = "held-out part" if "held_out" in s else "test set"
         return f"predict the {part} of {s['dataset']} ({network})"
-    threat = Threat(**s["threat"] | {"box": tuple(s["threat"]["box"])})
+    threat = Threat.from_json(s["threat"])
     return f"{s['evaluator']} on {s['dataset']} {s['start']}-{s['stop']} ({threat}, {network})"

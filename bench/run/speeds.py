@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from bench.jobs.job import Job
 from bench.jobs.payloads import JobKind
+from relu.threat import GIVEN
 
 MEMORY = 0.9  # weight of what was known before, against a new measurement's 1
 GUESS: Mapping[JobKind, float] = {"train": 10.0, "import": 1.0, "clean": 2.0, "judge": 0.02}
@@ -72,7 +73,10 @@ def _classes(job: Job, where: str) -> Iterator[str]:
     """From narrow to wide; on the CPU with the same number of threads, then with any ("cpu*2")."""
     s = job.settings
     task = [job.kind, s.get("method") or s.get("evaluator") or "", s.get("dataset", ""), s["arch"]]
-    details = json.dumps({name: s.get(name) for name in ("fields", "threat")}, sort_keys=True)
+    threat = s.get("threat")
+    if threat is not None and isinstance(threat["eps"], list):
+        threat = {**threat, "eps": GIVEN}
+    details = json.dumps({"fields": s.get("fields"), "threat": threat}, sort_keys=True)
     for words in ([*task, details], task, task[:2], task[:1]):
         for place in dict.fromkeys((where, where.partition("*")[0])):
             yield " ".join([place, *words])

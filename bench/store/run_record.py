@@ -6,7 +6,7 @@ from typing import Any
 
 from bench.store.records import make_record, plain
 from relu.errors import InputError
-from relu.threat import Norm
+from relu.threat import Norm, Radii
 
 VERSION = 2
 """Of run folders: what run.json and tune.json say, as numbers of `version` in them.
@@ -19,17 +19,18 @@ VERSION = 2
 class CellRecord:
     """One network under one threat, a row of the leaderboard, and the keys of its jobs.
 
-    box: its edges as text. settings: everything that was chosen, by dotted name. group: what cells
-    share that differ in nothing but their seed. network, clean: keys of jobs; evidence: evaluator
-    -> keys. refusals: evaluator -> why it does not judge. published: tables of a paper. data: part
-    -> fingerprint, None for a network from a file. code: "network", "clean" or evaluator -> its
-    digests and versions. What has a default is not in the records of all versions.
+    eps: of all inputs, or of each. box: its edges as text. settings: everything that was chosen, by
+    dotted name. group: what cells share that differ in nothing but their seed. network, clean: keys
+    of jobs; evidence: evaluator -> keys. refusals: evaluator -> why it does not judge. published:
+    tables of a paper. data: part -> fingerprint, None for a network from a file. code: "network",
+    "clean" or evaluator -> its digests and versions. What has a default is not in the records of
+    all versions.
     """
 
     dataset: str
     arch: str
     norm: Norm
-    eps: float
+    eps: Radii
     box: str = "0.0,1.0"
     method: str
     label: str
@@ -54,6 +55,8 @@ class CellRecord:
     def from_json(cls, said: Mapping[str, Any]) -> "CellRecord":
         """Raises InputError for a field that is unknown or missing."""
         parts = {**said, "published": tuple(said.get("published", ()))}
+        if isinstance(parts.get("eps"), list):
+            parts["eps"] = tuple(parts["eps"])
         if "evidence" in parts:
             parts["evidence"] = {name: tuple(keys) for name, keys in said["evidence"].items()}
         return make_record(cls, parts, "a cell of a run")

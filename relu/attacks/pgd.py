@@ -49,6 +49,7 @@ def ascend(
         if leave_when_fooled:
             keep = _remove_fooled(logits.detach(), y, z, active, points, fooled)
             if keep is not None:
+                threat = threat.at(keep)
                 z = z[keep]
                 grad = grad[keep]
                 x = x[keep]
@@ -57,7 +58,7 @@ def ascend(
             if not len(z):
                 break
         step = threat.p_norm.ascent(grad, z, threat.box)
-        z = threat.project(x, step.mul_(2 * threat.eps / steps).add_(z))
+        z = threat.project(x, step.mul_(2 * threat.factor(x) / steps).add_(z))
     if not leave_when_fooled:
         return z, fooled
     if len(z):
@@ -75,7 +76,7 @@ def random_point(
     entries, scaled) times U^(1/d).
     """
     delta = threat.p_norm.random(len(x), math.prod(x.shape[1:]), x, generator)
-    return threat.project(x, x + threat.eps * delta.view_as(x))
+    return threat.project(x, x + threat.factor(x) * delta.view_as(x))
 
 
 def _cross_entropy(logits: Tensor, y: Tensor) -> Tensor:

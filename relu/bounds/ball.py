@@ -6,7 +6,6 @@ it. Without a box that is the radius times the form's dual norm; inside the box 
 
 from dataclasses import dataclass, replace
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -81,7 +80,7 @@ def ball_of(
     box: bool = True,
 ) -> Ball:
     """The balls around x in the threat's norm, with radius eps (default: the threat's)."""
-    eps = torch.full_like(x[:, 0], threat.eps) if eps is None else eps.to(x.dtype)
+    eps = (threat.each(x) if eps is None else eps).to(x.dtype)
     up = down = eps.unsqueeze(1).expand_as(x)
     if not box:
         return Ball(x, Perturbations(threat.p_norm, eps, up, down, even=True))

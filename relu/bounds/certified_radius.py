@@ -47,11 +47,11 @@ def certified(
     bound has proven before, from which it goes on.
     """
     question = _Question(net, x, y)
-    eps = torch.full_like(low, threat.eps)
+    eps = threat.each(x)
     proven = torch.zeros_like(low) if start is None else start.clone()
     asked = ((low < eps) & (high > eps) & (proven < eps)).nonzero().squeeze(1)
     holds, margin = question.holds(prove, asked, eps[asked])
-    proven[asked[holds]] = threat.eps
+    proven[asked[holds]] = eps[asked[holds]]
     secants = secants_of(question.margin)
     if search is None:
         secants.add(asked, eps[asked], margin)
@@ -60,9 +60,7 @@ def certified(
     if bisection_steps and len(rows):
         searching = _Search(question, search or prove, rows, secants.of(rows))
         proven[rows] = searching.radii(
-            first=eps[rows]
-            if start is None
-            else proven[rows].clamp_min(NEAREST_START * threat.eps),
+            first=eps[rows] if start is None else proven[rows].maximum(NEAREST_START * eps[rows]),
             good=proven[rows],
             known=low[rows],
             high=high[rows],

@@ -44,8 +44,13 @@ class PNorm(Protocol):
         """A move of length 1 of z, along which what has this gradient grows fast inside the box."""
         ...
 
-    def project(self, delta: Float[Tensor, "n *shape"], radius: float) -> Float[Tensor, "n *shape"]:
-        """The nearest point (in l2) of the ball of this radius around 0; delta may be reused."""
+    def project(
+        self, delta: Float[Tensor, "n *shape"], radius: float | Float[Tensor, "n *ones"]
+    ) -> Float[Tensor, "n *shape"]:
+        """The nearest point (in l2) of the ball around 0; delta may be reused.
+
+        radius: of all balls, or of each, in the precision of delta.
+        """
         ...
 
     def random(

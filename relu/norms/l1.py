@@ -57,13 +57,16 @@ class L1:
         signs = grad.flatten(1).gather(1, top).sign_().div_(count)
         return torch.zeros_like(grad).flatten(1).scatter_(1, top, signs).view_as(grad)
 
-    def project(self, delta: Float[Tensor, "n *shape"], radius: float) -> Float[Tensor, "n *shape"]:
+    def project(
+        self, delta: Float[Tensor, "n *shape"], radius: float | Float[Tensor, "n *ones"]
+    ) -> Float[Tensor, "n *shape"]:
         """Argmin ||d - delta||_2 with ||d||_1 <= radius: d_i = sign(delta_i) max(|delta_i| - t, 0).
 
         The length of d is convex and piecewise linear in t, so Newton's method from t = 0 climbs to
         the smallest t that fits in finitely many steps (a handful), and without sorting.
         """
         kept = delta.abs().flatten(1)
+        radius = radius.flatten(1) if isinstance(radius, Tensor) else radius
         for _ in range(kept.shape[1]):
             excess = kept.sum(1, keepdim=True).sub_(radius).clamp_(min=0)
             if not (excess > radius * 1e-6).any():

@@ -46,11 +46,13 @@ class L2:
         step: Tensor = grad / length.view(-1, *[1] * (grad.ndim - 1))
         return step
 
-    def project(self, delta: Float[Tensor, "n *shape"], radius: float) -> Float[Tensor, "n *shape"]:
+    def project(
+        self, delta: Float[Tensor, "n *shape"], radius: float | Float[Tensor, "n *ones"]
+    ) -> Float[Tensor, "n *shape"]:
         """Scaled onto the ball where it is longer."""
         length = torch.linalg.vector_norm(delta.flatten(1), ord=2.0, dim=1)
-        scale = radius / length.clamp_min_(radius)
-        return delta.mul_(scale.view(-1, *[1] * (delta.ndim - 1)))
+        length = length.view(-1, *[1] * (delta.ndim - 1))
+        return delta.mul_(radius / length.clamp_min_(radius))
 
     def random(
         self, n: int, d: int, like: Tensor, generator: torch.Generator | None

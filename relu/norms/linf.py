@@ -39,7 +39,11 @@ class Linf:
     ) -> Float[Tensor, "n *shape"]:
         return grad.sign()
 
-    def project(self, delta: Float[Tensor, "n *shape"], radius: float) -> Float[Tensor, "n *shape"]:
+    def project(
+        self, delta: Float[Tensor, "n *shape"], radius: float | Float[Tensor, "n *ones"]
+    ) -> Float[Tensor, "n *shape"]:
+        if isinstance(radius, Tensor):
+            return delta.minimum(radius).maximum(-radius)
         return delta.clamp_(-radius, radius)
 
     def random(

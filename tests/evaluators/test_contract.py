@@ -7,10 +7,11 @@ from hypothesis import HealthCheck, given, settings
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
+from bench.jobs.by_radius import judge_by_radius
 from bench.jobs.verdict import Replay, replay
 from bench.parsing import NORMS
 from bench.plugins.discovery import discover
-from evaluators.interface import Evaluator, Interval, contradictory
+from evaluators.interface import Evaluator, Interval, certified_at, contradictory, fooled_at
 from relu.classes import margins
 from relu.errors import InputError
 from relu.network.reader import in_float64
@@ -243,3 +244,58 @@ def test_a_lower_row_of_crown_is_never_below_kws() -> None:
         assert (crown >= kw).all(), seed
         better += int((crown > kw).sum())
     assert better > 10
+
+
+# Of evaluators that ask about eps alone, where they are set to: no other radius is proven.
+AT_EPS: list[tuple[str, dict[str, object]]] = [
+    ("kw", {"bisection_steps": 0}),
+    ("crown", {"bisection_steps": 0}),
+    ("pgd", {"growth": 1.0}),
+    ("mip", {"seconds": 5.0}),
+    ("lirpa", {}),
+]
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [*((name, QUICK.get(name, {})) for name in EVALUATORS), *AT_EPS],
+    ids=str,
+)
+def test_inputs_with_a_radius_each_are_judged_as_each_alone_at_its_own(
+    name: str, settings: dict[str, object], norm: Norm
+) -> None:
+    torch.manual_seed(4)
+    last = nn.Linear(8, 3).requires_grad_(False)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(4, 8), nn.ReLU(), last).requires_grad_(False)
+    x = torch.rand(8, 4)
+    last.bias.sub_(net(x).mean(0))  # of all classes there are some
+    y = net(x).argmax(1)
+    y[0] = (y[0] + 1) % 3
+    known = unknown(net, x, y)
+    radius = judged("region", net, x, y, Threat(norm=norm, eps=0.1), known)[1].low
+    shares = torch.tensor([0.1, 2.0, 0.4, 2.5, 0.2, 3.0, 0.5, 0.6]).double()
+    threat = Threat(norm=norm, eps=shares * radius.clamp_min(0.01))
+    evaluator = EVALUATORS[name].cls(**settings)
+    if evaluator.refusal(net, threat.widest) is not None:
+        pytest.skip("refuses this threat")
+
+    def judge(rows: slice, threat: Threat) -> Replay:
+        told = known.part(rows)
+        evidence = judge_by_radius(evaluator, net, x[rows], y[rows], threat=threat, known=told)
+        return replay(in_float64(net), x[rows], y[rows], evidence, threat=threat)
+
+    ours = judge(slice(0, 8), threat)
+    theirs = [judge(slice(i, i + 1), threat.at(i)) for i in range(8)]
+    low, high = (torch.cat([getattr(one, k) for one in theirs]) for k in ("low", "high"))
+    eps = threat.each(x)
+    assert torch.allclose(ours.low, low, rtol=1e-4, atol=0)
+    assert torch.equal(certified_at(ours.low, eps), certified_at(low, eps))
+    assert torch.equal(fooled_at(ours.high, eps), fooled_at(high, eps))
+    assert not contradictory(ours.low.maximum(low), ours.high.minimum(high)).any()
+    assert ours.status == [status for one in theirs for status in one.status]
+    if (name, settings) in AT_EPS:
+        assert ((ours.low == 0) | (ours.low == eps)).all()
+        assert ((ours.high <= eps) | ours.high.isinf()).all()
+        assert certified_at(ours.low, eps).any() or name == "pgd"
+        assert fooled_at(ours.high, eps)[1:6:2].all() or name not in ("pgd", "mip")

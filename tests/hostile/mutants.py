@@ -47,6 +47,8 @@ EXACT = "tests/evaluators/test_mip.py"
 NORM = "tests/relu/network/test_batch_norm.py"
 STATISTICS = "tests/bench/jobs/test_batch_statistics.py"
 VERDICT = "tests/bench/jobs/test_verdict.py"
+RADIUS = "tests/bench/jobs/test_by_radius.py"
+GIVEN = "tests/bench/cli/test_given_eps.py"
 CODE = "tests/bench/plugins/test_code_digests.py"
 PLAN = "tests/bench/test_plan.py"
 COMMANDS = "tests/bench/cli/test_command_line.py"
@@ -611,8 +613,8 @@ MUTANTS = (
     ),
     Mutant(
         "evaluators/pgd.py",
-        "at_eps = known.high > threat.eps",
-        "at_eps = known.straddles(threat.eps)",
+        "at_eps = known.high > threat.each(x)",
+        "at_eps = known.straddles(threat.each(x))",
         (f"{EVIDENCE}::test_attacks_look_again_at_what_others_certify",),
     ),
     Mutant(
@@ -856,5 +858,29 @@ MUTANTS = (
         "return net if taken == shape else Reshaped(net, taken, channels_last=not rows)",
         "return net if taken == shape else Reshaped(net, taken, channels_last=False)",
         (f"{EXPORT}::test_entries_are_numbered_as_the_file_takes_them",),
+    ),
+    Mutant(
+        "relu/bounds/certified_radius.py",
+        "proven[asked[holds]] = eps[asked[holds]]",
+        "proven[asked[holds]] = eps.amax()",
+        (f"{CONTRACT}::test_inputs_with_a_radius_each_are_judged_as_each_alone_at_its_own",),
+    ),
+    Mutant(
+        "bench/jobs/by_radius.py",
+        "torch.cat(groups).argsort().cpu()",
+        "torch.cat(groups).cpu()",
+        (f"{RADIUS}::test_each_input_is_judged_at_its_own_radius_and_keeps_its_place",),
+    ),
+    Mutant(
+        "bench/plan.py",
+        "part = self.case.threat.at(slice(*shard.values()))",
+        "part = self.case.threat.at(slice(0, shard['stop'] - start))",
+        (f"{GIVEN}::test_parts_of_jobs_get_their_own_radii_and_numbers_stay_numbers_to_plugins",),
+    ),
+    Mutant(
+        "leaderboard/rows.py",
+        "eps = np.asarray(row.eps)",
+        "eps = np.max(row.eps)",
+        (f"{GIVEN}::test_each_input_counts_at_its_own_radius",),
     ),
 )

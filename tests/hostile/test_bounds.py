@@ -69,12 +69,12 @@ def holds(
         return bound < 0
     level = Fraction(bound) - little(bound)
     found = below(layers, row, level, x, threat.norm, box)
-    return found is None or found > rational.power(threat.eps, threat.norm)
+    return found is None or found > rational.power(float(threat.eps), threat.norm)
 
 
 def walls(case: Case, i: int, box: bool) -> Box:
     """The box, or where there is none, one that holds the ball."""
-    far = 2 * (case.threat.eps + max(abs(v) for v in case.points[i])) + 1
+    far = 2 * (float(case.threat.eps) + max(abs(v) for v in case.points[i])) + 1
     return case.threat.box if box else (-far, far)
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bench.parsing import NORMS, parse_box, parse_eps, parse_norm
 from relu.errors import InputError
@@ -139,3 +140,71 @@ def test_a_threat_goes_through_json_unchanged(box: tuple[float, float]) -> None:
     assert said == {"norm": "l1", "eps": 4 / 255, "box": list(box)}
     assert Threat.from_json(json.loads(json.dumps(said))) == threat
     assert parse_box(format_box(box)) == box
+
+
+RADII = torch.tensor([0.1, 4 / 255, 0.3, 2.5, 1e-3], dtype=torch.float64)
+
+
+@settings(deadline=None)
+@given(x=images(), norm=st.sampled_from(sorted(NORMS)), seed=seeds)
+def test_a_threat_with_a_radius_for_each_input_is_each_inputs_own(
+    x: torch.Tensor, norm: Norm, seed: int
+) -> None:
+    threat = Threat(norm=norm, eps=RADII)
+    z = x + torch.randn(x.shape, generator=torch.Generator().manual_seed(seed))
+    points = threat.project(x, z.clone())
+    inside = threat.inside(x, points)
+    contains = threat.contains(x, z)
+    for i, eps in enumerate(RADII.tolist()):
+        alone = Threat(norm=norm, eps=eps)
+        assert threat.at(i) == alone
+        part = slice(i, i + 1)
+        assert torch.allclose(points[part], alone.project(x[part], z[part].clone()), atol=1e-6)
+        assert alone.contains(x[part], inside[part]).all()
+        assert bool(contains[i]) == bool(alone.contains(x[part], z[part]))
+
+
+def test_parts_of_its_radii_are_those_of_the_inputs() -> None:
+    threat = Threat(norm="l2", eps=RADII)
+    x = torch.zeros(5, 2)
+    assert torch.equal(threat.each(x), RADII)
+    assert threat.each(x).dtype == torch.float64
+    mask = RADII > 0.05
+    for which in (slice(1, 3), torch.tensor([4, 0]), mask):
+        assert torch.equal(threat.at(which).each(x[which]), RADII[which])
+    assert threat.widest == Threat(norm="l2", eps=2.5)
+    assert torch.equal(threat.grown(2.0, 0.5).each(x), (2 * RADII).clamp_max(0.5))
+    with pytest.raises(AssertionError, match="of other inputs"):
+        threat.each(x[:1])
+    one = Threat(norm="l2", eps=0.1)
+    assert one.at(slice(3, 4)) == one.widest == one
+    assert one.each(x).tolist() == [0.1] * 5
+    assert one.grown(2.0, 1.0) == Threat(norm="l2", eps=0.2)
+
+
+def test_its_radii_go_through_json_to_the_last_bit() -> None:
+    threat = Threat(norm="linf", eps=RADII)
+    said = json.loads(json.dumps(threat.to_json()))
+    assert said["eps"] == RADII.tolist()
+    again = Threat.from_json(said)
+    assert again == threat
+    assert hash(again) == hash(threat)
+    assert again != Threat(norm="linf", eps=RADII.flip(0))
+    assert again != threat.widest
+    assert str(threat) == "linf given"
+    assert format_eps(threat.radii) == format_eps(RADII) == "given"
+
+
+@pytest.mark.parametrize(
+    ("eps", "complaint"),
+    [
+        (torch.tensor([0.1, 0.0]).double(), "for each input, got 0.0"),
+        (torch.tensor([0.1, math.nan]).double(), "for each input, got nan"),
+        (torch.tensor([math.inf]).double(), "for each input, got inf"),
+        (torch.tensor([0.1]), r"a float64 for each input, got torch.float32 of shape \(1,\)"),
+    ],
+    ids=str,
+)
+def test_radii_that_are_none_are_refused(eps: torch.Tensor, complaint: str) -> None:
+    with pytest.raises(InputError, match=complaint):
+        Threat(norm="l1", eps=eps)

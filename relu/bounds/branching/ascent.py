@@ -25,8 +25,10 @@ DECAYS = (0.9, 0.98)
 
 @dataclass(frozen=True, eq=False)
 class Limit:
-    """A form that is at most 0 wherever anything is of interest, for each question; `unit`: what
-    its multiplier is measured in."""
+    """A form of each question that is at most 0 wherever anything is of interest.
+
+    unit: what its multiplier is measured in.
+    """
 
     forms: Forms
     unit: Float[Tensor, " m"]
@@ -87,7 +89,7 @@ def ascended(
 
 
 def limited(asked: Forms, limit: Forms, mu: Float[Tensor, " m"]) -> Forms:
-    """f + mu g."""
+    """F + mu g."""
     return Forms(
         torch.addcmul(asked.rows, mu.unsqueeze(1), limit.rows),
         asked.offset + mu * limit.offset,

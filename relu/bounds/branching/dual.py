@@ -8,8 +8,8 @@ For any multipliers lambda, one for each unit, a form g of (delta, a) satisfies
 where v_u is what g and all forms above u have of a_u. Each summand is bounded apart: S delta by
 the ball; the others, linear between z = low, 0 and high, by the least of their values there. With
 lambda = (slope of a line of the unit) v this is CROWN's bound [ZWCHD18]; on boxes that a split has
-cut, lambda = v - beta with a beta of the right sign is beta-CROWN's [WZXLJHK21]; and with a beta for
-every unit it is the dual of the linear program of all lines and all boxes. The bound is concave in
+cut, lambda = v - beta with a beta of the right sign is beta-CROWN's [WZXLJHK21]; with a beta for
+every unit it is the dual of the linear program of all lines and boxes. The bound is concave in
 lambda and holds whatever lambda is: multipliers of any precision prove it.
 """
 
@@ -59,8 +59,13 @@ class Boxes:
 
     def at(self, which: Tensor) -> "Boxes":
         """Of some of the questions."""
-        tables = (self.low, self.high, self.open, self.upper)
-        return Boxes(*(table[:, which] for table in tables), self.leak)
+        return Boxes(
+            low=self.low[:, which],
+            high=self.high[:, which],
+            open=self.open[:, which],
+            upper=self.upper[:, which],
+            leak=self.leak,
+        )
 
     def lower(self, alpha: Float[Tensor, "N m"]) -> Float[Tensor, "N m"]:
         """Slopes of the lower lines."""
@@ -76,6 +81,11 @@ def boxes_of(
     chord = (high - leak * low) / torch.where(open_, high - low, 1.0)
     settled = torch.where(low >= 0, 1.0, leak)
     return Boxes(low, high, open_, torch.where(open_, chord, settled), leak)
+
+
+def crown_slopes(low: Float[Tensor, "N m"], high: Float[Tensor, "N m"]) -> Slopes:
+    """Lower slopes 1 or 0, whichever leaves the smaller area [ZWCHD18]."""
+    return Slopes((high > -low).to(low.dtype), torch.zeros_like(low))
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,7 +188,7 @@ class _Sweep:
         self.multipliers = torch.zeros_like(self.state[net.d :])
 
     def coefficients(self, k: int) -> Tensor:
-        """v of the units of layer k, all forms above being in."""
+        """V of the units of layer k, all forms above being in."""
         part = self.net.slices[k]
         return self.state[self.net.d + part.start : self.net.d + part.stop]
 

@@ -12,6 +12,7 @@ the ball, up to rounding: `unit` times their sizes.
 Tables of this folder have a line for each unit and a column for each question.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -67,7 +68,9 @@ class Forms:
         """Rows and their transpose, where most of the numbers are 0."""
         if not self.rows.numel() or bool((self.rows != 0).double().mean() > SPARSE):
             return None
-        return self.rows.to_sparse_csr(), self.rows.T.contiguous().to_sparse_csr()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state")
+            return self.rows.to_sparse_csr(), self.rows.T.contiguous().to_sparse_csr()
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +83,7 @@ class ReducedNetwork:
     """
 
     deltas: Perturbations
-    which: tuple[Int[Tensor, " m"], ...]
+    which: tuple[Int[Tensor, " _"], ...]
     hidden: tuple[Forms, ...]
     logits: Forms
     low: Float[Tensor, " N"]
@@ -147,9 +150,7 @@ class ReducedNetwork:
         """f_y - f_s of other classes s."""
         label = self.logits.at(torch.full_like(others, y))
         other = self.logits.at(others)
-        return Forms(
-            label.rows - other.rows, label.offset - other.offset, label.size + other.size
-        )
+        return Forms(label.rows - other.rows, label.offset - other.offset, label.size + other.size)
 
     def units(self, units: Int[Tensor, " k"], signs: Float[Tensor, " k"]) -> Forms:
         """Pre-activations of units, by their numbers among all N, times signs."""
@@ -178,18 +179,20 @@ def reduced_network(
     ]
     top = len(layers) - 1
     every = torch.arange(layers[top].size, device=ball.center.device)
-    chosen = [(low[units], high[units]) for (low, high), units in zip(bounds, reduction.which)]
     nothing = ball.center[0, :0]
+
+    def of_open_units(values: Sequence[Tensor]) -> Tensor:
+        chosen = zip(values, reduction.which, strict=True)
+        return torch.cat([nothing, *(layer[units] for layer, units in chosen)])
+
     return ReducedNetwork(
         deltas=ball.deltas,
         which=tuple(reduction.which),
         hidden=tuple(hidden),
         logits=reduction.forms(top, every, reduction.sizes[top]),
-        low=torch.cat([nothing, *(low for low, _ in chosen)]),
-        high=torch.cat([nothing, *(high for _, high in chosen)]),
-        leak=torch.cat(
-            [nothing, *(reduction.leaks[k][units] for k, units in enumerate(reduction.which))]
-        ),
+        low=of_open_units([low for low, _ in bounds]),
+        high=of_open_units([high for _, high in bounds]),
+        leak=of_open_units(reduction.leaks),
         unit=gamma(layers, ball.center.shape[1]),
     )
 
@@ -211,8 +214,10 @@ class _Reduction:
         self.sizes: list[Tensor] = []
         deltas = ball.deltas
         most = ball.center.abs() + deltas.up.maximum(deltas.down)
-        self.biases = [layer.forward(most.new_zeros(1, layer_inputs))[0]
-                       for layer, layer_inputs in zip(layers, self._widths())]
+        self.biases = [
+            layer.forward(most.new_zeros(1, width))[0]
+            for layer, width in zip(layers, self._widths, strict=True)
+        ]
         for layer, (low, high) in zip(layers, bounds, strict=False):
             open_ = crossing(low, high, layer.leak)
             leak = torch.zeros_like(low) if layer.leak is None else layer.leak
@@ -228,7 +233,9 @@ class _Reduction:
             most = torch.where(open_, largest, slope * size).unsqueeze(0)
         self.sizes.append(layers[-1].absolute().forward(most)[0] + UNDERFLOW)
 
+    @property
     def _widths(self) -> list[int]:
+        """How many inputs each layer takes."""
         return [self.center.shape[1], *(layer.size for layer in self.layers[:-1])]
 
     def forms(self, k: int, units: Int[Tensor, " m"], size: Float[Tensor, " m"]) -> Forms:

@@ -9,65 +9,57 @@ margin's bound, and the bound rises with the boxes, often to the end without any
 import heapq
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from relu.batching import at_once
 from relu.bounds.branching.ascent import ascended
+from relu.bounds.branching.deadline import Deadline
+from relu.bounds.branching.domains import Domain, Domains, Leaf, Split, side_by_side
 from relu.bounds.branching.dual import (
-    Boxes,
-    Slopes,
     bounded,
     boxes_of,
+    crown_slopes,
+    least_delta,
     safe_bounds,
     true_points,
 )
-from relu.bounds.branching.reduced import Forms, ReducedNetwork
+from relu.bounds.branching.reduced import ReducedNetwork
 from relu.bounds.branching.splitting import best_splits, losses, split_boxes
-from relu.bounds.branching.tightening import Networks, crown_slopes, outward, tightened
-from relu.bounds.branching.deadline import Deadline
+from relu.bounds.branching.tightening import Networks, outward, tightened
 
 ROOT_STEPS = 20
 STEPS = 6
 TIGHTENED = 8  # units of a domain whose boxes are tightened
-MOST = 64  # domains at once
-HELD = 20_000  # domains that are kept; beyond, the deepest are taken first
+HELD = 2**28  # numbers of open domains; where there are more, the latest come first
 
 Verdict = Literal["certified", "witness", "timeout", "open"]
 
 
 @dataclass(frozen=True, eq=False)
-class Domain:
-    """rival: the place of the other class among those that are asked about."""
-
-    rival: int
-    low: Float[Tensor, " N"]
-    high: Float[Tensor, " N"]
-    alpha: Float[Tensor, " N"]
-    beta: Float[Tensor, " N"]
-    bound: float
-    splits: tuple[tuple[int, bool], ...] = ()
-
-
-@dataclass(frozen=True, eq=False)
 class Result:
-    """What a search found: a witness's perturbation, or how many domains it took.
+    """What a search found. "open": a domain without units to split has no proof.
 
-    bound: the least bound of a margin that is open.
+    delta: a witness's perturbation. domains: how many were bounded. bound: the least bound of a
+    domain that is open. leaves: all closed domains, if they were to be kept.
     """
 
     verdict: Verdict
-    delta: Float[Tensor, " d"] | None
-    domains: int
-    bound: float
+    delta: Float[Tensor, " d"] | None = None
+    domains: int = 0
+    bound: float = 0.0
+    leaves: tuple[Leaf, ...] = ()
 
 
 class Search:
-    """Of one input."""
+    """Of one input: whether f_y - f_s <= 0 anywhere for one of the other classes s.
+
+    is_witness: decides whether a perturbation is one. keep: whether leaves are kept.
+    """
 
     def __init__(
         self,
@@ -76,156 +68,150 @@ class Search:
         others: Int[Tensor, " k"],
         is_witness: Callable[[Float[Tensor, " d"]], bool],
         deadline: Deadline,
+        *,
+        keep: bool = False,
     ) -> None:
         self.nets = Networks.of(net)
         self.margins = net.margins(y, others)
         self.quick_margins = self.margins.to(torch.float32)
         self.is_witness = is_witness
         self.deadline = deadline
+        self.keep = keep
         self.heap: list[tuple[float, int, Domain]] = []
         self.order = itertools.count()
         self.domains = 0
         self.delta: Tensor | None = None
+        self.leaves: list[Leaf] = []
 
+    @torch.no_grad()
     def result(self) -> Result:
         """Searches until all is closed, a witness is found, or time is over."""
-        self._open_root()
+        self._bound(self._root(), ROOT_STEPS)
         while self.heap and self.delta is None:
             if self.deadline.passed:
                 return self._result("timeout")
-            batch = [self._next() for _ in range(min(self._at_once, len(self.heap)))]
-            if not self._worked_on(batch):
+            count = min(self._at_once, len(self.heap))
+            batch = side_by_side([self._next() for _ in range(count)], self.nets.quick.leak)
+            if not bool(batch.boxes.open.any(0).all()):
                 return self._result("open")
+            self._bound(self._tightened(self._children(batch)), STEPS)
         return self._result("certified" if self.delta is None else "witness")
 
     def _result(self, verdict: Verdict) -> Result:
         bound = self.heap[0][0] if self.heap else 0.0
-        return Result(verdict, self.delta, self.domains, bound)
+        return Result(verdict, self.delta, self.domains, bound, tuple(self.leaves))
 
     @property
     def _at_once(self) -> int:
         numbers = at_once(self.margins.offset.device)
-        return max(1, min(MOST, numbers // (2 * TIGHTENED * self.nets.exact.columns)))
+        return max(1, numbers // (2 * TIGHTENED * self.nets.exact.columns))
 
     def _next(self) -> Domain:
-        if len(self.heap) > HELD:
+        """The domain with the least bound; one of the latest, where there are too many."""
+        if 4 * len(self.heap) * len(self.nets.exact.low) > HELD:
             return self.heap.pop()[2]
         return heapq.heappop(self.heap)[2]
 
-    def _push(self, domain: Domain) -> None:
-        heapq.heappush(self.heap, (domain.bound, next(self.order), domain))
-
-    def _open_root(self) -> None:
-        net = self.nets.exact
+    def _root(self) -> Domains:
+        """The whole ball, for each of the other classes."""
         m = len(self.margins.offset)
-        low, high = outward(net.low, net.high)
+        low, high = outward(self.nets.exact.low, self.nets.exact.high)
         boxes = boxes_of(
-            low.unsqueeze(1).expand(-1, m).contiguous(),
-            high.unsqueeze(1).expand(-1, m).contiguous(),
-            self.nets.quick.leak,
+            low.unsqueeze(1).repeat(1, m), high.unsqueeze(1).repeat(1, m), self.nets.quick.leak
         )
         rivals = torch.arange(m, device=low.device)
-        start = crown_slopes(boxes.low, boxes.high)
-        self._bounded(rivals, boxes, start, [()] * m, ROOT_STEPS)
+        self.domains += m
+        return Domains(rivals, boxes, crown_slopes(boxes.low, boxes.high), [()] * m)
 
-    def _worked_on(self, batch: list[Domain]) -> bool:
-        """Splits domains and bounds their children; False: one cannot be split."""
-        rivals = torch.tensor([domain.rival for domain in batch])
+    def _children(self, domains: Domains) -> Domains:
+        """Both parts of each domain, split at its best unit."""
+        margins = self.quick_margins.at(domains.rivals)
+        v = bounded(self.nets.quick, margins, domains.boxes, domains.slopes).v
+        units = best_splits(self.nets.quick, margins, domains.boxes, domains.slopes, v)
+        parts = [split_boxes(domains.boxes, units, active) for active in (True, False)]
+        both = torch.arange(len(domains), device=units.device).repeat(2)
+        self.domains += len(both)
+        steps = [
+            (*before, Split(unit, active))
+            for active in (True, False)
+            for before, unit in zip(domains.steps, units.tolist(), strict=True)
+        ]
         boxes = boxes_of(
-            torch.stack([domain.low for domain in batch], 1),
-            torch.stack([domain.high for domain in batch], 1),
+            torch.cat([part.low for part in parts], 1),
+            torch.cat([part.high for part in parts], 1),
             self.nets.quick.leak,
         )
-        slopes = Slopes(
-            torch.stack([domain.alpha for domain in batch], 1),
-            torch.stack([domain.beta for domain in batch], 1),
-        )
-        if not bool(boxes.open.any(0).all()):
-            for domain in batch:
-                self._push(domain)
-            return False
-        margins = self.quick_margins.at(rivals)
-        v = bounded(self.nets.quick, margins, boxes, slopes).v
-        units = best_splits(self.nets.quick, margins, boxes, slopes, v)
-        parts = [split_boxes(boxes, units, active) for active in (True, False)]
-        splits = [
-            (*domain.splits, (unit, active))
-            for active in (True, False)
-            for domain, unit in zip(batch, units.tolist(), strict=True)
-        ]
-        both = torch.arange(len(batch)).repeat(2)
-        low = torch.cat([part.low for part in parts], 1)
-        high = torch.cat([part.high for part in parts], 1)
-        self._tightened(rivals[both], boxes_of(low, high, self.nets.quick.leak), slopes.at(both), splits)
-        return True
+        return Domains(domains.rivals[both], boxes, domains.slopes.at(both), steps)
 
-    def _tightened(self, rivals, boxes, slopes, splits) -> None:
-        margins = self.quick_margins.at(rivals)
-        now = bounded(self.nets.quick, margins, boxes, slopes)
-        closed = self._closed(rivals, boxes, now.bound, now.multipliers)
-        left = (~closed).nonzero().squeeze(1)
-        self.domains += int(closed.sum())
+    def _tightened(self, domains: Domains) -> Domains:
+        """Those that are not closed as they are, with boxes that are tightened."""
+        margins = self.quick_margins.at(domains.rivals)
+        now = bounded(self.nets.quick, margins, domains.boxes, domains.slopes)
+        left = self._open(domains, now.bound, now.multipliers)
+        domains = domains.at(left)
         if not len(left):
+            return domains
+        count = min(TIGHTENED, len(domains.boxes.low))
+        units = losses(now.v[:, left], domains.boxes).topk(count, 0).indices
+        low, high, how = tightened(
+            self.nets,
+            domains.boxes,
+            domains.slopes,
+            units,
+            self.margins.at(domains.rivals),
+            now.bound[left],
+        )
+        steps = domains.steps
+        if self.keep:
+            steps = [(*before, step) for before, step in zip(steps, how, strict=True)]
+        return replace(domains, boxes=boxes_of(low, high, self.nets.quick.leak), steps=steps)
+
+    def _bound(self, domains: Domains, steps: int) -> None:
+        """Bounds domains; those that are not closed are tried for a witness, and kept."""
+        if not len(domains):
             return
-        rivals = rivals[left]
-        boxes = boxes.at(left)
-        slopes = slopes.at(left)
-        splits = [splits[i] for i in left.tolist()]
-        count = min(TIGHTENED, len(boxes.low))
-        units = losses(now.v[:, left], boxes).topk(count, 0).indices
-        exact = self.margins.at(rivals)
-        reach = (self.quick_margins.offset[rivals] - now.bound[left]).clamp_min(1e-6)
-        low, high, _ = tightened(self.nets, boxes, slopes, units, exact, reach)
-        self._bounded(rivals, boxes_of(low, high, self.nets.quick.leak), slopes, splits, STEPS)
+        margins = self.quick_margins.at(domains.rivals)
+        found = ascended(self.nets.quick, margins, domains.boxes, domains.slopes, steps=steps)
+        left = self._open(domains, found.bound, found.multipliers)
+        self._try(found.at.points[: self.nets.exact.d, left], domains.rivals[left])
+        domains = replace(domains, slopes=found.slopes).at(left)
+        for domain in domains.alone(found.bound[left]):
+            heapq.heappush(self.heap, (domain.bound, next(self.order), domain))
 
-    def _closed(self, rivals: Tensor, boxes: Boxes, bound: Tensor, multipliers: Tensor) -> Tensor:
-        """Which domains are closed: boxes are empty, or margins positive in float64."""
-        closed = (boxes.low > boxes.high).any(0)
-        likely = ((bound > 0) & ~closed).nonzero().squeeze(1)
-        if len(likely):
-            proven = safe_bounds(
-                self.nets.exact,
-                self.margins.at(rivals[likely]),
-                boxes.low[:, likely].double(),
-                boxes.high[:, likely].double(),
-                multipliers[:, likely].double(),
-            )
-            closed[likely] = proven > 0
-        return closed
-
-    def _bounded(self, rivals, boxes, slopes, splits, steps) -> None:
-        """Bounds domains; what is not closed goes on the heap."""
-        self.domains += len(splits)
-        margins = self.quick_margins.at(rivals)
+    def _open(
+        self, domains: Domains, bound: Float[Tensor, " m"], multipliers: Float[Tensor, "N m"]
+    ) -> Int[Tensor, " k"]:
+        """Which are not closed. Empty boxes are; and where margins are positive in float64."""
+        boxes = domains.boxes
         empty = (boxes.low > boxes.high).any(0)
-        sane = boxes_of(
-            boxes.low, torch.where(empty, boxes.low.maximum(boxes.high), boxes.high), self.nets.quick.leak
-        )
-        found = ascended(self.nets.quick, margins, sane, slopes, steps=steps)
-        closed = self._closed(rivals, boxes, found.bound, found.multipliers)
-        left = (~closed).nonzero().squeeze(1)
-        if not len(left):
-            return
-        self._try(found.at.points[: self.nets.exact.d, left], rivals[left])
-        for i in left.tolist():
-            self._push(
-                Domain(
-                    rival=int(rivals[i]),
-                    low=boxes.low[:, i].clone(),
-                    high=boxes.high[:, i].clone(),
-                    alpha=found.slopes.alpha[:, i].clone(),
-                    beta=found.slopes.beta[:, i].clone(),
-                    bound=float(found.bound[i]),
-                    splits=splits[i],
-                )
-            )
+        likely = ((bound > 0) & ~empty).nonzero().squeeze(1)
+        proven = torch.zeros_like(empty)
+        if len(likely):
+            proven[likely] = self._proven(domains.at(likely), multipliers[:, likely])
+        if self.keep:
+            for i in (empty | proven).nonzero().squeeze(1).tolist():
+                proof = None if empty[i] else multipliers[:, i].clone()
+                self.leaves.append(Leaf(int(domains.rivals[i]), domains.steps[i], proof))
+        return (~(empty | proven)).nonzero().squeeze(1)
 
-    def _try(self, delta: Tensor, rivals: Tensor) -> None:
-        """Whether a bound is attained at a witness."""
-        points = true_points(self.nets.quick, delta)
+    def _proven(self, domains: Domains, multipliers: Float[Tensor, "N m"]) -> Bool[Tensor, " m"]:
+        margins = self.margins.at(domains.rivals)
+        low = domains.boxes.low.double()
+        high = domains.boxes.high.double()
+        return safe_bounds(self.nets.exact, margins, low, high, multipliers.double()) > 0
+
+    def _try(self, delta: Float[Tensor, "d m"], rivals: Int[Tensor, " m"]) -> None:
+        """Whether a bound is attained at a witness, or one step of descent away from there."""
         margins = self.quick_margins.at(rivals)
-        value = (margins.rows.T * points).sum(0) + margins.offset
-        for i in (value <= 0).nonzero().squeeze(1).tolist():
-            if self.is_witness(delta[:, i]):
-                self.delta = delta[:, i]
-                return
+        points = true_points(self.nets.quick, delta)
+        outputs = points[self.nets.exact.d :]
+        pattern = boxes_of(outputs, outputs, self.nets.quick.leak)
+        region = bounded(self.nets.quick, margins, pattern, crown_slopes(outputs, outputs))
+        stepped = least_delta(self.nets.quick.deltas, region.input)
+        for tried in (points, true_points(self.nets.quick, stepped)):
+            value = (margins.rows.T * tried).sum(0) + margins.offset
+            for i in (value <= 0).nonzero().squeeze(1).tolist():
+                candidate = tried[: self.nets.exact.d, i]
+                if self.is_witness(candidate):
+                    self.delta = candidate
+                    return

@@ -8,12 +8,14 @@ from torch import Tensor
 
 from relu.batching import at_once, groups
 from relu.bounds.branching.ascent import Limit, ascended, limited
-from relu.bounds.branching.dual import Boxes, Slopes, boxes_of, safe_bounds
-from relu.bounds.branching.reduced import Forms, ReducedNetwork
 from relu.bounds.branching.deadline import Deadline
+from relu.bounds.branching.domains import Tightening
+from relu.bounds.branching.dual import Boxes, Slopes, boxes_of, crown_slopes, safe_bounds
+from relu.bounds.branching.reduced import Forms, ReducedNetwork
 
 ROOT_STEPS = 10
 STEPS = 4
+LEAST_REACH = 1e-6  # of a margin: what is less is rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,16 +27,8 @@ class Networks:
 
     @classmethod
     def of(cls, exact: ReducedNetwork) -> "Networks":
+        """Of the one in float64."""
         return cls(exact, exact.to(torch.float32))
-
-
-@dataclass(frozen=True, eq=False)
-class Tightening:
-    """What proves bounds of units: multipliers of each unit's form (its negative: upper bounds)."""
-
-    units: Int[Tensor, "k m"]
-    multipliers: Float[Tensor, "N k2 m"]
-    limit: Float[Tensor, "k2 m"]
 
 
 def outward(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
@@ -45,11 +39,6 @@ def outward(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
     below = torch.where(below.double() > low, torch.nextafter(below, -infinity), below)
     above = torch.where(above.double() < high, torch.nextafter(above, infinity), above)
     return below, above
-
-
-def crown_slopes(low: Float[Tensor, "N m"], high: Float[Tensor, "N m"]) -> Slopes:
-    """Lower slopes 1 or 0, whichever leaves the smaller area [ZWCHD18]."""
-    return Slopes((high > -low).to(low.dtype), torch.zeros_like(low))
 
 
 def refined(net: ReducedNetwork, deadline: Deadline) -> ReducedNetwork:
@@ -97,11 +86,12 @@ def tightened(
     slopes: Slopes,
     units: Int[Tensor, "k m"],
     margins: Forms,
-    reach: Float[Tensor, " m"],
-) -> tuple[Float[Tensor, "N m"], Float[Tensor, "N m"], Tightening]:
-    """Boxes (float32, rounded outward) where a margin of each is at most 0: k units of each.
+    bounds: Float[Tensor, " m"],
+) -> tuple[Float[Tensor, "N m"], Float[Tensor, "N m"], list[Tightening]]:
+    """Bounds (float32, rounded outward) of k units of each box, where its margin is at most 0.
 
-    slopes: of the margins, from which the ascent starts. reach: how much the margins may vary by.
+    slopes: of the margins, from which the ascent starts; bounds: of the margins, with these. How
+    much a margin varies by, beside how much a unit does, is what its multiplier is measured in.
     """
     k, m = units.shape
     own = torch.arange(m, device=units.device).repeat(2 * k)
@@ -109,24 +99,24 @@ def tightened(
     signs = torch.ones(2 * k * m, dtype=torch.float64, device=units.device)
     signs[k * m :] = -1
     width = (boxes.high - boxes.low).gather(0, units).flatten().repeat(2)
+    reach = (margins.offset.float() - bounds).clamp_min(LEAST_REACH)
     exact_margins = margins.at(own)
-    limit = Limit(exact_margins.to(torch.float32), width / reach.repeat(2 * k))
     found = ascended(
         nets.quick,
         nets.quick.units(chosen, signs.float()),
         boxes.at(own),
         slopes.at(own),
         steps=STEPS,
-        limit=limit,
+        limit=Limit(exact_margins.to(torch.float32), width / reach[own]),
     )
-    mu = found.limit.double()
-    asked = limited(nets.exact.units(chosen, signs), exact_margins, mu)
+    asked = limited(nets.exact.units(chosen, signs), exact_margins, found.limit.double())
     low = boxes.low.double()
     high = boxes.high.double()
-    proven = safe_bounds(
-        nets.exact, asked, low[:, own], high[:, own], found.multipliers.double()
-    ).nan_to_num(nan=-torch.inf).view(2, k, m)
+    proven = safe_bounds(nets.exact, asked, low[:, own], high[:, own], found.multipliers.double())
+    proven = proven.nan_to_num(nan=-torch.inf).view(2, k, m)
     low = low.scatter(0, units, low.gather(0, units).maximum(proven[0]))
     high = high.scatter(0, units, high.gather(0, units).minimum(-proven[1]))
-    how = Tightening(units, found.multipliers.unflatten(1, (2 * k, m)), found.limit.view(2 * k, m))
+    multipliers = found.multipliers.unflatten(1, (2 * k, m)).unbind(2)
+    limits = found.limit.view(2 * k, m).unbind(1)
+    how = [Tightening(*parts) for parts in zip(units.unbind(1), multipliers, limits, strict=True)]
     return *outward(low, high), how

@@ -18,6 +18,7 @@ from relu.errors import InputError
 from relu.network.architectures import build
 
 CHOSEN = [400, 3, 17]
+ONE: dict[str, Any] = {"x": np.ones((1, 8, 8)), "y": np.arange(1)}
 
 
 @pytest.fixture
@@ -53,7 +54,12 @@ def test_a_file_brings_images_and_labels(digits: DataSet, tmp_path: Path) -> Non
         ({"index": [1, 1]}, "has an input twice"),
         ({"index": []}, "there are none"),
         ({"index": [1, 2], "label": ["a", "b"]}, "label: expected whole numbers from 0 to 9"),
-        ({"index": [1, 2], "eps": [0.1, 0.2]}, r"a radius for each input \(eps\)"),
+        ({"index": [1, 2], "Eps": [0.1, 0.2]}, "for each input is called eps, got 'Eps'"),
+        ({"index": [1, 2], "epsilon": [0.1, 0.2]}, "is called eps, got 'epsilon'"),
+        ({"index": [1, 2], "eps": [0.1, 0.0]}, "eps must be a positive number .* got '0.0'"),
+        ({"index": [1, 2], "eps": [0.1, None]}, "eps must be a positive number .* got 'nan'"),
+        ({"index": [1, 2], "eps": ["0.1", "inf"]}, "eps must be a positive number .* got 'inf'"),
+        ({"index": [1, 2], "eps": ["1/2", "?"]}, "eps must be a positive number .* got '?'"),
     ],
 )
 def test_tables_that_do_not_fit_are_told_why(
@@ -72,7 +78,12 @@ def test_tables_that_do_not_fit_are_told_why(
         ({"x": np.zeros((2, 8, 8), dtype=np.float32)}, "y is missing"),
         ({"x": np.ones((2, 9, 8), dtype=np.float32), "y": np.arange(2)}, "expected images of"),
         ({"x": np.ones((2, 8, 8), dtype=np.float32), "y": np.arange(3)}, "2 images but labels"),
-        ({"x": np.ones((1, 8, 8)), "y": np.arange(1), "eps": np.ones(1)}, "a radius for each"),
+        (ONE | {"EPS": np.ones(1)}, "for each input is called eps, got 'EPS'"),
+        (ONE | {"eps": np.ones(2)}, r"expected 1 positive .* got float64 of shape \(2,\)"),
+        (ONE | {"eps": np.float64(0.1)}, r"got float64 of shape \(\)"),
+        (ONE | {"eps": np.array(["a"])}, r"expected 1 positive numbers, .* got <U1"),
+        (ONE | {"eps": np.array([-0.5])}, "got -0.5 for input 0"),
+        (ONE | {"eps": np.array([np.nan])}, "got nan for input 0"),
     ],
 )
 def test_files_that_do_not_fit_are_told_why(
@@ -126,3 +137,23 @@ def test_they_are_of_one_data_set(table: Path, capsys: pytest.CaptureFixture[str
     command = ["run", "--methods", "plain", "--dataset", "digits,mnist", "--inputs", str(table)]
     assert main([*command, "--dry-run"]) == 2
     assert "--inputs expects one --dataset" in capsys.readouterr().err
+
+
+def test_a_file_may_bring_a_radius_for_each_input(digits: DataSet, tmp_path: Path) -> None:
+    path = tmp_path / "radii.csv"
+    path.write_text("index, eps, note\n400, 0.1, a\n3, 4/255, b\n17, 0.30000000000000004, c\n")
+    data = given_inputs(digits, path)
+    assert torch.equal(data.x_test, digits.x_test[CHOSEN])
+    assert data.eps is not None
+    assert data.eps.tolist() == [0.1, 4 / 255, 0.1 + 0.2]
+    assert str(data.threat("l2", (0.0, 1.0), 2)) == "l2 given"
+    assert data.threat("l2", (0.0, 1.0), 2).radii == (0.1, 4 / 255)
+    y = digits.y_test[CHOSEN].numpy()
+    np.savez(tmp_path / "radii.npz", x=data.x_test.numpy(), y=y, eps=data.eps.numpy())
+    again = given_inputs(digits, tmp_path / "radii.npz")
+    assert again.eps is not None
+    assert torch.equal(again.eps, data.eps)
+    assert again.fingerprint("test") == data.fingerprint("test")
+    np.savez(tmp_path / "whole.npz", **ONE, eps=np.ones(1, dtype=int))
+    with pytest.raises(InputError, match=r"whole.npz: linf eps 1 reaches across the whole box"):
+        given_inputs(digits, tmp_path / "whole.npz").threat("linf", (0.0, 1.0), 1)

@@ -32,9 +32,10 @@ def exact_fall(row: np.ndarray, x: np.ndarray, threat: Threat) -> float:
     def moved(t: float) -> np.ndarray:
         return np.minimum(size * t, room)
 
-    if np.linalg.norm(room[size > 0]) <= threat.eps:
+    eps = float(threat.eps)
+    if np.linalg.norm(room[size > 0]) <= eps:
         return float(size @ room)
-    t = scipy.optimize.brentq(lambda t: np.linalg.norm(moved(t)) - threat.eps, 0, 1e9, xtol=1e-15)
+    t = scipy.optimize.brentq(lambda t: np.linalg.norm(moved(t)) - eps, 0, 1e9, xtol=1e-15)
     return float(size @ moved(t))
 
 

@@ -30,7 +30,7 @@ def problem(arch: str) -> tuple[nn.Module, tuple[Layer, ...], Tensor]:
 
 
 def encoded(layers: tuple[Layer, ...], x: Tensor, threat: Threat, slack: float) -> Encoding:
-    found = encoding(layers, x[0], threat, threat.eps, slack=slack)
+    found = encoding(layers, x[0], threat, float(threat.eps), slack=slack)
     for low, high in relaxations(layers, ball_of(x, threat))[-1].bounds:
         found = found.beyond(low[0], high[0])
     return found
