@@ -198,4 +198,7 @@ class Blocks:
             )
             for term in self.parts
         ]
-        return replace(self, parts=terms)
+        layer = replace(self, parts=terms)
+        # the parts are the same: what is known of them need not be found again
+        vars(layer).update(_sources=self._sources, _targets=self._targets)
+        return layer

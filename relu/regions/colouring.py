@@ -11,6 +11,7 @@ of its pixel's new colour, which the unit's rectangle tells.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -98,9 +99,24 @@ class Compression:
         return Compression(self.seeds, self.refinements[:count], self.colours[:count])
 
 
-@torch.no_grad()
+_KNOWN: WeakKeyDictionary[Layer, tuple[list[ReferenceType[Layer]], Compression]] = (
+    WeakKeyDictionary()
+)
+"""by the last layer, with all of them: a search asks again and again"""
+
+
 def compression_of(layers: Sequence[Layer], d: int) -> Compression:
     """The colours of the d pixels, at each of these layers."""
+    before, known = _KNOWN.get(layers[-1], ([], None))
+    if known is not None and [found() for found in before] == list(layers):
+        return known
+    known = _compression(layers, d)
+    _KNOWN[layers[-1]] = ([ref(layer) for layer in layers], known)
+    return known
+
+
+@torch.no_grad()
+def _compression(layers: Sequence[Layer], d: int) -> Compression:
     channels, height, width = _image(layers, d)
     like = layers[0].like
     numbers = torch.arange(d, device=like.device)

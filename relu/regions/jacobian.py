@@ -26,9 +26,10 @@ def norms(
     the region, where it is known.
     """
     columns: list[Tensor] = []
-    tail = dense_tail(region.hidden)
     compression = compression or compressed(region)
+    tail = dense_tail(region.hidden)
     if compression is not None:
+        tail = len(compression.colours)
         columns.append(compressed_norms(region, compression, q))
     elif tail:
         columns += [_conv_norms(region, top, q) for top in range(tail)]
@@ -50,11 +51,16 @@ def dense_tail(layers: Sequence[Layer]) -> int:
 
 
 def compressed(region: Region) -> Compression | None:
-    """How Jacobians are compressed before the dense tail; None: there are but convolutions."""
+    """How Jacobians are compressed before the dense tail; None: there are but convolutions.
+
+    Dense layers count as others where they have more units, rows, than there are pixels, columns.
+    """
     tail = dense_tail(region.hidden)
     if leading_convolutions(region.hidden) >= tail:
         return None
-    return compression_of(region.hidden[:tail], region.x.shape[1])
+    d = region.x.shape[1]
+    narrow = tail < len(region.hidden) and region.hidden[tail].size < d
+    return compression_of(region.hidden[: tail if narrow else None], d)
 
 
 def leading_convolutions(layers: Sequence[Layer]) -> int:
