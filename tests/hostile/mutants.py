@@ -797,6 +797,12 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        "relu/regions/colouring.py",
+        "return pixel, pixel <= last",
+        "return pixel, pixel < last",
+        ("tests/relu/regions/test_compressed.py::test_norms_are_those_of_whole_jacobians",),
+    ),
+    Mutant(
         "relu/network/blocks.py",
         "return self.mapped(torch.abs, torch.abs)",
         "return self",
