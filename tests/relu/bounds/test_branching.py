@@ -21,7 +21,7 @@ from relu.bounds.branching.dual import (
     safe_bounds,
     true_points,
 )
-from relu.bounds.branching.reduced import ReducedNetwork, reduced_network
+from relu.bounds.branching.reduced import Forms, ReducedNetwork, reduced_network
 from relu.bounds.branching.root import decided
 from relu.bounds.branching.search import Search
 from relu.bounds.branching.splitting import split_boxes
@@ -98,6 +98,19 @@ def test_forms_are_the_network(arch: str, norm: Norm) -> None:
     torch.testing.assert_close(net.logits.forward(points).T, logits, rtol=1e-12, atol=1e-12)
 
 
+def test_sizes_are_at_least_what_terms_add_up_to(arch: str) -> None:
+    """Of the reduced forms: less than of the network, whose terms may cancel on the way."""
+    question = Question(arch, "linf")
+    net = question.reduced
+    deltas = question.ball.deltas
+    largest = net.low.abs().maximum(net.high.abs())
+    most = torch.cat([deltas.up[0].maximum(deltas.down[0]), largest])
+    for forms in (*net.hidden, net.logits):
+        terms = forms.rows.abs() @ most[: forms.rows.shape[1]] + forms.offset.abs()
+        assert bool((forms.size >= terms * (1 - 1e-12)).all())
+    assert bool((net.size >= largest).all())
+
+
 @pytest.mark.parametrize("norm", NORMS)
 def test_crown_slopes_give_crown_bounds(arch: str, norm: Norm) -> None:
     question = Question(arch, norm)
@@ -131,6 +144,41 @@ def test_any_multipliers_give_a_bound(arch: str, norm: Norm) -> None:
         assert bool((proven <= least).all())
         if size == 0:
             assert bool((proven > start.bound - 1e-6 * (1 + start.bound.abs())).all())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_room_for_rounding_covers_forms_that_are_off(seed: int) -> None:
+    """Every number of every form off by a part of itself, the same as if it had been rounded so."""
+    question = Question("cnn_small", "linf", seed)
+    net = question.reduced
+    asked = net.margins(question.y, question.others)
+    low = net.low.unsqueeze(1).repeat(1, 3)
+    high = net.high.unsqueeze(1).repeat(1, 3)
+    start = bounded(net, asked, boxes_of(low, high, net.leak), crown_slopes(low, high))
+    unit = 1e-3
+
+    def off(values: Tensor, signs: Tensor) -> Tensor:
+        return values * (1 + unit * signs)
+
+    def off_forms(forms: Forms, upwards: Tensor) -> Forms:
+        """Rounded so that a positive multiplier gains."""
+        up = upwards.sign().unsqueeze(1)
+        rows = forms.rows * (1 + unit * up * torch.sign(forms.rows))
+        return Forms(rows, off(forms.offset, upwards.sign() * forms.offset.sign()), forms.size)
+
+    for rival in range(3):
+        multipliers = start.multipliers[:, rival : rival + 1]
+        hidden = tuple(
+            off_forms(forms, multipliers[part, 0])
+            for forms, part in zip(net.hidden, net.slices, strict=True)
+        )
+        worse = replace(net, hidden=hidden, unit=unit)
+        one = asked.at(torch.tensor([rival]))
+        raised = off_forms(one, torch.ones(1, dtype=torch.float64))
+        column = slice(rival, rival + 1)
+        true = safe_bounds(net, one, low[:, column], high[:, column], multipliers)
+        proven = safe_bounds(worse, raised, low[:, column], high[:, column], multipliers)
+        assert float(proven) <= float(true)
 
 
 @pytest.mark.parametrize("norm", NORMS)
