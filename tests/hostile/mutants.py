@@ -611,13 +611,13 @@ MUTANTS = (
         "relu/bounds/branching/dual.py",
         "return torch.where((low < 0) & (high > 0), ends.clamp_max(0), ends)",
         "return ends",
-        (f"{BRANCHING}::test_any_multipliers_give_a_bound",),
+        (f"{BRANCHING}::test_the_bound_of_one_unit_is_the_least_on_its_box",),
     ),
     Mutant(
         "relu/bounds/branching/dual.py",
         "at_low = torch.where(low > 0, above, below) * low",
         "at_low = torch.where(low > 0, below, above) * low",
-        (f"{BRANCHING}::test_any_multipliers_give_a_bound",),
+        (f"{BRANCHING}::test_the_bound_of_one_unit_is_the_least_on_its_box",),
     ),
     Mutant(
         "relu/bounds/branching/tightening.py",

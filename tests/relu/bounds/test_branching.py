@@ -1,5 +1,6 @@
 """Branch and bound: bounds by any multipliers, their gradients, trees of proofs, answers."""
 
+import itertools
 from collections import defaultdict
 from dataclasses import replace
 
@@ -146,6 +147,34 @@ def test_any_multipliers_give_a_bound(arch: str, norm: Norm) -> None:
             assert bool((proven > start.bound - 1e-6 * (1 + start.bound.abs())).all())
 
 
+def test_the_bound_of_one_unit_is_the_least_on_its_box() -> None:
+    """f = v a, z = delta + c: min of v a - lambda z over the box, + min of lambda (delta + c)."""
+    torch.manual_seed(0)
+    radius = 2.0
+    for _ in range(200):
+        v, c, multiplier = (float(value) for value in torch.randn(3, dtype=torch.float64))
+        low, high = torch.randn(2, dtype=torch.float64).sort().values.unsqueeze(1)
+        leak = float(torch.randint(4, (1,))) / 4
+        one = torch.ones(1, dtype=torch.float64)
+        net = ReducedNetwork(
+            deltas=ball_of(0 * one.view(1, 1), Threat(norm="linf", eps=radius), box=False).deltas,
+            which=(torch.tensor([0]),),
+            hidden=(Forms(one.view(1, 1), c * one, one),),
+            logits=Forms(one.view(1, 1), one, one),
+            low=low,
+            high=high,
+            leak=leak * one,
+            unit=0.0,
+        )
+        asked = Forms(torch.tensor([[0.0, v]], dtype=torch.float64), 0 * one, one)
+        sides = (low.view(1, 1), high.view(1, 1), multiplier * one.view(1, 1))
+        z = torch.linspace(float(low), float(high), 1001, dtype=torch.float64)
+        z = torch.cat([z, z.clamp(0, 0).clamp(float(low), float(high))])
+        least = (v * torch.where(z > 0, z, leak * z) - multiplier * z).min()
+        expected = float(least) + multiplier * c - radius * abs(multiplier)
+        assert float(safe_bounds(net, asked, *sides)) == pytest.approx(expected, abs=1e-9)
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_room_for_rounding_covers_forms_that_are_off(seed: int) -> None:
     """Every number of every form off by a part of itself, the same as if it had been rounded so."""
@@ -166,8 +195,8 @@ def test_room_for_rounding_covers_forms_that_are_off(seed: int) -> None:
         rows = forms.rows * (1 + unit * up * torch.sign(forms.rows))
         return Forms(rows, off(forms.offset, upwards.sign() * forms.offset.sign()), forms.size)
 
-    for rival in range(3):
-        multipliers = start.multipliers[:, rival : rival + 1]
+    for rival, factor in itertools.product(range(3), (1, 50)):
+        multipliers = factor * start.multipliers[:, rival : rival + 1]
         hidden = tuple(
             off_forms(forms, multipliers[part, 0])
             for forms, part in zip(net.hidden, net.slices, strict=True)
