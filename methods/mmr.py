@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from relu.classes import Images, Labels
+from relu.network.activation import switching_units
 from relu.network.layers import to_vectors
 from relu.network.reader import read_layers
 from relu.ranges import checked_dataclass
@@ -25,8 +26,9 @@ class Mmr:
     of hidden units, plus the mean of max(0, 1 - d / gamma_d) over the (signed) distances to the
     boundaries of all other classes; the box plays no part. gamma: both gammas, where they are
     not given apart. k_B falls from first_share to last_share of the hidden units over the
-    training. The weight rises from a tenth to the full one, batch by batch, within the first `ramp`
-    of it: with 100 epochs, it is epoch / 10 of the weight when each of the first 10 begins, as in
+    training; what is but carried past a layer (relu/network/layers.py) is no unit. The weight
+    rises from a tenth to the full one, batch by batch, within the first `ramp` of it: with 100
+    epochs, it is epoch / 10 of the weight when each of the first 10 begins, as in
     [CAH19, Appendix B], where it stays so until the next one.
     """
 
@@ -50,7 +52,9 @@ class Mmr:
     ) -> Float[Tensor, ""]:
         region = region_at(net, x, threat.q)
         share = self.first_share + (self.last_share - self.first_share) * progress
-        k = max(1, round(share * region.starts[-1]))
+        kinked = switching_units(region.hidden)
+        units = region.starts[-1] if kinked is None else int(kinked.sum())
+        k = max(1, round(share * units))
         gamma_b = self.gamma if self.gamma_b is None else self.gamma_b
         gamma_d = self.gamma if self.gamma_d is None else self.gamma_d
         penalty = decision_penalty(region, y, threat, gamma_d)

@@ -15,6 +15,8 @@ Bibliography, cited in brackets throughout:
            attack. ICML 2020.
 [CH21]     Croce, Hein: Mind the box: l1-APGD for sparse adversarial attacks on image classifiers.
            ICML 2021.
+[CPR74]    Curtis, Powell, Reid: On the Estimation of Sparse Jacobian Matrices. IMA Journal of
+           Applied Mathematics 13, 1974.
 [CW17]     Carlini, Wagner: Towards Evaluating the Robustness of Neural Networks. S&P 2017.
 [HA17]     Hein, Andriushchenko: Formal Guarantees on the Robustness of a Classifier against
            Adversarial Manipulation. NeurIPS 2017.

@@ -9,6 +9,7 @@ entries two terms with weights 1 and -1.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -17,9 +18,7 @@ from torch import Tensor
 
 from relu.network.convolution import Pair, channels_first, channels_last, convolved
 from relu.network.layers import Conv, Dense, EntryMap, Shape, one_hot
-
-Part = slice | Int[Tensor, " _"]
-"""entries of a vector: a range, or their numbers, which may repeat in a source"""
+from relu.network.selection import Part, Parts
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,25 +159,27 @@ class Blocks:
         """The longest sum that the layer or its transpose forms, or that runs over its units."""
         return sum(term.map.terms for term in self.parts) + max(self.size, self.inputs) + 2
 
+    @cached_property
+    def _sources(self) -> Parts:
+        return Parts([term.source for term in self.parts], self.inputs, self.like.device)
+
+    @cached_property
+    def _targets(self) -> Parts:
+        return Parts([term.target for term in self.parts], self.size, self.like.device)
+
     def forward(self, g: Float[Tensor, "m n_in"]) -> Float[Tensor, "m n_out"]:
-        return self._summed(g, [term.map.forward(g[:, term.source]) for term in self.parts])
+        parts = zip(self.parts, self._sources.taken(g), strict=True)
+        return self._targets.total([term.map.forward(part) for term, part in parts])
 
     def linear(self, g: Float[Tensor, "m n_in"]) -> Float[Tensor, "m n_out"]:
         """W g, without the bias."""
-        return self._summed(g, [term.map.linear(g[:, term.source]) for term in self.parts])
-
-    def _summed(self, g: Tensor, parts: Sequence[Tensor]) -> Tensor:
-        z = g.new_zeros(len(g), self.size)
-        for term, part in zip(self.parts, parts, strict=True):
-            z = _added(z, term.target, part)
-        return z
+        parts = zip(self.parts, self._sources.taken(g), strict=True)
+        return self._targets.total([term.map.linear(part) for term, part in parts])
 
     def transposed(self, r: Float[Tensor, "m n_out"]) -> Float[Tensor, "m n_in"]:
         """W^T r: what the rows r on this layer's outputs are on its inputs."""
-        below = r.new_zeros(len(r), self.inputs)
-        for term in self.parts:
-            below = _added(below, term.source, term.map.transposed(r[:, term.target]))
-        return below
+        parts = zip(self.parts, self._targets.taken(r), strict=True)
+        return self._sources.total([term.map.transposed(part) for term, part in parts])
 
     def rows(self, units: Int[Tensor, " m"]) -> Float[Tensor, "m n_in"]:
         """The rows of W that belong to these units."""
@@ -197,16 +198,7 @@ class Blocks:
             )
             for term in self.parts
         ]
-        return replace(self, parts=terms)
-
-
-def _added(total: Tensor, part: Part, values: Tensor) -> Tensor:
-    """The total with values added to a part of it; once for each time that an entry is named."""
-    if isinstance(part, slice):
-        if values.shape[1] == total.shape[1]:
-            return total + values
-        before = part.start or 0
-        after = total.shape[1] - before - values.shape[1]
-        return total + F.pad(values, [before, after])
-    # twice as fast as index_add, for many rows
-    return total.scatter_add(1, part.expand(len(values), -1), values)
+        layer = replace(self, parts=terms)
+        # the parts are the same: what is known of them need not be found again
+        vars(layer).update(_sources=self._sources, _targets=self._targets)
+        return layer

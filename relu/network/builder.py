@@ -12,8 +12,9 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from relu.network.blocks import AffineMap, Blocks, Part, Scale, Term
+from relu.network.blocks import AffineMap, Blocks, Scale, Term
 from relu.network.layers import Conv, Dense, Layer, Shape
+from relu.network.selection import Part
 
 JOINED = 4  # constants that a map may be joined with: rounding for which bounds leave room
 

@@ -18,7 +18,16 @@ from relu.classes import gaps, others
 from relu.network.activation import switching_units
 from relu.network.layers import matrix
 from relu.norms import aligned, dual_length
-from relu.regions.jacobian import first_norms, leading_convolutions, logit_rows, norms, vjp
+from relu.regions.colouring import Compression
+from relu.regions.compressed import with_gradients
+from relu.regions.jacobian import (
+    compressed,
+    first_norms,
+    leading_convolutions,
+    logit_rows,
+    norms,
+    vjp,
+)
 from relu.regions.receptive_field import receptive_fields_of
 from relu.regions.region import Region
 from relu.threat import Threat
@@ -33,7 +42,8 @@ def boundary_distances(
     moves (V_i = 0), or that has no kink, is at distance inf. The region is x's own (`region_of`).
     """
     z = torch.cat(list(region.z), dim=1).abs()
-    length = norms(region, threat.q)
+    compression = compressed(region)
+    length = norms(region, threat.q, compression)
     kinked = switching_units(region.hidden)
     if kinked is not None:
         length = length * kinked
@@ -42,7 +52,7 @@ def boundary_distances(
     length = length.gather(1, nearest.indices)
     wanted = (nearest.values < within).nonzero()
     units = nearest.indices[tuple(wanted.T)]
-    length = _with_gradients(region, length, wanted, units, threat.q)
+    length = _with_gradients(region, compression, length, wanted, units, threat.q)
     return _quotient(z, length)
 
 
@@ -89,12 +99,20 @@ def _quotient(gap: Tensor, length: Tensor) -> Tensor:
 
 
 def _with_gradients(
-    region: Region, length: Tensor, wanted: Tensor, units: Tensor, q: float
+    region: Region,
+    compression: Compression | None,
+    length: Tensor,
+    wanted: Tensor,
+    units: Tensor,
+    q: float,
 ) -> Tensor:
     """`length` with the entries `wanted` (pairs of input and rank) made differentiable."""
     starts = region.starts
     convolutions = leading_convolutions(region.hidden)
-    for i, layer in enumerate(region.hidden):
+    done = 0
+    if compression is not None:
+        length, done = _compressed_lengths(region, compression, length, wanted, units, q)
+    for i, layer in enumerate(region.hidden[done:], done):
         mine = (units >= starts[i]) & (units < starts[i + 1])
         which = wanted[mine]
         unit = units[mine] - starts[i]
@@ -108,6 +126,38 @@ def _with_gradients(
             values = _dense_lengths(region, i, which[:, 0], unit, q)
         length = length.index_put(tuple(which.T), values)
     return length
+
+
+def _compressed_lengths(
+    region: Region,
+    compression: Compression,
+    length: Tensor,
+    wanted: Tensor,
+    units: Tensor,
+    q: float,
+) -> tuple[Tensor, int]:
+    """Those of the first layers, by compressed Jacobians; of how many, as far as it saves work.
+
+    It takes a column for each colour, through each layer; else a unit takes a row through its
+    own layer and all below.
+    """
+    starts = torch.tensor(region.starts, device=units.device)
+    layers = torch.bucketize(units, starts, right=True) - 1
+    tail = len(compression.colours)
+    counts = layers.bincount(minlength=tail)[:tail] / len(region.x)
+    depths = torch.arange(1, tail + 1, device=units.device)
+    columns = torch.tensor(compression.colours, device=units.device).cumsum(0)
+    saving = (columns <= (counts * depths).cumsum(0)).nonzero()
+    if not len(saving):
+        return length, 0
+    count = int(saving[-1]) + 1
+    mine = layers < count
+    which = wanted[mine]
+    known = length.new_zeros(len(length), int(starts[count]))
+    places = (which[:, 0], units[mine])
+    known[places] = length[tuple(which.T)]
+    values = with_gradients(region, compression.only(count), q, known)[places]
+    return length.index_put(tuple(which.T), values), count
 
 
 def _dense_lengths(region: Region, top: int, which: Tensor, unit: Tensor, q: float) -> Tensor:

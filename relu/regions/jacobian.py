@@ -10,25 +10,57 @@ from relu.batching import at_once
 from relu.classes import others
 from relu.network.layers import Conv, Dense, Layer, matrix
 from relu.norms import dual_length
+from relu.regions.colouring import Compression, compression_of
+from relu.regions.compressed import compressed_norms
 from relu.regions.receptive_field import receptive_fields_of
 from relu.regions.region import Region
 
 
 @torch.no_grad()
-def norms(region: Region, q: float) -> Float[Tensor, "n units"]:
-    """||V^(l)_i||_q of every hidden unit, in the network's precision."""
+def norms(
+    region: Region, q: float, compression: Compression | None = None
+) -> Float[Tensor, "n units"]:
+    """||V^(l)_i||_q of every hidden unit, in the network's precision.
+
+    Of units without a kink, which have no hyperplane, it may be 0. compression: `compressed` of
+    the region, where it is known.
+    """
     columns: list[Tensor] = []
-    n = len(region.x)
-    convolutions = leading_convolutions(region.hidden)
-    columns += [_conv_norms(region, top, q) for top in range(convolutions)]
-    if convolutions == 0:
+    compression = compression or compressed(region)
+    tail = dense_tail(region.hidden)
+    if compression is not None:
+        tail = len(compression.colours)
+        columns.append(compressed_norms(region, compression, q))
+    elif tail:
+        columns += [_conv_norms(region, top, q) for top in range(tail)]
+    else:
+        tail = min(1, len(region.hidden))
         first = first_norms(region.layers[0], q) if region.hidden else region.x[:, :0]
-        columns.append(first.expand(n, -1))
-    done = max(convolutions, 1)
-    if done < len(region.hidden):
-        matrices = all(isinstance(layer, Dense) for layer in region.hidden[done:])
-        columns.append((_dense_norms if matrices else _pushed_norms)(region, done, q))
+        columns.append(first.expand(len(region.x), -1))
+    if tail < len(region.hidden):
+        columns.append(_dense_norms(region, tail, q))
     return torch.cat(columns, dim=1)
+
+
+def dense_tail(layers: Sequence[Layer]) -> int:
+    """Where the matrices begin that all further layers are."""
+    count = len(layers)
+    while count and isinstance(layers[count - 1], Dense):
+        count -= 1
+    return count
+
+
+def compressed(region: Region) -> Compression | None:
+    """How Jacobians are compressed before the dense tail; None: there are but convolutions.
+
+    Dense layers count as others where they have more units, rows, than there are pixels, columns.
+    """
+    tail = dense_tail(region.hidden)
+    if leading_convolutions(region.hidden) >= tail:
+        return None
+    d = region.x.shape[1]
+    narrow = tail < len(region.hidden) and region.hidden[tail].size < d
+    return compression_of(region.hidden[: tail if narrow else None], d)
 
 
 def leading_convolutions(layers: Sequence[Layer]) -> int:
@@ -83,7 +115,8 @@ def _conv_norms(region: Region, top: int, q: float) -> Tensor:
 def _dense_norms(region: Region, start: int, q: float) -> Tensor:
     """Layer by layer: V^(l) = (W^(l) Sigma^(l-1)) V^(l-1), a few inputs at a time."""
     layers = region.layers
-    rows_of_first = layers[0].weight if isinstance(layers[0], Dense) else None
+    first = layers[0]
+    rows_of_first = first.weight if start == 1 and isinstance(first, Dense) else None
     widest = max(layer.size for layer in layers[start:-1])
     width = max(region.x.shape[1], *(layer.size for layer in layers[:start]))
     parts = []
@@ -97,24 +130,6 @@ def _dense_norms(region: Region, start: int, q: float) -> Tensor:
             else:
                 rows = (weight * part.slopes[i - 1].unsqueeze(1)) @ rows
             lengths.append(dual_length(rows, q))
-        parts.append(torch.cat(lengths, dim=1))
-    return torch.cat(parts)
-
-
-def _pushed_norms(region: Region, start: int, q: float) -> Tensor:
-    """Column by column: every pixel moved through the frozen layers, a few inputs at a time."""
-    d = region.x.shape[1]
-    eye = torch.eye(d, dtype=region.x.dtype, device=region.x.device)
-    widest = max(d, *(layer.size for layer in region.hidden))
-    parts = []
-    for part in region.parts(d * widest):
-        columns = eye.expand(len(part.x), -1, -1)
-        lengths = []
-        for i, layer in enumerate(region.hidden):
-            moved = layer.linear(columns.flatten(0, 1)).unflatten(0, columns.shape[:2])
-            if i >= start:
-                lengths.append(dual_length(moved.transpose(1, 2), q))
-            columns = moved * part.slopes[i].unsqueeze(1)
         parts.append(torch.cat(lengths, dim=1))
     return torch.cat(parts)
 

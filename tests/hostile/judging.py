@@ -22,6 +22,7 @@ from tests.hostile.nets import Case
 Fields = Mapping[str, Any]
 # Small settings; an evaluator that is not listed runs with its defaults.
 VARIANTS: Mapping[str, Sequence[Fields]] = {
+    "bab": [{"mode": "decide", "seconds": 0.2}, {"mode": "radius", "seconds": 0.3}],
     "cw": [{"preset": "fast", "steps": 30, "binary_search_steps": 2, "bisection_steps": 5}],
     "crown": [
         {"iterations": 2, "bisection_steps": 3},

@@ -22,6 +22,7 @@ class Mutant:
 
 
 DUAL = "tests/relu/bounds/test_linear.py"
+BRANCHING = "tests/relu/bounds/test_branching.py"
 RELAXATION = "tests/relu/bounds/test_relaxation.py"
 BALL = "tests/relu/bounds/test_ball.py"
 PLANES = "tests/relu/regions/test_hyperplanes.py"
@@ -601,6 +602,48 @@ MUTANTS = (
         (f"{EVIDENCE}::test_attacks_look_again_at_what_others_certify",),
     ),
     Mutant(
+        "relu/bounds/branching/dual.py",
+        "size = asked.size + net.size @ weights",
+        "size = asked.size",
+        (f"{BRANCHING}::test_room_for_rounding_covers_forms_that_are_off",),
+    ),
+    Mutant(
+        "relu/bounds/branching/dual.py",
+        "return torch.where((low < 0) & (high > 0), ends.clamp_max(0), ends)",
+        "return ends",
+        (f"{BRANCHING}::test_any_multipliers_give_a_bound",),
+    ),
+    Mutant(
+        "relu/bounds/branching/dual.py",
+        "at_low = torch.where(low > 0, above, below) * low",
+        "at_low = torch.where(low > 0, below, above) * low",
+        (f"{BRANCHING}::test_any_multipliers_give_a_bound",),
+    ),
+    Mutant(
+        "relu/bounds/branching/tightening.py",
+        "high = high.scatter(0, units, high.gather(0, units).minimum(-proven[1]))",
+        "high = high.scatter(0, units, high.gather(0, units).minimum(-proven[0]))",
+        (f"{BRANCHING}::test_leaves_are_a_proof",),
+    ),
+    Mutant(
+        "relu/bounds/branching/tightening.py",
+        "below = torch.where(below.double() > low, torch.nextafter(below, -infinity), below)",
+        "",
+        (f"{BRANCHING}::test_outward_never_moves_inwards",),
+    ),
+    Mutant(
+        "relu/bounds/branching/search.py",
+        "for active in (True, False)]\n        both",
+        "for active in (True, True)]\n        both",
+        (f"{BRANCHING}::test_leaves_are_a_proof",),
+    ),
+    Mutant(
+        "relu/bounds/branching/reduced.py",
+        "most = torch.where(open_, largest, slope * size).unsqueeze(0)",
+        "most = torch.where(open_, largest, 0 * size).unsqueeze(0)",
+        (f"{BRANCHING}::test_sizes_are_at_least_what_terms_add_up_to",),
+    ),
+    Mutant(
         "evaluators/_radius_search.py",
         "return Found(self.low, self.point",
         "return Found(max(self.low, self.known), self.point",
@@ -795,6 +838,12 @@ MUTANTS = (
         (
             "tests/relu/network/test_operations.py::test_inputs_keep_their_shape_where_a_convolution_sees_another",
         ),
+    ),
+    Mutant(
+        "relu/regions/colouring.py",
+        "return pixel, pixel <= last",
+        "return pixel, pixel < last",
+        ("tests/relu/regions/test_compressed.py::test_norms_are_those_of_whole_jacobians",),
     ),
     Mutant(
         "relu/network/blocks.py",

@@ -174,6 +174,7 @@ RESTS_ON = {
     "region_attack": {"torch", "numpy"},
     "region": {"torch", "numpy", "scipy"},
     "lirpa": {"torch", "numpy", "auto_LiRPA"},
+    "bab": {"torch", "numpy"},
     "mip": {"torch", "numpy", "scipy", "highspy", "gurobipy"},
 }
 
