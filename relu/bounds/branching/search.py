@@ -8,6 +8,7 @@ margin's bound, and the bound rises with the boxes, often to the end without any
 
 import heapq
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -53,7 +54,8 @@ class Result:
 class Search:
     """Of one input: whether f_y - f_s <= 0 anywhere for one of the other classes s.
 
-    is_witness: decides whether a perturbation is one. keep: whether leaves are kept.
+    is_witness: decides whether a perturbation is one. keep: whether leaves are kept. most: domains
+    after which it ends as if time were over.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Search:
         deadline: Deadline,
         *,
         keep: bool = False,
+        most: int | None = None,
     ) -> None:
         self.nets = Networks.of(net)
         self.margins = net.margins(y, others)
@@ -72,6 +75,7 @@ class Search:
         self.is_witness = is_witness
         self.deadline = deadline
         self.keep = keep
+        self.most = math.inf if most is None else most
         self.heap: list[tuple[float, int, Domain]] = []
         self.order = itertools.count()
         self.domains = 0
@@ -84,7 +88,7 @@ class Search:
         """Searches until all is closed, a witness is found, or time is over."""
         self._push(self._bound(self._root(), ROOT_STEPS))
         while self.heap and self.delta is None:
-            if self.deadline.passed:
+            if self.deadline.passed or self.domains >= self.most:
                 return self._result("timeout")
             count = min(self._at_once, len(self.heap))
             batch = side_by_side([self._next() for _ in range(count)], self.nets.quick.leak)
