@@ -126,7 +126,9 @@ BORDERS = tuple(
 def test_branch_and_bound_decides_beside_the_radius(seed: int, i: int) -> None:
     case = graph_case(seed)
     assert case.radii is not None
-    radius = rational.rounded(case.radii[i] or 0, case.threat.norm)
+    exact = case.radii[i]
+    assert exact is not None
+    radius = rational.rounded(exact, case.threat.norm)
     evaluator = discover().evaluators["bab"].build({"seconds": 20.0})
     net = in_float64(case.net).float()
     row = slice(i, i + 1)

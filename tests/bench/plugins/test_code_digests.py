@@ -170,6 +170,7 @@ RESTS_ON = {
     "pgd": {"torch", "numpy"},
     "cw": {"torch", "numpy"},
     "crown": {"torch"},
+    "ensemble": {"torch", "numpy"},
     "kw": {"torch"},
     "region_attack": {"torch", "numpy"},
     "region": {"torch", "numpy", "scipy"},
