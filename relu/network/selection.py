@@ -61,17 +61,17 @@ class Selection:
         return found
 
     def _chosen(self, g: Tensor, runs: Tensor) -> Tensor:
-        table: Tensor = g.unflatten(1, (-1, self.width))
-        return table.index_select(1, runs).flatten(1)
+        table: Tensor = g.unflatten(1, (g.shape[1] // self.width, self.width))
+        return table.index_select(1, runs).view(len(g), len(runs) * self.width)
 
     def _sums(self, r: Tensor) -> Tensor:
-        values = r.reshape(len(r), -1, self.width)
+        values = r.reshape(len(r), r.shape[1] // self.width, self.width)
         total = r.new_zeros(len(r), self.size // self.width, self.width)
         if self.distinct:
-            return total.index_copy_(1, self.runs, values).flatten(1)
+            return total.index_copy_(1, self.runs, values).view(len(r), self.size)
         # twice as fast as index_add, for many rows
         index = self.runs.view(1, -1, 1).expand_as(values)
-        return total.scatter_add_(1, index, values).flatten(1)
+        return total.scatter_add_(1, index, values).view(len(r), self.size)
 
 
 class _Taken(torch.autograd.Function):
