@@ -4,20 +4,16 @@ import time
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from evaluators._highs import HighsRelaxed
+from evaluators._one_input import Input
 from evaluators._solver import SolverError
 from relu.bounds import linear
 from relu.bounds.alpha_crown import relaxations
-from relu.bounds.ball import Ball, ball_of
 from relu.bounds.relaxation import Relaxation, crossing
-from relu.classes import margins, others
 from relu.milp.encoding import SLACK, Encoding, encoding
-from relu.network.layers import Layer, Shape, to_images
-from relu.threat import Threat
 
-LOGIT_ROUNDING = 1e-12  # of a network's logits in float64
 # Of what a margin can vary by: the program's margin at the input is no more than this above the
 # network's, and no more than this below.
 AGREEING = 1e-9
@@ -25,76 +21,6 @@ LESS = 1e-6
 KINDS: tuple[Relaxation, ...] = ("kw", "crown")
 Bounds = list[tuple[Tensor, Tensor]]
 """lower and upper bounds of the units of each hidden layer, of one input"""
-
-
-@dataclass(frozen=True, eq=False)
-class Input:
-    """One input and its network, in float64."""
-
-    net: nn.Module
-    layers: tuple[Layer, ...]
-    x: Tensor
-    y: int
-    shape: Shape
-    threat: Threat
-
-    def images(self, z: Tensor) -> Tensor:
-        """Points as the network takes them."""
-        return to_images(self.layers, z, self.shape)
-
-    def ball(self, radius: float) -> Ball:
-        """The ball around it, in the box."""
-        eps = torch.tensor([radius], dtype=torch.float64)
-        return ball_of(self.x.unsqueeze(0), self.threat, eps=eps)
-
-    @property
-    def label(self) -> Tensor:
-        return torch.tensor([self.y])
-
-    def other_classes(self, classes: int) -> list[int]:
-        """All classes but the label."""
-        return [int(s) for s in others(self.label, classes)[0]]
-
-    @property
-    def reach(self) -> float:
-        """How far the farthest point of the box is."""
-        return float(self.threat.farthest(self.x.unsqueeze(0)))
-
-    def distance(self, z: Tensor) -> float:
-        """Of a point from the input, rounded up."""
-        return float(self.threat.distance(self.x.unsqueeze(0), z.unsqueeze(0)))
-
-    def other_class(self, z: Tensor) -> int:
-        """The likeliest class at a point but the label."""
-        logits = self.logits(z)
-        logits[self.y] = -torch.inf
-        return int(logits.argmax())
-
-    def descent(self, z: Tensor, other_class: int) -> Tensor:
-        """The step of length 1 (in the threat's norm) on which the margin falls fastest."""
-        with torch.enable_grad():
-            free = z.clone().requires_grad_()
-            logits = self.net(self.images(free.unsqueeze(0)))[0]
-            slope: Tensor = torch.autograd.grad(logits[self.y] - logits[other_class], free)[0]
-        norm = self.threat.p_norm
-        if norm.objective == "sum":  # one pixel moves: one that can
-            low, high = self.threat.box
-            slope = slope * torch.where(slope > 0, z > low, z < high)
-        return -norm.aligned(slope.unsqueeze(0))[0]
-
-    def logits(self, z: Tensor) -> Tensor:
-        """Of one point."""
-        logits: Tensor = self.net(self.images(z.unsqueeze(0)))[0]
-        return logits
-
-    def margin(self, z: Tensor) -> Tensor:
-        """The smallest margin of each point; 0 where it is within what logits are rounded by."""
-        logits: Tensor = self.net(self.images(z))
-        least = margins(logits, self.label.expand(len(z)))
-        size = logits.abs().amax(1)
-        return torch.where(
-            (least < 0) & (least > -LOGIT_ROUNDING * size), torch.zeros_like(least), least
-        )
 
 
 @dataclass(frozen=True, eq=False)

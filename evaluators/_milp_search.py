@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evaluators._milp_problem import Around, Input, around, tightened
+from evaluators._milp_problem import Around, around, tightened
+from evaluators._one_input import Input
 from evaluators._radius_search import RadiusSearch
 from evaluators._replies import ENDS, Found, Reply, said
 from evaluators._solver import TOLERANCE, Answer, Solver, SolverError

@@ -9,7 +9,7 @@ import torch
 from annotated_types import Gt
 from torch import Tensor, nn
 
-from evaluators._milp_problem import Input
+from evaluators._one_input import Input
 from evaluators._radius_search import RadiusSearch
 from evaluators._replies import ENDS, Found, Reply
 from evaluators.interface import DECIDED, Evidence, Interval, Status

@@ -150,8 +150,8 @@ class Evaluator(Protocol):
     ) -> Evidence:
         """Evidence about every input, in order; `known` is what earlier evaluators proved.
 
-        `known.high` may spare any work, `known.low` only the work of certifying: an attack that
-        skipped certified inputs could not refute a wrong certificate.
+        `known.high` may spare any work, `known.low` only the work of certifying, and of repeating
+        an attack: one that skipped certified inputs could not refute a wrong certificate.
         Random draws come from torch's global generator, seeded by the bench for each shard.
         """
         ...

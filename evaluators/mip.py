@@ -9,8 +9,8 @@ from torch import nn
 
 from evaluators._gurobi import HINT, Gurobi, library
 from evaluators._highs import Highs
-from evaluators._milp_problem import Input
 from evaluators._milp_search import decide, smallest
+from evaluators._one_input import Input
 from evaluators._replies import UNDECIDED, Found
 from evaluators._solver import Guarded, Solver, SolverError, WithinLicence
 from evaluators.interface import DECIDED, Evidence, Interval, Status

@@ -1,12 +1,13 @@
 """PGD attack [MMSTV18] at eps, and beyond it until every input has a witness."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 import torch
 from annotated_types import Ge, Predicate
 from torch import Tensor, nn
 
+from evaluators._growth import is_growth, wider
 from evaluators._outcomes import worked_on
 from evaluators.interface import Evidence, Interval
 from relu.attacks.pgd import Loss, ascend
@@ -17,11 +18,6 @@ from relu.ranges import checked_dataclass
 from relu.threat import Threat
 
 
-def is_growth(factor: float) -> bool:
-    """1 (off) or at least 1.01."""
-    return factor == 1 or factor >= 1.01
-
-
 @checked_dataclass
 class Pgd:
     """Projected gradient ascent from random starts; the closest witness of each input is kept.
@@ -29,7 +25,8 @@ class Pgd:
     steps, restarts: iterations of 2 eps / steps each, and how often an input starts (again)
     while it is not fooled. loss: what is ascended, "margin" (largest other logit minus the
     label's) or "ce". growth: inputs not fooled at eps are attacked once more at growth * eps,
-    growth^2 * eps, ... up to the size of the box, for a finite radius (1: never). bisection_steps:
+    growth^2 * eps, ... up to the size of the box, for a finite radius, each time from where the
+    last attack ended (1: never). bisection_steps:
     bisection steps on the segment from x to the witness that bring it closer.
     """
 
@@ -53,9 +50,10 @@ class Pgd:
     ) -> Evidence:
         exact_net = in_float64(net)
         witness = torch.full_like(x, torch.nan)
+        last = x.clone()
 
-        def attack(rows: Tensor, threat: Threat) -> Tensor:
-            """Starts once from each of x[rows] and keeps witnesses; the rows not fooled."""
+        def attack(rows: Tensor, threat: Threat, start: Tensor | None = None) -> Tensor:
+            """Starts once for each of x[rows] and keeps witnesses; the rows not fooled."""
             if not len(rows):
                 return rows
             z, fooled = ascend(
@@ -64,10 +62,12 @@ class Pgd:
                 y[rows],
                 threat=threat.at(rows),
                 steps=self.steps,
+                start=None if start is None else start[rows],
                 loss=self.loss,
                 leave_when_fooled=True,
             )
             z = threat.at(rows).inside(x[rows], z)
+            last[rows] = z
             fooled &= clearly_adversarial(exact_net, z, y[rows])
             witness[rows[fooled]] = z[fooled]
             return rows[~fooled]
@@ -79,8 +79,8 @@ class Pgd:
             rows = attack(rows, threat)
         beyond = known.high.isinf() & witness.flatten(1)[:, 0].isnan()
         rows = beyond.nonzero().squeeze(1)
-        for wider in self._wider(threat, x):
-            rows = attack(rows, wider)
+        for ball in wider(threat, x, self.growth):
+            rows = attack(rows, ball, start=last)
         rows = (~witness.flatten(1)[:, 0].isnan()).nonzero().squeeze(1)
         witness[rows] = closer(
             exact_net, x[rows], y[rows], witness[rows], steps=self.bisection_steps
@@ -90,9 +90,3 @@ class Pgd:
             witness=witness,
             **worked_on(at_eps | beyond),
         )
-
-    def _wider(self, threat: Threat, x: Tensor) -> Iterator[Threat]:
-        reach = float(threat.farthest(x).amax()) if len(x) else 0.0
-        while self.growth > 1 and bool((threat.each(x) < reach).any()):
-            threat = threat.grown(self.growth, reach)
-            yield threat

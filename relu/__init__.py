@@ -2,11 +2,17 @@
 
 Bibliography, cited in brackets throughout:
 
+[ACFH20]   Andriushchenko, Croce, Flammarion, Hein: Square Attack: a query-efficient black-box
+           adversarial attack via random search. ECCV 2020.
 [CAH19]    Croce, Andriushchenko, Hein: Provable Robustness of ReLU networks via Maximization of
            Linear Regions. AISTATS 2019.
 [CH18]     Croce, Hein: A randomized gradient-free attack on ReLU networks. GCPR 2018.
 [CH20]     Croce, Hein: Provable Robustness against all Adversarial l_p-Perturbations for p >= 1.
            ICLR 2020.
+[CH20a]    Croce, Hein: Reliable evaluation of adversarial robustness with an ensemble of diverse
+           parameter-free attacks. ICML 2020.
+[CH20b]    Croce, Hein: Minimally distorted adversarial examples with a fast adaptive boundary
+           attack. ICML 2020.
 [CH21]     Croce, Hein: Mind the box: l1-APGD for sparse adversarial attacks on image classifiers.
            ICML 2021.
 [CPR74]    Curtis, Powell, Reid: On the Estimation of Sparse Jacobian Matrices. IMA Journal of

@@ -28,6 +28,7 @@ THREAT = Threat(norm="linf", eps=1.0, box=(-1.0, 1.0))
 # What is not asked for is not computed: radii, and witnesses that are nearer.
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "pgd": {"bisection_steps": 0, "growth": 1.0},
+    "ensemble": {"bisection_steps": 0, "growth": 1.0, "rounds": 1, "targets": 9, "seconds": 5.0},
     "kw": {"bisection_steps": 0},
     "crown": {"bisection_steps": 0},
 }
@@ -206,7 +207,7 @@ class _Decision:
         fields = plugin.fields()
         usual = dict(SETTINGS.get(plugin.name, {}))
         if "seconds" in fields:
-            usual["seconds"] = min(self._left, FOREVER)
+            usual["seconds"] = min(self._left, usual.get("seconds", FOREVER))
         usual |= self.query.settings.get(plugin.name, {})
         return {name: value for name, value in usual.items() if name in fields}
 

@@ -23,18 +23,23 @@ def ascend(
     steps: int,
     generator: torch.Generator | None = None,
     random_start: bool = True,
+    start: Float[Tensor, "n *shape"] | None = None,
     loss: Loss = "ce",
     leave_when_fooled: bool = False,
 ) -> tuple[Float[Tensor, "n *shape"], Bool[Tensor, " n"]]:
     """Points of the threat around x where the loss is high, and which of them are adversarial.
 
     Each step goes 2 eps / steps along the steepest ascent of the threat's norm and is projected
-    back [CAH19, Appendix B]. With `leave_when_fooled` an input stops at its first adversarial
+    back [CAH19, Appendix B], from a random point unless x itself or `start`, points of the threat,
+    are asked for. With `leave_when_fooled` an input stops at its first adversarial
     point and leaves the batch; otherwise every input takes all steps and nothing is said about
     which are adversarial (all False), which saves a forward pass. Points obey the threat up to
     float32 rounding; `Threat.inside` removes that. The network's parameters get no gradient.
     """
-    z = random_point(x, threat, generator) if random_start else x.clone()
+    if start is not None:
+        z = start.clone()
+    else:
+        z = random_point(x, threat, generator) if random_start else x.clone()
     fooled = torch.zeros(len(x), dtype=torch.bool, device=x.device)
     points = z
     active = torch.arange(len(x), device=x.device)
@@ -63,7 +68,9 @@ def ascend(
         return z, fooled
     if len(z):
         with torch.no_grad():
-            _remove_fooled(net(z), y, z, active, points, fooled)
+            keep = _remove_fooled(net(z), y, z, active, points, fooled)
+        rows = active if keep is None else active[keep]
+        points[rows] = z if keep is None else z[keep]
     return points, fooled
 
 

@@ -9,9 +9,10 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from relu.network.blocks import AffineMap, Blocks, GeneralConv, Part, Scale, Term
+from relu.network.blocks import AffineMap, Blocks, GeneralConv, Scale, Term
 from relu.network.convolution import channels_first
 from relu.network.layers import Conv, Dense, Layer
+from relu.network.selection import Part
 
 BITS = 53  # of a float64's mantissa
 

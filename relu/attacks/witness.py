@@ -22,6 +22,7 @@ FIRST = 2.0**-22
 LAST = 2.0**-7
 BATCH = 2048  # inputs that are asked about at once
 CLEAR = 2.0**-40  # of the largest logit: far more than a float64 pass usually errs by
+CLEAR_IN_FLOAT32 = 2.0**-18  # of the largest logit: more than a float32 pass usually errs by
 POINT = Threat(norm="linf", eps=1.0)  # of which only the norm counts, for balls of radius 0
 
 
@@ -34,16 +35,20 @@ class Decision(NamedTuple):
 
 @torch.no_grad()
 def clearly_adversarial(
-    exact_net: nn.Module, z: Float[Tensor, "n *shape"], y: Int[Tensor, " n"]
+    exact_net: nn.Module,
+    z: Float[Tensor, "n *shape"],
+    y: Int[Tensor, " n"],
+    *,
+    clear: float = CLEAR,
 ) -> Bool[Tensor, " n"]:
-    """Whether z fools a float64 pass by CLEAR of its largest logit: what a search should go on to.
+    """Whether z fools a float64 pass by `clear` of its largest logit: what a search goes on to.
 
     No proof, as no search needs one: `adversarial` decides what counts.
     """
     decisions = [torch.zeros_like(y[:0], dtype=torch.bool)]
     for points, labels in zip(z.split(BATCH), y.split(BATCH), strict=True):
         logits = exact_net(points.double())
-        decisions.append(margins(logits, labels) <= -CLEAR * logits.abs().amax(1))
+        decisions.append(margins(logits, labels) <= -clear * logits.abs().amax(1))
     return torch.cat(decisions)
 
 
@@ -164,11 +169,12 @@ def closer(
     witness: Float[Tensor, "n *shape"],
     *,
     steps: int,
+    clear: float = CLEAR,
 ) -> Float[Tensor, "n *shape"]:
     """The nearest adversarial point that bisection finds on the segment from x to each witness.
 
-    Every accepted point was itself clearly adversarial, at its final rounding; an input with no
-    better point keeps its witness.
+    Every accepted point was itself clearly adversarial (by `clear`), at its final rounding; an
+    input with no better point keeps its witness.
     """
     best = witness.clone()
     shape = (-1, *[1] * (x.ndim - 1))
@@ -177,7 +183,7 @@ def closer(
     for _ in range(steps if len(x) else 0):
         middle = (low + high) / 2
         point = x + (witness - x) * middle.view(shape)
-        hit = clearly_adversarial(exact_net, point, y)
+        hit = clearly_adversarial(exact_net, point, y, clear=clear)
         best = torch.where(hit.view(shape), point, best)
         high = torch.where(hit, middle, high)
         low = torch.where(hit, low, middle)

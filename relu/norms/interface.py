@@ -53,6 +53,19 @@ class PNorm(Protocol):
         """
         ...
 
+    def project_between(
+        self,
+        delta: Float[Tensor, "n d"],
+        low: Float[Tensor, "n d"],
+        high: Float[Tensor, "n d"],
+        radius: float,
+    ) -> Float[Tensor, "n d"]:
+        """A point near delta of the ball and of the box low <= d <= high around 0.
+
+        The nearest one (in l2) for linf and l1; for l2 scaled, then clipped.
+        """
+        ...
+
     def random(
         self, n: int, d: int, like: Tensor, generator: torch.Generator | None
     ) -> Float[Tensor, "n d"]:

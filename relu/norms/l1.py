@@ -75,6 +75,15 @@ class L1:
             kept.sub_(t).clamp_(min=0)
         return torch.copysign(kept.view_as(delta), delta)
 
+    def project_between(
+        self,
+        delta: Float[Tensor, "n d"],
+        low: Float[Tensor, "n d"],
+        high: Float[Tensor, "n d"],
+        radius: float,
+    ) -> Float[Tensor, "n d"]:
+        return project_between(delta, low, high, radius)
+
     def random(
         self, n: int, d: int, like: Tensor, generator: torch.Generator | None
     ) -> Float[Tensor, "n d"]:
@@ -135,3 +144,39 @@ def most_in_room(size: Tensor, room: Tensor, eps: Tensor) -> Tensor:
         present = below.gather(-1, nearest) >= 0
     t = torch.where(present, size.gather(-1, nearest), 0.0)
     return t.squeeze(-1) * eps + ((size - t).clamp_min(0) * room).sum(-1)
+
+
+def project_between(
+    delta: Float[Tensor, "n d"],
+    low: Float[Tensor, "n d"],
+    high: Float[Tensor, "n d"],
+    radius: float,
+) -> Float[Tensor, "n d"]:
+    """Argmin ||d - delta||_2 subject to ||d||_1 <= radius and low <= d <= high, low <= 0 <= high.
+
+    [CH21]: with room_i the way from 0 to the edge on delta's side,
+
+        d_i = sign(delta_i) min(max(|delta_i| - t, 0), room_i)
+
+    for the smallest t >= 0 that fits. ||d||_1 is piecewise linear in t and falls; between two of
+    the places |delta_i| - room_i, where d_i leaves its edge, and |delta_i|, where it is 0, it is
+    followed exactly.
+    """
+    size = delta.abs()
+    room = torch.where(delta < 0, -low, high)
+    leaves = size - room
+    places, order = torch.cat([leaves, size], dim=1).clamp_min_(0).sort(1)
+    count = torch.cat([torch.ones_like(size), -torch.ones_like(size)], dim=1)
+    falling = count.gather(1, order).cumsum(1)  # pixels between their places, behind each place
+    length = size.minimum(room).sum(1, keepdim=True)  # at t = 0
+    first = torch.zeros_like(places[:, :1])
+    ways = torch.cat([places[:, :1], places.diff(dim=1)], dim=1)
+    before = torch.cat([first, falling[:, :-1]], dim=1)
+    at_place = length - (before * ways).cumsum(1)
+    piece = (at_place > radius).sum(1, keepdim=True).clamp_max(places.shape[1] - 1)
+    t = places.gather(1, piece)
+    slope = before.gather(1, piece).clamp_min(1)
+    t = (t - (radius - at_place.gather(1, piece)) / slope).clamp_min_(0)
+    t = torch.where(length <= radius, 0.0, t)
+    kept = (size - t).clamp_min_(0).minimum(room)
+    return torch.copysign(kept, delta)

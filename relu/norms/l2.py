@@ -54,6 +54,15 @@ class L2:
         length = length.view(-1, *[1] * (delta.ndim - 1))
         return delta.mul_(radius / length.clamp_min_(radius))
 
+    def project_between(
+        self,
+        delta: Float[Tensor, "n d"],
+        low: Float[Tensor, "n d"],
+        high: Float[Tensor, "n d"],
+        radius: float,
+    ) -> Float[Tensor, "n d"]:
+        return self.project(delta.clone(), radius).clamp(low, high)
+
     def random(
         self, n: int, d: int, like: Tensor, generator: torch.Generator | None
     ) -> Float[Tensor, "n d"]:

@@ -46,6 +46,15 @@ class Linf:
             return delta.minimum(radius).maximum(-radius)
         return delta.clamp_(-radius, radius)
 
+    def project_between(
+        self,
+        delta: Float[Tensor, "n d"],
+        low: Float[Tensor, "n d"],
+        high: Float[Tensor, "n d"],
+        radius: float,
+    ) -> Float[Tensor, "n d"]:
+        return delta.clamp(-radius, radius).clamp(low, high)
+
     def random(
         self, n: int, d: int, like: Tensor, generator: torch.Generator | None
     ) -> Float[Tensor, "n d"]:

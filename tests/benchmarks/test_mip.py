@@ -1,4 +1,4 @@
-"""Exact answers by MIP beside linear regions; networks trained plainly and by MMR."""
+"""Exact answers by BaB and MIP beside linear regions; networks trained plainly and by MMR."""
 
 import time
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from bench.data.datasets import load
 from bench.jobs.training import train
 from bench.jobs.verdict import replay
 from bench.plugins.settings import Training
+from evaluators.bab import Bab
 from evaluators.interface import EXACT, Evaluator, Interval
 from evaluators.mip import Mip
 from evaluators.region import Region
@@ -32,6 +33,8 @@ THREAT = Threat(norm="linf", eps=0.1)
 POINTS = 40
 EVALUATORS: dict[str, Evaluator] = {
     "region": Region(),
+    "BaB, decide": Bab(),
+    "BaB, radius": Bab(mode="radius", seconds=10.0),
     "MIP, decide": Mip(),
     "MIP, radius": Mip(mode="radius", seconds=10.0),
 }
@@ -117,6 +120,9 @@ def test_mip_against_linear_regions(
     benchmark.pedantic(unstable, networks["MMR"][:2], rounds=1)
     for method in METHODS:
         assert found[method, "MIP, decide"].decided == 1
+        assert found[method, "BaB, decide"].decided == 1
+    mip = found["plain", "MIP, decide"].milliseconds
+    assert found["plain", "BaB, decide"].milliseconds < mip / 2
     # What MMR trains for: fewer units that switch, so that both ways get exact, and fast.
     assert units["MMR"] < units["plain"] / 2
     assert found["MMR", "region"].decided > found["plain", "region"].decided

@@ -20,6 +20,10 @@ from tests.oracles import Layer, exact_radius
 from tests.strategies import seeds, tiny_nets
 
 EVALUATORS = discover().evaluators
+# Less of the same, of those that would look for long at inputs of which nothing is to be found.
+SMALL: dict[str, dict[str, object]] = {
+    "ensemble": {"steps": 10, "targets": 2, "fab_steps": 10, "square_steps": 10, "rounds": 0}
+}
 
 
 def unknown(net: nn.Module, x: Tensor, y: Tensor) -> Interval:
@@ -33,7 +37,8 @@ def judged(
     name: str, net: nn.Module, x: Tensor, y: Tensor, threat: Threat, known: Interval | None = None
 ) -> tuple[Interval, Replay]:
     known = known or unknown(net, x, y)
-    evidence = EVALUATORS[name].cls().judge(net, x, y, threat=threat, known=known)
+    evaluator = EVALUATORS[name].cls(**SMALL.get(name, {}))
+    evidence = evaluator.judge(net, x, y, threat=threat, known=known)
     return known, replay(in_float64(net), x, y, evidence, threat=threat)
 
 
@@ -75,7 +80,11 @@ def test_what_is_decided_is_left_alone(name: str, digits_net: nn.Sequential) -> 
     assert checked.status == ["skipped"] * len(x)
 
 
-QUICK: dict[str, dict[str, object]] = {"mip": {"seconds": 2.0}, "cw": {"preset": "fast"}}
+QUICK: dict[str, dict[str, object]] = {
+    **SMALL,
+    "mip": {"seconds": 2.0},
+    "cw": {"preset": "fast"},
+}
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])

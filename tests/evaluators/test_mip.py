@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from bench.data.datasets import DataSet
 from bench.jobs.verdict import Replay, replay
-from evaluators import _gurobi, _highs, _milp_problem
+from evaluators import _gurobi, _highs, _milp_problem, _one_input
 from evaluators._gurobi import Gurobi
 from evaluators._highs import Highs
 from evaluators._milp_search import ask
@@ -174,9 +174,7 @@ def near(trained: tuple[nn.Sequential, Tensor, Tensor], eps: float) -> _milp_pro
     exact = in_float64(net)
     threat = Threat(norm="linf", eps=eps)
     layers = read_layers(exact, (1, 8, 8))
-    problem = _milp_problem.Input(
-        exact, layers, x[0].double().flatten(), int(y[0]), (1, 8, 8), threat
-    )
+    problem = _one_input.Input(exact, layers, x[0].double().flatten(), int(y[0]), (1, 8, 8), threat)
     return _milp_problem.around(problem, eps)
 
 

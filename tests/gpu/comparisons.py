@@ -24,6 +24,7 @@ from bench.jobs.verdict import joined
 from bench.plugins.settings import Training
 from evaluators.crown import Crown
 from evaluators.cw import Cw
+from evaluators.ensemble import Ensemble
 from evaluators.interface import Evaluator, Evidence, Interval
 from evaluators.kw import Kw
 from evaluators.pgd import Pgd
@@ -306,10 +307,11 @@ EVALUATORS: Mapping[str, tuple[Evaluator, str]] = {
     "region": (Region(), "cnn_small"),
     "region, to the end": (Region(neighbours="unlimited", seconds=600.0), "tiny"),
     "pgd": (Pgd(), "cnn_small"),
+    "ensemble": (Ensemble(steps=20, restarts=1, square_steps=20, rounds=1), "cnn_small"),
     "cw": (Cw(preset="fast", steps=50, binary_search_steps=3), "cnn_small"),
     "region_attack": (RegionAttack(walks=2, rounds=3), "cnn_small"),
 }
-INEXACT = ("cw", "region_attack")  # hundreds of steps, each of which may amplify
+INEXACT = ("ensemble", "cw", "region_attack")  # hundreds of steps, each of which may amplify
 
 
 def evaluator(name: str, norm: Norm, place: Place) -> Results:

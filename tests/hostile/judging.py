@@ -22,10 +22,14 @@ from tests.hostile.nets import Case
 Fields = Mapping[str, Any]
 # Small settings; an evaluator that is not listed runs with its defaults.
 VARIANTS: Mapping[str, Sequence[Fields]] = {
+    "bab": [{"mode": "decide", "seconds": 0.2}, {"mode": "radius", "seconds": 0.3}],
     "cw": [{"preset": "fast", "steps": 30, "binary_search_steps": 2, "bisection_steps": 5}],
     "crown": [
         {"iterations": 2, "bisection_steps": 3},
         {"box": False, "iterations": 0, "bisection_steps": 3},
+    ],
+    "ensemble": [
+        {"steps": 8, "restarts": 1, "square_steps": 8, "rounds": 1, "growth": 3.0},
     ],
     "kw": [{"bisection_steps": 8}, {"box": False, "bisection_steps": 3}],
     "lirpa": [{"bound": "CROWN"}, {"bound": "IBP"}, {"bound": "CROWN-IBP", "box": False}],

@@ -22,6 +22,7 @@ class Mutant:
 
 
 DUAL = "tests/relu/bounds/test_linear.py"
+BRANCHING = "tests/relu/bounds/test_branching.py"
 RELAXATION = "tests/relu/bounds/test_relaxation.py"
 BALL = "tests/relu/bounds/test_ball.py"
 PLANES = "tests/relu/regions/test_hyperplanes.py"
@@ -40,6 +41,7 @@ WRITER = "tests/relu/network/onnx/test_writer.py"
 QUESTIONS = "tests/bench/data/test_questions.py"
 EXPORT = "tests/bench/cli/test_export.py"
 TRACING = "tests/relu/network/test_tracing.py"
+ENSEMBLE = "tests/evaluators/test_ensemble.py"
 CONTRACT = "tests/evaluators/test_contract.py"
 PROPERTY = "tests/relu/network/test_property.py"
 VERIFICATION = "tests/bench/jobs/test_verification.py"
@@ -600,6 +602,48 @@ MUTANTS = (
         (f"{EVIDENCE}::test_attacks_look_again_at_what_others_certify",),
     ),
     Mutant(
+        "relu/bounds/branching/dual.py",
+        "size = asked.size + net.size @ weights",
+        "size = asked.size",
+        (f"{BRANCHING}::test_room_for_rounding_covers_forms_that_are_off",),
+    ),
+    Mutant(
+        "relu/bounds/branching/dual.py",
+        "return torch.where((low < 0) & (high > 0), ends.clamp_max(0), ends)",
+        "return ends",
+        (f"{BRANCHING}::test_the_bound_of_one_unit_is_the_least_on_its_box",),
+    ),
+    Mutant(
+        "relu/bounds/branching/dual.py",
+        "at_low = torch.where(low > 0, above, below) * low",
+        "at_low = torch.where(low > 0, below, above) * low",
+        (f"{BRANCHING}::test_the_bound_of_one_unit_is_the_least_on_its_box",),
+    ),
+    Mutant(
+        "relu/bounds/branching/tightening.py",
+        "high = high.scatter(0, units, high.gather(0, units).minimum(-proven[1]))",
+        "high = high.scatter(0, units, high.gather(0, units).minimum(-proven[0]))",
+        (f"{BRANCHING}::test_leaves_are_a_proof",),
+    ),
+    Mutant(
+        "relu/bounds/branching/tightening.py",
+        "below = torch.where(below.double() > low, torch.nextafter(below, -infinity), below)",
+        "",
+        (f"{BRANCHING}::test_outward_never_moves_inwards",),
+    ),
+    Mutant(
+        "relu/bounds/branching/search.py",
+        "for active in (True, False)]\n        both",
+        "for active in (True, True)]\n        both",
+        (f"{BRANCHING}::test_leaves_are_a_proof",),
+    ),
+    Mutant(
+        "relu/bounds/branching/reduced.py",
+        "most = torch.where(open_, largest, slope * size).unsqueeze(0)",
+        "most = torch.where(open_, largest, 0 * size).unsqueeze(0)",
+        (f"{BRANCHING}::test_sizes_are_at_least_what_terms_add_up_to",),
+    ),
+    Mutant(
         "evaluators/_radius_search.py",
         "return Found(self.low, self.point",
         "return Found(max(self.low, self.known), self.point",
@@ -616,6 +660,20 @@ MUTANTS = (
         "at_eps = known.high > threat.each(x)",
         "at_eps = known.straddles(threat.each(x))",
         (f"{EVIDENCE}::test_attacks_look_again_at_what_others_certify",),
+    ),
+    Mutant(
+        "evaluators/ensemble.py",
+        "at_eps = known.inexact & (known.high > float(threat.eps))",
+        "at_eps = known.straddles(threat.eps)",
+        (f"{EVIDENCE}::test_attacks_look_again_at_what_others_certify",),
+    ),
+    Mutant(
+        "evaluators/ensemble.py",
+        "z[near] = ball.inside(self.x[some[near]], z[near])",
+        "pass",
+        (
+            f"{ENSEMBLE}::test_witnesses_lie_in_box_and_ball_and_fool_beyond_the_rounding_of_float32",
+        ),
     ),
     Mutant(
         "evaluators/lirpa.py",

@@ -166,7 +166,12 @@ def test_what_nothing_in_the_box_changes_has_an_infinite_radius(name: str, norm:
 @pytest.mark.parametrize("claim", [0.9, math.inf])
 @pytest.mark.parametrize(
     ("name", "settings"),
-    [("pgd", {"growth": 1.0}), ("cw", {"preset": "fast"}), ("region_attack", {})],
+    [
+        ("pgd", {"growth": 1.0}),
+        ("ensemble", {"growth": 1.0}),
+        ("cw", {"preset": "fast"}),
+        ("region_attack", {}),
+    ],
 )
 def test_attacks_look_again_at_what_others_certify(
     name: str, settings: dict[str, object], claim: float

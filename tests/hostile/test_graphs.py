@@ -112,3 +112,30 @@ def test_exact_solvers_are_exact(seed: int, name: str, settings: dict[str, Any])
     for radius, low in zip(case.radii, evidence.low.tolist(), strict=True):
         exact = math.inf if radius is None else rational.rounded(radius, case.threat.norm)
         assert low == pytest.approx(exact, rel=1e-5, abs=1e-7)
+
+
+BORDERS = tuple(
+    (seed, i)
+    for seed in range(24)
+    for i, radius in enumerate(graph_case(seed).radii or ())
+    if radius and graph_case(seed).margins[i] > 0
+)
+
+
+@pytest.mark.parametrize(("seed", "i"), BORDERS)
+def test_branch_and_bound_decides_beside_the_radius(seed: int, i: int) -> None:
+    case = graph_case(seed)
+    assert case.radii is not None
+    exact = case.radii[i]
+    assert exact is not None
+    radius = rational.rounded(exact, case.threat.norm)
+    evaluator = discover().evaluators["bab"].build({"seconds": 20.0})
+    net = in_float64(case.net).float()
+    row = slice(i, i + 1)
+    for share in (0.97, 1.03):
+        threat = Threat(norm=case.threat.norm, eps=share * radius, box=case.threat.box)
+        evidence = evaluator.judge(
+            net, case.x[row], case.y[row], threat=threat, known=known(case).part(row)
+        )
+        assert bool(evidence.low >= threat.eps) == (share < 1), evidence.outcome
+        assert bool(evidence.witness.isnan().any()) == (share < 1), evidence.outcome

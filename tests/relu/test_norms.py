@@ -6,6 +6,8 @@ from torch import Tensor
 
 from relu.norms import NORMS, OF_DUAL
 from relu.norms.interface import PNorm
+from relu.norms.l1 import L1
+from relu.norms.linf import Linf
 
 each_norm = pytest.mark.parametrize("norm", NORMS.values(), ids=lambda norm: norm.name)
 seeds = pytest.mark.parametrize("seed", range(5))
@@ -65,6 +67,34 @@ def test_a_projection_is_nearer_than_any_other_point_of_the_ball(norm: PNorm, se
     others = 0.7 * points(norm, 3000, 4, seed + 1)
     distances = (far - near).norm(dim=1)
     assert (torch.cdist(far, others) >= distances.unsqueeze(1) - 1e-5).all()
+
+
+@pytest.mark.parametrize("norm", [Linf(), L1()], ids=["linf", "l1"])
+@seeds
+def test_a_projection_into_a_box_is_nearer_than_any_other_point_of_both(
+    norm: PNorm, seed: int
+) -> None:
+    g = draw(seed)
+    delta = torch.randn(6, 4, generator=g).double()
+    low, high = -torch.rand(6, 4, generator=g).double(), torch.rand(6, 4, generator=g).double()
+    low[0, 0] = high[1, 1] = 0.0
+    near = norm.project_between(delta, low, high, 0.7)
+    assert (length(norm, near) <= 0.7 * (1 + 1e-12)).all()
+    assert ((near >= low) & (near <= high)).all()
+    others = 0.7 * points(norm, 3000, 4, seed + 1)
+    for i in range(len(delta)):
+        inside = others[((others >= low[i]) & (others <= high[i])).all(1)]
+        assert len(inside)
+        distance = (delta[i] - near[i]).norm()
+        assert ((inside - delta[i]).norm(dim=1) >= distance - 1e-12).all()
+
+
+@each_norm
+@seeds
+def test_a_projection_into_a_box_leaves_what_lies_in_both(norm: PNorm, seed: int) -> None:
+    inside = 0.7 * points(norm, 20, 5, seed)
+    room = torch.ones_like(inside)
+    assert torch.allclose(norm.project_between(inside, -room, room, 0.7000001), inside, atol=1e-15)
 
 
 @each_norm

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from relu.bounds.alpha_crown import relaxations
@@ -12,11 +12,14 @@ from relu.bounds.branching.deadline import Deadline
 from relu.bounds.branching.reduced import Bounds, ReducedNetwork, reduced_network
 from relu.bounds.branching.search import Result, Search
 from relu.bounds.branching.tightening import refined
-from relu.bounds.linear import margin_lower_bounds
+from relu.bounds.linear import RelaxedNetwork, margin_lower_bounds, relax
+from relu.bounds.relaxation import crossing
 from relu.classes import others
 from relu.network.layers import Layer
 
 REFINING = 0.3  # share of the time that bounds of all units may take
+FEW = 500  # units that may switch
+SHORT = 40  # domains of a short search
 
 
 @torch.no_grad()
@@ -30,20 +33,46 @@ def decided(
     """Whether some other class wins or ties in the ball of one input (float64).
 
     is_witness: whether a perturbation of the ball's center is an adversarial input of the ball; it
-    decides, as bounds are attained only nearly. First by KW's and CROWN's bounds; then with bounds
-    of all units improved by ascent; then by branching.
+    decides, as bounds are attained only nearly. Where KW's bounds leave few units open, a short
+    search comes first; then bounds of all units are improved by ascent, from the better of KW's and
+    CROWN's, for a search until time is over.
     """
     label = torch.tensor([y], device=ball.center.device)
+    kw = relax(layers, ball, "kw")
+    found = [kw, relax(layers, ball, "crown", known=kw.bounds)]
+    if _open_units(layers, kw) <= FEW:
+        first = _searched(layers, ball, label, found, is_witness, deadline, most=SHORT)
+        if first.verdict in ("certified", "witness"):
+            return first
     found = relaxations(layers, ball)
+    return _searched(layers, ball, label, found, is_witness, deadline)
+
+
+def _open_units(layers: Sequence[Layer], relaxed: RelaxedNetwork) -> int:
+    sides = zip(layers, relaxed.bounds, strict=False)
+    return sum(int(crossing(low, high, layer.leak).sum()) for layer, (low, high) in sides)
+
+
+def _searched(
+    layers: Sequence[Layer],
+    ball: Ball,
+    label: Int[Tensor, " 1"],
+    found: Sequence[RelaxedNetwork],
+    is_witness: Callable[[Float[Tensor, " d"]], bool],
+    deadline: Deadline,
+    most: int | None = None,
+) -> Result:
+    """What a search finds from these bounds; most: in so many domains, with bounds as they are."""
     margins = torch.stack([margin_lower_bounds(relaxed, label)[0] for relaxed in found])
     left = others(label, margins.shape[1] + 1)[0][~(margins > 0).any(0)]
     if not len(left):
-        return Result("certified", None, 0, 0.0)
+        return Result("certified")
     bounds = [(low[0], high[0]) for low, high in found[-1].bounds]
     net = reduced_network(layers, ball, bounds)
-    net = refined(net, Deadline.after(REFINING * deadline.left))
-    net = reduced_network(layers, ball, _improved(bounds, net))
-    return Search(net, y, left, is_witness, deadline).result()
+    if most is None:
+        net = refined(net, Deadline.after(REFINING * deadline.left))
+        net = reduced_network(layers, ball, _improved(bounds, net))
+    return Search(net, int(label), left, is_witness, deadline, most=most).result()
 
 
 def _improved(bounds: Bounds, net: ReducedNetwork) -> Bounds:

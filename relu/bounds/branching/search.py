@@ -8,7 +8,8 @@ margin's bound, and the bound rises with the boxes, often to the end without any
 
 import heapq
 import itertools
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -19,21 +20,16 @@ from torch import Tensor
 from relu.batching import at_once
 from relu.bounds.branching.ascent import ascended
 from relu.bounds.branching.deadline import Deadline
+from relu.bounds.branching.descent import descent
 from relu.bounds.branching.domains import Domain, Domains, Leaf, Split, side_by_side
-from relu.bounds.branching.dual import (
-    bounded,
-    boxes_of,
-    crown_slopes,
-    least_delta,
-    safe_bounds,
-    true_points,
-)
+from relu.bounds.branching.dual import bounded, boxes_of, crown_slopes, safe_bounds
 from relu.bounds.branching.reduced import ReducedNetwork
 from relu.bounds.branching.splitting import best_splits, losses, split_boxes
 from relu.bounds.branching.tightening import Networks, outward, tightened
 
 ROOT_STEPS = 20
 STEPS = 6
+LAST_STEPS = 200  # of a domain that cannot be split
 TIGHTENED = 8  # units of a domain whose boxes are tightened
 HELD = 2**28  # numbers of open domains; where there are more, the latest come first
 
@@ -58,7 +54,8 @@ class Result:
 class Search:
     """Of one input: whether f_y - f_s <= 0 anywhere for one of the other classes s.
 
-    is_witness: decides whether a perturbation is one. keep: whether leaves are kept.
+    is_witness: decides whether a perturbation is one. keep: whether leaves are kept. most: domains
+    after which it ends as if time were over.
     """
 
     def __init__(
@@ -70,6 +67,7 @@ class Search:
         deadline: Deadline,
         *,
         keep: bool = False,
+        most: int | None = None,
     ) -> None:
         self.nets = Networks.of(net)
         self.margins = net.margins(y, others)
@@ -77,25 +75,31 @@ class Search:
         self.is_witness = is_witness
         self.deadline = deadline
         self.keep = keep
+        self.most = math.inf if most is None else most
         self.heap: list[tuple[float, int, Domain]] = []
         self.order = itertools.count()
         self.domains = 0
         self.delta: Tensor | None = None
+        self.stuck: list[Domain] = []
         self.leaves: list[Leaf] = []
 
     @torch.no_grad()
     def result(self) -> Result:
         """Searches until all is closed, a witness is found, or time is over."""
-        self._bound(self._root(), ROOT_STEPS)
+        self._push(self._bound(self._root(), ROOT_STEPS))
         while self.heap and self.delta is None:
-            if self.deadline.passed:
+            if self.deadline.passed or self.domains >= self.most:
                 return self._result("timeout")
             count = min(self._at_once, len(self.heap))
             batch = side_by_side([self._next() for _ in range(count)], self.nets.quick.leak)
-            if not bool(batch.boxes.open.any(0).all()):
-                return self._result("open")
-            self._bound(self._tightened(self._children(batch)), STEPS)
-        return self._result("certified" if self.delta is None else "witness")
+            whole = ~batch.boxes.open.any(0)
+            self.stuck += self._bound(batch.at(whole.nonzero().squeeze(1)), LAST_STEPS)
+            batch = batch.at((~whole).nonzero().squeeze(1))
+            if len(batch):
+                self._push(self._bound(self._tightened(self._children(batch)), STEPS))
+        if self.delta is not None:
+            return self._result("witness")
+        return self._result("open" if self.stuck else "certified")
 
     def _result(self, verdict: Verdict) -> Result:
         bound = self.heap[0][0] if self.heap else 0.0
@@ -105,6 +109,10 @@ class Search:
     def _at_once(self) -> int:
         numbers = at_once(self.margins.offset.device)
         return max(1, numbers // (2 * TIGHTENED * self.nets.exact.columns))
+
+    def _push(self, domains: Sequence[Domain]) -> None:
+        for domain in domains:
+            heapq.heappush(self.heap, (domain.bound, next(self.order), domain))
 
     def _next(self) -> Domain:
         """The domain with the least bound; one of the latest, where there are too many."""
@@ -147,7 +155,7 @@ class Search:
         """Those that are not closed as they are, with boxes that are tightened."""
         margins = self.quick_margins.at(domains.rivals)
         now = bounded(self.nets.quick, margins, domains.boxes, domains.slopes)
-        left = self._open(domains, now.bound, now.multipliers)
+        left = self._left(domains, now.bound, now.multipliers)
         domains = domains.at(left)
         if not len(left):
             return domains
@@ -166,19 +174,17 @@ class Search:
             steps = [(*before, step) for before, step in zip(steps, how, strict=True)]
         return replace(domains, boxes=boxes_of(low, high, self.nets.quick.leak), steps=steps)
 
-    def _bound(self, domains: Domains, steps: int) -> None:
-        """Bounds domains; those that are not closed are tried for a witness, and kept."""
+    def _bound(self, domains: Domains, steps: int) -> list[Domain]:
+        """Domains that so many steps of ascent do not close; they are tried for a witness."""
         if not len(domains):
-            return
+            return []
         margins = self.quick_margins.at(domains.rivals)
         found = ascended(self.nets.quick, margins, domains.boxes, domains.slopes, steps=steps)
-        left = self._open(domains, found.bound, found.multipliers)
+        left = self._left(domains, found.bound, found.multipliers)
         self._try(found.at.points[: self.nets.exact.d, left], domains.rivals[left])
-        domains = replace(domains, slopes=found.slopes).at(left)
-        for domain in domains.alone(found.bound[left]):
-            heapq.heappush(self.heap, (domain.bound, next(self.order), domain))
+        return replace(domains, slopes=found.slopes).at(left).alone(found.bound[left])
 
-    def _open(
+    def _left(
         self, domains: Domains, bound: Float[Tensor, " m"], multipliers: Float[Tensor, "N m"]
     ) -> Int[Tensor, " k"]:
         """Which are not closed. Empty boxes are; and where margins are positive in float64."""
@@ -201,17 +207,10 @@ class Search:
         return safe_bounds(self.nets.exact, margins, low, high, multipliers.double()) > 0
 
     def _try(self, delta: Float[Tensor, "d m"], rivals: Int[Tensor, " m"]) -> None:
-        """Whether a bound is attained at a witness, or one step of descent away from there."""
+        """Whether a bound is attained at a witness, or a descent from there finds one."""
         margins = self.quick_margins.at(rivals)
-        points = true_points(self.nets.quick, delta)
-        outputs = points[self.nets.exact.d :]
-        pattern = boxes_of(outputs, outputs, self.nets.quick.leak)
-        region = bounded(self.nets.quick, margins, pattern, crown_slopes(outputs, outputs))
-        stepped = least_delta(self.nets.quick.deltas, region.input)
-        for tried in (points, true_points(self.nets.quick, stepped)):
-            value = (margins.rows.T * tried).sum(0) + margins.offset
+        for tried, value in descent(self.nets.quick, margins, delta):
             for i in (value <= 0).nonzero().squeeze(1).tolist():
-                candidate = tried[: self.nets.exact.d, i]
-                if self.is_witness(candidate):
-                    self.delta = candidate
+                if self.is_witness(tried[:, i]):
+                    self.delta = tried[:, i]
                     return

@@ -170,10 +170,12 @@ RESTS_ON = {
     "pgd": {"torch", "numpy"},
     "cw": {"torch", "numpy"},
     "crown": {"torch"},
+    "ensemble": {"torch", "numpy"},
     "kw": {"torch"},
     "region_attack": {"torch", "numpy"},
     "region": {"torch", "numpy", "scipy"},
     "lirpa": {"torch", "numpy", "auto_LiRPA"},
+    "bab": {"torch", "numpy"},
     "mip": {"torch", "numpy", "scipy", "highspy", "gurobipy"},
 }
 

@@ -103,7 +103,9 @@ def test_gradients_are_those_of_whole_jacobians(
     net = network(arch, shape)
     threat = Threat(norm=norm, eps=1.0)
     region = region_at(net, torch.rand(4, *shape, dtype=torch.float64))
-    k = min(k, int(switching_units(region.hidden).sum()))
+    kinked = switching_units(region.hidden)
+    assert kinked is not None
+    k = min(k, int(kinked.sum()))
     found = boundary_distances(region, threat, k=k, within=GAMMA[norm])
     z = torch.cat(list(region.z), dim=1).abs()
     length = whole_norms(region, threat.q)
