@@ -61,8 +61,8 @@ class Selection:
         return found
 
     def _chosen(self, g: Tensor, runs: Tensor) -> Tensor:
-        chosen: Tensor = g.unflatten(1, (-1, self.width)).index_select(1, runs).flatten(1)
-        return chosen
+        table: Tensor = g.unflatten(1, (-1, self.width))
+        return table.index_select(1, runs).flatten(1)
 
     def _sums(self, r: Tensor) -> Tensor:
         values = r.reshape(len(r), -1, self.width)

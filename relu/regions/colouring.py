@@ -75,8 +75,8 @@ class _Moved(torch.autograd.Function):
     ) -> Tensor:
         ctx.way_back = origins, unmoved, entries, missing
         taken = columns.flatten(1).index_select(1, entries.flatten())
-        table: Tensor = taken.unflatten(1, entries.shape).masked_fill_(missing, 0.0)
-        return table
+        table: Tensor = taken.unflatten(1, entries.shape)
+        return table.masked_fill_(missing, 0.0)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:
