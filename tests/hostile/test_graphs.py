@@ -129,7 +129,7 @@ def test_branch_and_bound_decides_beside_the_radius(seed: int, i: int) -> None:
     exact = case.radii[i]
     assert exact is not None
     radius = rational.rounded(exact, case.threat.norm)
-    evaluator = discover().evaluators["bab"].build({"seconds": 20.0})
+    evaluator = discover().evaluators["bab"].build({"seconds": 120.0})
     net = in_float64(case.net).float()
     row = slice(i, i + 1)
     for share in (0.97, 1.03):
