@@ -128,8 +128,9 @@ def test_a_network_with_batch_norm_is_judged_as_the_one_it_folds_into(
     assert not [o for o in ours.outcome if "refused" in o]
     assert not contradictory(ours.low, ours.high).any()
     assert torch.allclose(ours.low, theirs.low, rtol=1e-3, atol=1e-6)
-    assert (ours.low <= (1 + 1e-6) * theirs.high).all()
-    assert (theirs.low <= (1 + 1e-6) * ours.high).all()
+    # Folding rounds weights to float32: two networks, whose exact radii differ by 1.5e-6 here.
+    assert (ours.low <= (1 + 1e-5) * theirs.high).all()
+    assert (theirs.low <= (1 + 1e-5) * ours.high).all()
 
 
 # Settings under which evaluators that have several ways of working take them, beside the default.
