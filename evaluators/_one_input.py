@@ -1,13 +1,20 @@
 """One input and its network, as exact evaluators look at it."""
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Bool
 from torch import Tensor, nn
 
+from evaluators._replies import UNDECIDED, Found
+from evaluators.interface import DECIDED, Evidence, Interval, Status
+from relu.attacks.witness import adversarial
 from relu.bounds.ball import Ball, ball_of
-from relu.classes import margins, others
-from relu.network.layers import Layer, Shape, to_images
+from relu.classes import Images, Labels, margins, others
+from relu.network.layers import Layer, Shape, to_images, to_vectors
+from relu.network.reader import in_float64, read_layers
 from relu.threat import Threat
 
 LOGIT_ROUNDING = 1e-12  # of a network's logits in float64
@@ -81,3 +88,51 @@ class Input:
         return torch.where(
             (least < 0) & (least > -LOGIT_ROUNDING * size), torch.zeros_like(least), least
         )
+
+
+Search = Callable[[Input, float, float], Found]
+"""what is found of an input, of whose radius others say that it is at least, and at most"""
+
+
+def one_by_one(
+    net: nn.Module,
+    x: Images,
+    y: Labels,
+    search: Search,
+    *,
+    threat: Threat,
+    known: Interval,
+    wanted: Bool[Tensor, " n"],
+) -> Evidence:
+    """Evidence of a search for each of the wanted inputs; its witnesses are decided here again."""
+    low = torch.zeros(len(x), dtype=torch.float64, device=x.device)
+    seconds = torch.zeros_like(low)
+    witness = torch.full_like(x, torch.nan).double()
+    outcome = [DECIDED] * len(x)
+    status: list[Status] = ["skipped"] * len(x)
+    rows = wanted.nonzero().squeeze(1).tolist()
+    if rows:
+        exact_net = in_float64(net)
+        shape = tuple(x.shape[1:])
+        layers = read_layers(exact_net, shape)
+        inputs = to_vectors(layers, x.double())
+    for i in rows:
+        started = time.perf_counter()
+        problem = Input(exact_net, layers, inputs[i], int(y[i]), shape, threat)
+        if bool(margins(problem.logits(problem.x).unsqueeze(0), problem.label) <= 0):
+            found = Found(0.0, problem.x, "done: misclassified", "done")
+        else:
+            found = search(problem, float(known.low[i]), float(known.high[i]))
+        low[i] = found.low
+        outcome[i] = found.outcome
+        status[i] = found.status
+        if found.point is not None:
+            image = problem.images(found.point.unsqueeze(0))
+            if bool(adversarial(exact_net, image, y[i : i + 1])):
+                witness[i] = image[0]
+            else:  # within a solver's tolerances alone
+                outcome[i] = UNDECIDED
+                status[i] = "undecided"
+        seconds[i] = time.perf_counter() - started
+    low = threat.saturated(x, low)
+    return Evidence(low=low, witness=witness, outcome=outcome, seconds=seconds, status=status)

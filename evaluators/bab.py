@@ -9,17 +9,16 @@ import torch
 from annotated_types import Gt
 from torch import Tensor, nn
 
-from evaluators._one_input import Input
+from evaluators._one_input import Input, one_by_one
 from evaluators._radius_search import RadiusSearch
 from evaluators._replies import ENDS, Found, Reply
-from evaluators.interface import DECIDED, Evidence, Interval, Status
+from evaluators.interface import Evidence, Interval
 from relu.attacks.region_attack import walk
 from relu.attacks.witness import CLEAR, adversarial
 from relu.bounds.branching.deadline import Deadline
 from relu.bounds.branching.root import decided
-from relu.classes import Images, Labels, margins
-from relu.network.layers import to_images, to_vectors
-from relu.network.reader import in_float64, read_layers, refusal
+from relu.classes import Images, Labels
+from relu.network.reader import refusal
 from relu.ranges import checked_dataclass
 from relu.threat import Threat
 
@@ -53,34 +52,11 @@ class Bab:
         self, net: nn.Module, x: Images, y: Labels, *, threat: Threat, known: Interval
     ) -> Evidence:
         radius = self.mode == "radius"
-        wanted = known.unsettled if radius else known.straddles(threat.eps)
-        low = torch.zeros(len(x), dtype=torch.float64, device=x.device)
-        seconds = torch.zeros_like(low)
-        witness = torch.full_like(x, torch.nan).double()
-        outcome = [DECIDED] * len(x)
-        status: list[Status] = ["skipped"] * len(x)
-        rows = wanted.nonzero().squeeze(1).tolist()
-        if rows:
-            exact_net = in_float64(net)
-            shape = tuple(x.shape[1:])
-            layers = read_layers(exact_net, shape)
-            inputs = to_vectors(layers, x.double())
-        for i in rows:
-            deadline = Deadline.after(self.seconds)
-            problem = Input(exact_net, layers, inputs[i], int(y[i]), shape, threat)
-            found = self._found(problem, float(known.low[i]), float(known.high[i]), deadline)
-            low[i] = found.low
-            outcome[i] = found.outcome
-            status[i] = found.status
-            if found.point is not None:
-                witness[i] = to_images(layers, found.point.unsqueeze(0), shape)[0]
-            seconds[i] = self.seconds - deadline.left
-        low = threat.saturated(x, low)
-        return Evidence(low=low, witness=witness, outcome=outcome, seconds=seconds, status=status)
+        wanted = known.unsettled if radius else known.straddles(threat.each(x))
+        return one_by_one(net, x, y, self._found, threat=threat, known=known, wanted=wanted)
 
-    def _found(self, problem: Input, low: float, high: float, deadline: Deadline) -> Found:
-        if bool(margins(problem.logits(problem.x).unsqueeze(0), problem.label) <= 0):
-            return Found(0.0, problem.x, "done: misclassified", "done")
+    def _found(self, problem: Input, low: float, high: float) -> Found:
+        deadline = Deadline.after(self.seconds)
         eps = float(problem.threat.eps)
         if self.mode == "decide":
             reply = _ask(problem, eps, deadline)
@@ -97,16 +73,17 @@ def _ask(problem: Input, radius: float, deadline: Deadline) -> Reply:
     """Whether a ball holds an adversarial input."""
     ball = problem.ball(min(radius, problem.reach))
     threat = replace(problem.threat, eps=radius)
-    inside: list[Tensor] = []
+
+    def point(delta: Tensor) -> Tensor:
+        """The input that belongs to a perturbation of the center, inside ball and box."""
+        z = ball.center + delta.double().unsqueeze(0)
+        return threat.inside(problem.x.unsqueeze(0), z)
 
     def is_witness(delta: Tensor) -> bool:
-        z = ball.center + delta.double().unsqueeze(0)
-        z = threat.inside(problem.x.unsqueeze(0), z)
-        inside[:] = [z[0]]
-        return bool(adversarial(problem.net, problem.images(z), problem.label))
+        return bool(adversarial(problem.net, problem.images(point(delta)), problem.label))
 
     result = decided(problem.layers, ball, problem.y, is_witness, deadline)
-    return Reply(result.verdict, inside[0] if result.verdict == "witness" else None)
+    return Reply(result.verdict, None if result.delta is None else point(result.delta)[0])
 
 
 def _certified(problem: Input, radius: float, reply: Reply) -> float:

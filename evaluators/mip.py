@@ -1,6 +1,5 @@
 """Exact answers by mixed-integer programming [TXT19], with HiGHS or Gurobi."""
 
-import time
 from typing import Annotated, ClassVar, Literal
 
 import torch
@@ -10,14 +9,12 @@ from torch import nn
 from evaluators._gurobi import HINT, Gurobi, library
 from evaluators._highs import Highs
 from evaluators._milp_search import decide, smallest
-from evaluators._one_input import Input
-from evaluators._replies import UNDECIDED, Found
+from evaluators._one_input import Input, one_by_one
+from evaluators._replies import Found
 from evaluators._solver import Guarded, Solver, SolverError, WithinLicence
-from evaluators.interface import DECIDED, Evidence, Interval, Status
-from relu.attacks.witness import adversarial
-from relu.classes import Images, Labels, margins
-from relu.network.layers import to_images, to_vectors
-from relu.network.reader import in_float64, read_layers, refusal
+from evaluators.interface import Evidence, Interval
+from relu.classes import Images, Labels
+from relu.network.reader import refusal
 from relu.ranges import checked_dataclass
 from relu.threat import Norm, Threat
 
@@ -61,40 +58,11 @@ class Mip:
     ) -> Evidence:
         radius = self.mode == "radius"
         wanted = known.unsettled if radius else known.straddles(threat.each(x))
-        low = torch.zeros(len(x), dtype=torch.float64, device=x.device)
-        seconds = torch.zeros_like(low)
-        witness = torch.full_like(x, torch.nan).double()
-        outcome = [DECIDED] * len(x)
-        status: list[Status] = ["skipped"] * len(x)
-        rows = wanted.nonzero().squeeze(1).tolist()
-        if rows:
-            exact_net = in_float64(net)
-            shape = tuple(x.shape[1:])
-            layers = read_layers(exact_net, shape)
-            inputs = to_vectors(layers, x.double())
-        for i in rows:
-            started = time.perf_counter()
-            problem = Input(exact_net, layers, inputs[i], int(y[i]), shape, threat)
-            result = self._result(problem, float(known.low[i]), float(known.high[i]))
-            low[i] = result.low
-            outcome[i] = result.outcome
-            status[i] = result.status
-            if result.point is not None:
-                image = to_images(layers, result.point.unsqueeze(0), shape)
-                if bool(adversarial(exact_net, image, y[i : i + 1])):
-                    witness[i] = image[0]
-                else:  # by the solver's tolerances alone
-                    outcome[i] = UNDECIDED
-                    status[i] = "undecided"
-            seconds[i] = time.perf_counter() - started
-        low = threat.saturated(x, low)
-        return Evidence(low=low, witness=witness, outcome=outcome, seconds=seconds, status=status)
+        return one_by_one(net, x, y, self._found, threat=threat, known=known, wanted=wanted)
 
-    def _result(self, problem: Input, low: float, high: float) -> Found:
+    def _found(self, problem: Input, low: float, high: float) -> Found:
         solver = self._solver(problem.threat.norm)
         tighten = self._tighten
-        if bool(margins(problem.logits(problem.x).unsqueeze(0), problem.label) <= 0):
-            return Found(0.0, problem.x, "done: misclassified", "done")
         try:
             if self.mode == "decide":
                 return decide(problem, solver, tighten=tighten, seconds=self.seconds)

@@ -116,8 +116,8 @@ def test_a_network_with_batch_norm_is_judged_as_the_one_it_folds_into(
     for _ in range(20):
         net(torch.rand(30, 1, 3, 3))
     net.eval().requires_grad_(False)
-    for layer, norm_layer in zip((conv, first), norms, strict=True):
-        require_exact_folding(layer, norm_layer)
+    require_exact_folding(conv, norms[0])
+    require_exact_folding(first, norms[1])
     folded = nn.Sequential(
         fuse_conv_bn_eval(conv, norms[0]),
         nn.ReLU(),

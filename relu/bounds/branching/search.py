@@ -95,7 +95,7 @@ class Search:
             whole = ~batch.boxes.open.any(0)
             self.stuck += self._bound(batch.at(whole.nonzero().squeeze(1)), LAST_STEPS)
             batch = batch.at((~whole).nonzero().squeeze(1))
-            if len(batch):
+            if len(batch) and self.delta is None:
                 self._push(self._bound(self._tightened(self._children(batch)), STEPS))
         if self.delta is not None:
             return self._result("witness")

@@ -41,3 +41,11 @@ class Staircase(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         steps = (STEPS * x.flatten(1).mean(1)).floor()
         return torch.stack([torch.zeros_like(steps), steps - 0.625 * STEPS + 0.5], dim=1)
+
+
+def inputs_of(drawn: tuple[nn.Sequential, int], seed: int) -> tuple[nn.Sequential, Tensor, Tensor]:
+    """A drawn network, some random inputs, and its own labels of these."""
+    net, d = drawn
+    torch.manual_seed(seed)
+    x = torch.rand(9, d)
+    return net, x, net(x).argmax(1)

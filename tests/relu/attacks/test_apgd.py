@@ -14,7 +14,7 @@ from relu.attacks import pgd
 from relu.attacks.apgd import ascend, checkpoints, likeliest, loss_of, sparse_signs
 from relu.classes import margins
 from relu.threat import Norm, Threat
-from tests.relu.attacks.problems import radii, tiny
+from tests.relu.attacks.problems import inputs_of, radii, tiny
 from tests.strategies import seeds, tiny_nets
 
 Linear = Callable[[Tensor, Tensor], nn.Sequential]
@@ -90,10 +90,7 @@ def test_a_linear_network_is_fooled_just_beyond_its_known_radius(
 def test_points_obey_the_threat_and_fool_where_it_is_said(
     norm: Norm, drawn: tuple[nn.Sequential, int], seed: int
 ) -> None:
-    net, d = drawn
-    torch.manual_seed(seed)
-    x = torch.rand(9, d)
-    y = net(x).argmax(1)
+    net, x, y = inputs_of(drawn, seed)
     threat = Threat(norm=norm, eps=0.4)
     z, fooled = ascend(net, x, y, threat=threat, steps=12, loss="ce")
     assert threat.in_box(z).all()

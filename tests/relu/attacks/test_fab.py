@@ -11,7 +11,7 @@ from relu.attacks.fab import nearest_adversarial
 from relu.classes import margins, others
 from relu.regions.box_projection import nearest_on_hyperplanes
 from relu.threat import Norm, Threat
-from tests.relu.attacks.problems import radii, tiny
+from tests.relu.attacks.problems import inputs_of, radii, tiny
 from tests.strategies import seeds, tiny_nets
 
 SMALL = 1e-6  # an eps that no walk gets within, so that none ends early
@@ -44,10 +44,7 @@ def test_on_a_linear_network_it_reaches_the_nearest_hyperplane_in_the_box(norm: 
 def test_points_are_adversarial_and_in_the_box(
     norm: Norm, drawn: tuple[nn.Sequential, int], seed: int
 ) -> None:
-    net, d = drawn
-    torch.manual_seed(seed)
-    x = torch.rand(9, d)
-    y = net(x).argmax(1)
+    net, x, y = inputs_of(drawn, seed)
     threat = Threat(norm=norm, eps=0.05)
     targets = likeliest(net(x), y, 2)
     z, found = nearest_adversarial(net, x, y, threat=threat, targets=targets, steps=12)

@@ -10,7 +10,7 @@ from relu.attacks import apgd
 from relu.attacks.square import P, bump, image_shape, search, share, sides
 from relu.classes import margins
 from relu.threat import Norm, Threat
-from tests.relu.attacks.problems import Staircase
+from tests.relu.attacks.problems import Staircase, inputs_of
 from tests.strategies import seeds, tiny_nets
 
 EPS: dict[Norm, float] = {"linf": 0.3, "l2": 3.0, "l1": 20.0}
@@ -42,10 +42,7 @@ def test_a_bump_is_two_hills() -> None:
 def test_points_obey_the_threat_and_fool_where_it_is_said(
     norm: Norm, drawn: tuple[nn.Sequential, int], seed: int
 ) -> None:
-    net, d = drawn
-    torch.manual_seed(seed)
-    x = torch.rand(9, d)
-    y = net(x).argmax(1)
+    net, x, y = inputs_of(drawn, seed)
     threat = Threat(norm=norm, eps=0.4)
     z, fooled = search(net, x, y, threat=threat, steps=20)
     assert threat.in_box(z).all()
