@@ -118,7 +118,7 @@ def one_by_one(
         inputs = to_vectors(layers, x.double())
     for i in rows:
         started = time.perf_counter()
-        problem = Input(exact_net, layers, inputs[i], int(y[i]), shape, threat)
+        problem = Input(exact_net, layers, inputs[i], int(y[i]), shape, threat.at(i))
         if bool(margins(problem.logits(problem.x).unsqueeze(0), problem.label) <= 0):
             found = Found(0.0, problem.x, "done: misclassified", "done")
         else:

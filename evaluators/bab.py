@@ -40,6 +40,7 @@ class Bab:
     cost: ClassVar[int] = 35
     shard: ClassVar[int] = 20
     step: ClassVar[int] = 1
+    eps_per_input: ClassVar[bool] = True
 
     mode: Literal["decide", "radius"] = "decide"
     seconds: Annotated[float, Gt(0)] = 120.0

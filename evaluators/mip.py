@@ -35,6 +35,7 @@ class Mip:
     cost: ClassVar[int] = 40
     shard: ClassVar[int] = 20
     step: ClassVar[int] = 1
+    eps_per_input: ClassVar[bool] = True
 
     mode: Literal["decide", "radius"] = "decide"
     solver: Literal["auto", "highs", "gurobi"] = "auto"
