@@ -74,11 +74,13 @@ def lines_of(
     relaxation: Relaxation,
     leak: Float[Tensor, " size"] | None = None,
     *,
+    level: Bool[Tensor, "n size"] | None = None,
     slack: Float[Tensor, "n size"] | float = 0.0,
     unit: float = 0.0,
 ) -> tuple[LinearRelaxation, Float[Tensor, "n size"]]:
     """The lines, seen from the values z; and what the units give there, the middle of both lines.
 
+    level: units that get a level upper line, at what they give at most ("kw": a lower one, too).
     Slopes and offsets are rounded to the safe side. Lines of units that can be active are moved
     apart by `slack`, for the rounding errors of everything that is computed from them, and by
     `unit` of their distance, for sums over units. Differentiable.
@@ -93,14 +95,25 @@ def lines_of(
     if leak is not None:
         upper, lower = _leaking(leak, open_, on, upper, lower, safe)
         offset = torch.where(open_, (leak - upper) * low * safe, 0.0)
+    if level is not None:
+        upper = upper.masked_fill(level, 0.0)
+        offset = torch.where(level, _given(high, leak), offset)
     if relaxation == "kw":
         lower = upper
-        half = offset / 2
+        least = 0.0 if level is None else torch.where(level, _given(low, leak), 0.0)
+        half = (offset - least) / 2
+        middle = lower * z + least + half
     else:
         half = (upper * z + offset - lower * z) / 2
+        middle = lower * z + half
     apart = half + unit * half.abs() + slack * _alive(high, leak)
     lines = LinearRelaxation(lower, upper, apart, apart, parallel=relaxation == "kw", even=True)
-    return lines, lower * z + half
+    return lines, middle
+
+
+def _given(z: Tensor, leak: Tensor | None) -> Tensor:
+    """What units give at z."""
+    return z.clamp_min(0) if leak is None else torch.where(z > 0, z, leak * z)
 
 
 def _leaking(

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from relu.network.convolution import Pair, channels_first, channels_last, convolved
 from relu.network.layers import Conv, Dense, EntryMap, Shape, one_hot
+from relu.network.maxima import Maxima
 from relu.network.selection import Part, Parts
 
 
@@ -138,13 +139,17 @@ class Term:
 
 @dataclass(frozen=True, eq=False)
 class Blocks:
-    """A sum of maps between parts. inputs, size: how many entries it takes and gives."""
+    """A sum of maps between parts. inputs, size: how many entries it takes and gives.
+
+    maxima: which units are maxima of entries before.
+    """
 
     parts: Sequence[Term]
     inputs: int
     size: int
     leak: Float[Tensor, " n_out"] | None
     shape: Shape | None = None
+    maxima: Sequence[Maxima] = ()
 
     @property
     def parameters(self) -> Sequence[tuple[Tensor, Tensor]]:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from relu.network.blocks import AffineMap, Blocks, Scale, Term
 from relu.network.layers import Conv, Dense, Layer, Shape
+from relu.network.maxima import Columns, Maxima, Windows
 from relu.network.selection import Part
 
 JOINED = 4  # constants that a map may be joined with: rounding for which bounds leave room
@@ -48,6 +49,7 @@ class _Units:
 
     terms: list[tuple[Part, AffineMap | None, Part]] = field(default_factory=list)
     leaks: list[tuple[float, int]] = field(default_factory=list)
+    maxima: list[Maxima] = field(default_factory=list)
     size: int = 0
 
 
@@ -64,7 +66,8 @@ class LayerBuilder:
         self.size = size
         self.layers: list[_Units] = []
         self.known: dict[tuple[int, float], Value] = {}
-        self.kept: list[Value] = []  # what `known` names by its id
+        self.kept: list[Value] = []  # what `known` and `windows` name by ids
+        self.windows: dict[int, tuple[int, Windows]] = {}  # of terms that are maxima of entries
         self.input = Value(0, ((slice(0, size), None, slice(0, size)),), size, shape)
 
     def activated(self, value: Value, leak: float) -> Value:
@@ -73,6 +76,9 @@ class LayerBuilder:
         if key not in self.known:
             self.kept.append(value)
             start = self._units(value.level, value.terms, value.size, leak)
+            if id(value.terms) in self.windows:
+                units = slice(start, start + value.size)
+                self._are_maxima(value.level, units, *self.windows[id(value.terms)])
             source = slice(start, start + value.size)
             term = (source, None, slice(0, value.size))
             level = value.level + 1
@@ -95,6 +101,15 @@ class LayerBuilder:
         units.leaks.append((leak, size))
         units.size += size
         return start
+
+    def _are_maxima(
+        self, layer: int, units: slice, level: int, plus: Windows, minus: Windows | None = None
+    ) -> None:
+        """Notes what units are, where that is more than one entry or the difference of two."""
+        if plus.shape[1] > 1 or minus is not None:
+            device = self.like.device
+            minus = None if minus is None else minus.to(device)
+            self.layers[layer].maxima.append(Maxima(units, level, plus.to(device), minus))
 
     def at_level(self, value: Value, level: int) -> Value:
         """The value, carried on to the state behind `level` layers."""
@@ -162,47 +177,51 @@ class LayerBuilder:
         entries = torch.arange(self.layers[value.level - 1].size if value.level else self.size)
         source = value.terms[0][0]
         base = entries[source if isinstance(source, slice) else source.cpu()]
-        carried = torch.where(windows >= 0, base[windows.clamp_min(0)], -1)
-        gained = torch.full_like(carried, -1)
+        columns = Columns.of(torch.where(windows >= 0, base[windows.clamp_min(0)], -1))
         level = value.level
-        while carried.shape[1] > 1:
-            carried, gained = self._halved(level, carried, gained)
+        while columns.count > 1:
+            columns = self._halved(level, columns, value.level)
             level += 1
-        terms = _entries(carried[:, 0], device, None) + _entries(gained[:, 0], device, None)
-        return Value(level, tuple(terms), len(windows), shape)
+        terms = _entries(columns.carried[:, 0], device, None)
+        terms += _entries(columns.gained[:, 0], device, None)
+        largest = Value(level, tuple(terms), len(windows), shape)
+        self.kept.append(largest)
+        self.windows[id(largest.terms)] = (value.level, columns.entries[:, 0])
+        return largest
 
-    def _halved(self, level: int, carried: Tensor, gained: Tensor) -> tuple[Tensor, Tensor]:
+    def _halved(self, level: int, columns: Columns, start_level: int) -> Columns:
         """One round of pairs (a, b): units relu(a - b), and b carried on.
 
-        An entry is what is carried on, plus what was gained on it (-1: nothing).
+        start_level: behind how many layers the entries of the windows are.
         """
-        if carried.shape[1] % 2:
-            nobody = torch.full_like(carried[:, :1], -1)
-            carried = torch.cat([carried, nobody], 1)
-            gained = torch.cat([gained, nobody], 1)
-        a, b = ((side[:, ::2], side[:, 1::2]) for side in (carried, gained))
-        (first, second), (first_gain, second_gain) = a, b
-        pairs = second >= 0
-        left = first >= 0
+        a, b = columns.pairs
+        pairs = b.carried >= 0
         device = self.like.device
-        count = int(pairs.sum())
         minus = -torch.ones((), dtype=self.like.dtype, device=device)
         differences = [
-            *_entries(first[pairs], device, None),
-            *_entries(first_gain[pairs], device, None),
-            *_entries(second[pairs], device, minus),
-            *_entries(second_gain[pairs], device, minus),
+            *_entries(a.carried[pairs], device, None),
+            *_entries(a.gained[pairs], device, None),
+            *_entries(b.carried[pairs], device, minus),
+            *_entries(b.gained[pairs], device, minus),
         ]
-        ends = torch.where(pairs, second, first)[left]
-        end_gains = torch.where(pairs, second_gain, first_gain)[left]
-        ends_terms = [*_entries(ends, device, None), *_entries(end_gains, device, None)]
+        count = int(pairs.sum())
         start = self._units(level, differences, count, 0.0)
-        gained = torch.full_like(first, -1)
+        units = slice(start, start + count)
+        self._are_maxima(level, units, start_level, a.entries[pairs], b.entries[pairs])
+        gained = torch.full_like(a.carried, -1)
         gained[pairs] = start + torch.arange(count)
-        start = self._units(level, ends_terms, len(ends), 1.0)
-        carried = torch.full_like(first, -1)
-        carried[left] = start + torch.arange(len(ends))
-        return carried, gained
+        left = a.carried >= 0
+        ends = b.where_there(a)
+        ends_terms = [
+            *_entries(ends.carried[left], device, None),
+            *_entries(ends.gained[left], device, None),
+        ]
+        count = int(left.sum())
+        start = self._units(level, ends_terms, count, 1.0)
+        self._are_maxima(level, slice(start, start + count), start_level, ends.entries[left])
+        carried = torch.full_like(a.carried, -1)
+        carried[left] = start + torch.arange(count)
+        return Columns(carried, gained, torch.cat([a.entries, b.entries], 2))
 
     def finished(self, logits: Value) -> tuple[Layer, ...]:
         """All layers, the last of which gives these logits; what they do not need is left out."""
@@ -229,7 +248,7 @@ class LayerBuilder:
             Term(source, affine or self._identity(target), target)
             for source, affine, target in units.terms
         ]
-        return Blocks(terms, inputs, units.size, leak, shape)
+        return Blocks(terms, inputs, units.size, leak, shape, tuple(units.maxima))
 
     def _identity(self, target: Part) -> Scale:
         size = target.stop - target.start if isinstance(target, slice) else len(target)

@@ -22,6 +22,7 @@ class Mutant:
 
 
 DUAL = "tests/relu/bounds/test_linear.py"
+MAXIMA = "tests/relu/bounds/test_maxima.py"
 BRANCHING = "tests/relu/bounds/test_branching.py"
 RELAXATION = "tests/relu/bounds/test_relaxation.py"
 BALL = "tests/relu/bounds/test_ball.py"
@@ -74,45 +75,45 @@ MUTANTS = (
         STATED,
     ),
     Mutant(
-        "relu/bounds/linear.py",
+        "relu/bounds/next_layer.py",
         "low = low - error\n        high = high + error",
         "pass",
         STATED,
     ),
     Mutant(
-        "relu/bounds/linear.py",
-        "low = torch.where(wanted, z - _more(falls, unit) - error, self.low)",
-        "low = torch.where(wanted, z - falls - error, self.low)",
+        "relu/bounds/next_layer.py",
+        "low = z - with_rounding(falls, unit) - error",
+        "low = z - falls - error",
         STATED,
     ),
     Mutant(
-        "relu/bounds/linear.py",
-        "high = torch.where(wanted, z + _more(rises, unit) + error, self.high)",
-        "high = torch.where(wanted, z + _more(rises, unit), self.high)",
+        "relu/bounds/next_layer.py",
+        "high = z + with_rounding(rises, unit) + error",
+        "high = z + with_rounding(rises, unit)",
         STATED,
     ),
     Mutant(
-        "relu/bounds/linear.py",
-        "falls = _more(_first_falls(layer, below.ball.deltas), below.unit) + error",
+        "relu/bounds/next_layer.py",
+        "falls = with_rounding(_first_falls(layer, below.ball.deltas), below.unit) + error",
         "falls = _first_falls(layer, below.ball.deltas) + error",
         STATED,
     ),
     Mutant(
-        "relu/bounds/linear.py",
-        "low = self.low.index_put(places, (z - error)[places] - _more(falls, unit))",
-        "low = self.low.index_put(places, z[places] - _more(falls, unit))",
+        "relu/bounds/next_layer.py",
+        "low = self.low.index_put(places, (z - error)[places] - with_rounding(falls, unit))",
+        "low = self.low.index_put(places, z[places] - with_rounding(falls, unit))",
         (f"{DUAL}::test_bounds_with_gradients_have_the_same_rounding_terms",),
     ),
     Mutant(
         "relu/bounds/linear.py",
-        "return gaps(relaxed.reference[-1], y) - _more(torch.cat(falls), relaxed.unit) - error",
-        "return gaps(relaxed.reference[-1], y) - torch.cat(falls) - error",
+        "with_rounding(torch.cat(falls), relaxed.unit) - error",
+        "torch.cat(falls) - error",
         STATED,
     ),
     Mutant(
         "relu/bounds/linear.py",
-        "return gaps(relaxed.reference[-1], y) - _more(torch.cat(falls), relaxed.unit) - error",
-        "return gaps(relaxed.reference[-1], y) - _more(torch.cat(falls), relaxed.unit)",
+        "with_rounding(torch.cat(falls), relaxed.unit) - error",
+        "with_rounding(torch.cat(falls), relaxed.unit)",
         STATED,
     ),
     Mutant(
@@ -639,8 +640,8 @@ MUTANTS = (
     ),
     Mutant(
         "relu/bounds/branching/reduced.py",
-        "most = torch.where(open_, largest, slope * size).unsqueeze(0)",
-        "most = torch.where(open_, largest, 0 * size).unsqueeze(0)",
+        "most = torch.where(kept, largest, slope * size).unsqueeze(0)",
+        "most = torch.where(kept, largest, 0 * size).unsqueeze(0)",
         (f"{BRANCHING}::test_sizes_are_at_least_what_terms_add_up_to",),
     ),
     Mutant(
@@ -790,10 +791,46 @@ MUTANTS = (
         (f"{GRAPHS}::test_slopes_that_ascent_chooses_do_not_fall_below_the_leak",),
     ),
     Mutant(
-        "relu/bounds/linear.py",
-        "most = activated(below.layers[len(below.lines) - 1], below.high[-1])",
+        "relu/bounds/next_layer.py",
+        "most = activated(last, below.high[-1])",
         "most = below.high[-1].clamp_max(0)",
         (f"{GRAPHS}::test_bounds_of_hidden_units",),
+    ),
+    Mutant(
+        "relu/bounds/maxima.py",
+        "below = below - taken[1]",
+        "below = below - taken[0]",
+        (f"{MAXIMA}::test_bounds_hold_and_are_no_wider_than_the_entries",),
+    ),
+    Mutant(
+        "relu/bounds/maxima.py",
+        "above = largest(most, maxima.plus)",
+        "above = largest(least, maxima.plus)",
+        (f"{MAXIMA}::test_bounds_hold_and_are_no_wider_than_the_entries",),
+    ),
+    Mutant(
+        "relu/bounds/relaxation.py",
+        "offset = torch.where(level, _given(high, leak), offset)",
+        "offset = torch.where(level, _given(low, leak), offset)",
+        (f"{RELAXATION}::test_level_lines_hold_to_the_last_bit",),
+    ),
+    Mutant(
+        "relu/bounds/relaxation.py",
+        "middle = lower * z + least + half",
+        "middle = lower * z + half",
+        (f"{RELAXATION}::test_level_lines_hold_to_the_last_bit",),
+    ),
+    Mutant(
+        "relu/bounds/relaxed_network.py",
+        "return least if level is None else torch.where(level, activated(layer, low), least)",
+        "return least",
+        (f"{RELAXATION}::test_level_lines_hold_to_the_last_bit",),
+    ),
+    Mutant(
+        "relu/network/builder.py",
+        "a.entries[pairs], b.entries[pairs])",
+        "b.entries[pairs], a.entries[pairs])",
+        (f"{MAXIMA}::test_units_are_the_maxima_that_are_noted",),
     ),
     Mutant(
         "relu/regions/hyperplanes.py",

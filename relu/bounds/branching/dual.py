@@ -77,7 +77,7 @@ def boxes_of(
 ) -> Boxes:
     """Boxes between these bounds."""
     leak = leak.unsqueeze(1)
-    open_ = (low < 0) & (high > 0)
+    open_ = (low < 0) & (high > 0) & (leak < 1)
     chord = (high - leak * low) / torch.where(open_, high - low, 1.0)
     settled = torch.where(low >= 0, 1.0, leak)
     return Boxes(low, high, open_, torch.where(open_, chord, settled), leak)
@@ -109,13 +109,24 @@ class Minimiser:
 def bounded(net: ReducedNetwork, asked: Forms, boxes: Boxes, slopes: Slopes) -> Bounded:
     """Bounds of forms, each on its box, with multipliers from slopes."""
     sweep = _Sweep(net, asked)
-    lower = boxes.lower(slopes.alpha)
+    for k in range(len(net.hidden) - 1, -1, -1):
+        sweep.take(k, sweep.on_lines(k, boxes, slopes) - slopes.beta[net.slices[k]])
+    return sweep.finished(boxes.low, boxes.high)
+
+
+def with_level_lines(net: ReducedNetwork, asked: Forms, boxes: Boxes, slopes: Slopes) -> Slopes:
+    """The slopes, with betas that make the upper lines of maxima level (lambda = 0)."""
+    if not bool(net.maxima.any()):
+        return slopes
+    sweep = _Sweep(net, asked)
+    beta = slopes.beta.clone()
     for k in range(len(net.hidden) - 1, -1, -1):
         part = net.slices[k]
-        v = sweep.coefficients(k)
-        slope = torch.where(v >= 0, lower[part], boxes.upper[part])
-        sweep.take(k, v * slope - slopes.beta[part])
-    return sweep.finished(boxes.low, boxes.high)
+        multipliers = sweep.on_lines(k, boxes, slopes)
+        level = net.maxima[part].unsqueeze(1) & (multipliers < 0)
+        beta[part] = torch.where(level, multipliers, beta[part])
+        sweep.take(k, multipliers - beta[part])
+    return Slopes(slopes.alpha, beta)
 
 
 def safe_bounds(
@@ -191,6 +202,13 @@ class _Sweep:
         """V of the units of layer k, all forms above being in."""
         part = self.net.slices[k]
         return self.state[self.net.d + part.start : self.net.d + part.stop]
+
+    def on_lines(self, k: int, boxes: Boxes, slopes: Slopes) -> Tensor:
+        """V of the units of layer k, times the slopes of the lines that bound them from below."""
+        part = self.net.slices[k]
+        v = self.coefficients(k)
+        lower = boxes.lower(slopes.alpha)[part]
+        return v * torch.where(v >= 0, lower, boxes.upper[part])
 
     def take(self, k: int, multipliers: Tensor) -> None:
         """Adds the forms of layer k, times these."""

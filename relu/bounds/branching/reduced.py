@@ -1,7 +1,8 @@
 """The network around one input, reduced to the units that may switch.
 
-Units that cannot switch are substituted away. What is left are, for each unit u that may switch,
-its pre-activation as a form of the perturbation delta and of the outputs a of units below,
+Units that cannot switch are substituted away, but maxima that are best bounded by their entries'
+bounds. What is left are, for each unit u that is kept, its pre-activation as a form of the
+perturbation delta and of the outputs a of units below,
 
     z_u = M_u (delta, a) + b_u,        low_u <= z_u <= high_u,        a_u = activation(z_u),
 
@@ -18,10 +19,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from relu.bounds.ball import Ball, Perturbations
+from relu.bounds.maxima import level_units
 from relu.bounds.relaxation import crossing
 from relu.network.layers import Layer
 from relu.rounding import UNDERFLOW, gamma
@@ -77,7 +79,8 @@ class Forms:
 class ReducedNetwork:
     """Forms of the units that may switch, layer by layer, and of the logits.
 
-    which: these units' numbers in their layers. low, high, leak: of all of them, N in a line.
+    which: these units' numbers in their layers. low, high, leak: of all of them, N in a line;
+    maxima: which of them are maxima that cannot switch.
     Columns of forms are the d pixels, then the units of the layers below. unit: the relative
     rounding error of forms.
     """
@@ -89,6 +92,7 @@ class ReducedNetwork:
     low: Float[Tensor, " N"]
     high: Float[Tensor, " N"]
     leak: Float[Tensor, " N"]
+    maxima: Bool[Tensor, " N"]
     unit: float
 
     @property
@@ -144,6 +148,7 @@ class ReducedNetwork:
             low=self.low[:count],
             high=self.high[:count],
             leak=self.leak[:count],
+            maxima=self.maxima[:count],
         )
 
     def margins(self, y: int, others: Int[Tensor, " k"]) -> Forms:
@@ -181,7 +186,7 @@ def reduced_network(
     every = torch.arange(layers[top].size, device=ball.center.device)
     nothing = ball.center[0, :0]
 
-    def of_open_units(values: Sequence[Tensor]) -> Tensor:
+    def of_kept_units(values: Sequence[Tensor]) -> Tensor:
         chosen = zip(values, reduction.which, strict=True)
         return torch.cat([nothing, *(layer[units] for layer, units in chosen)])
 
@@ -190,9 +195,10 @@ def reduced_network(
         which=tuple(reduction.which),
         hidden=tuple(hidden),
         logits=reduction.forms(top, every, reduction.sizes[top]),
-        low=of_open_units([low for low, _ in bounds]),
-        high=of_open_units([high for _, high in bounds]),
-        leak=of_open_units(reduction.leaks),
+        low=of_kept_units([low for low, _ in bounds]),
+        high=of_kept_units([high for _, high in bounds]),
+        leak=of_kept_units(reduction.leaks),
+        maxima=of_kept_units(reduction.maxima).bool(),
         unit=gamma(layers, ball.center.shape[1]),
     )
 
@@ -212,14 +218,17 @@ class _Reduction:
         self.slopes: list[Tensor] = []
         self.leaks: list[Tensor] = []
         self.sizes: list[Tensor] = []
+        self.maxima: list[Tensor] = []
         deltas = ball.deltas
         most = ball.center.abs() + deltas.up.maximum(deltas.down)
         self.biases = [
             layer.forward(most.new_zeros(1, width))[0]
             for layer, width in zip(layers, self._widths, strict=True)
         ]
-        for layer, (low, high) in zip(layers, bounds, strict=False):
+        for i, (layer, (low, high)) in enumerate(zip(layers, bounds, strict=False)):
             open_ = crossing(low, high, layer.leak)
+            maxima = self._maxima(ball, bounds[:i], open_)
+            kept = open_ | maxima
             leak = torch.zeros_like(low) if layer.leak is None else layer.leak
             size = layer.absolute().forward(most)[0].maximum(low.abs()).maximum(high.abs())
             size = size + UNDERFLOW
@@ -227,11 +236,18 @@ class _Reduction:
             slope = torch.where(on, torch.ones_like(low), leak)
             self.sizes.append(size)
             self.leaks.append(leak)
-            self.slopes.append(slope.masked_fill(open_, 0.0))
-            self.which.append(open_.nonzero().squeeze(1))
+            self.slopes.append(slope.masked_fill(kept, 0.0))
+            self.which.append(kept.nonzero().squeeze(1))
+            self.maxima.append(maxima)
             largest = low.abs().maximum(high.abs())
-            most = torch.where(open_, largest, slope * size).unsqueeze(0)
+            most = torch.where(kept, largest, slope * size).unsqueeze(0)
         self.sizes.append(layers[-1].absolute().forward(most)[0] + UNDERFLOW)
+
+    def _maxima(self, ball: Ball, below: Bounds, open_: Tensor) -> Tensor:
+        """Which units of the next layer are kept though they cannot switch."""
+        below = [(low.unsqueeze(0), high.unsqueeze(0)) for low, high in below]
+        level = level_units(self.layers, below, ball)
+        return torch.zeros_like(open_) if level is None else level[0] & ~open_
 
     @property
     def _widths(self) -> list[int]:

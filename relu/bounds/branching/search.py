@@ -22,7 +22,13 @@ from relu.bounds.branching.ascent import ascended
 from relu.bounds.branching.deadline import Deadline
 from relu.bounds.branching.descent import descent
 from relu.bounds.branching.domains import Domain, Domains, Leaf, Split, side_by_side
-from relu.bounds.branching.dual import bounded, boxes_of, crown_slopes, safe_bounds
+from relu.bounds.branching.dual import (
+    bounded,
+    boxes_of,
+    crown_slopes,
+    safe_bounds,
+    with_level_lines,
+)
 from relu.bounds.branching.reduced import ReducedNetwork
 from relu.bounds.branching.splitting import best_splits, losses, split_boxes
 from relu.bounds.branching.tightening import Networks, outward, tightened
@@ -129,7 +135,9 @@ class Search:
         )
         rivals = torch.arange(m, device=low.device)
         self.domains += m
-        return Domains(rivals, boxes, crown_slopes(boxes.low, boxes.high), [()] * m)
+        slopes = crown_slopes(boxes.low, boxes.high)
+        slopes = with_level_lines(self.nets.quick, self.quick_margins, boxes, slopes)
+        return Domains(rivals, boxes, slopes, [()] * m)
 
     def _children(self, domains: Domains) -> Domains:
         """Both parts of each domain, split at its best unit."""

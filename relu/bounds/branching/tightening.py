@@ -10,7 +10,14 @@ from relu.batching import at_once, groups
 from relu.bounds.branching.ascent import Limit, ascended, limited
 from relu.bounds.branching.deadline import Deadline
 from relu.bounds.branching.domains import Tightening
-from relu.bounds.branching.dual import Boxes, Slopes, boxes_of, crown_slopes, safe_bounds
+from relu.bounds.branching.dual import (
+    Boxes,
+    Slopes,
+    boxes_of,
+    crown_slopes,
+    safe_bounds,
+    with_level_lines,
+)
 from relu.bounds.branching.reduced import Forms, ReducedNetwork
 
 ROOT_STEPS = 10
@@ -73,8 +80,9 @@ def _both_sides(nets: Networks, forms: Forms) -> tuple[Tensor, Tensor]:
     high = nets.exact.high.unsqueeze(1).expand(-1, m)
     quick_low, quick_high = outward(low, high)
     boxes = boxes_of(quick_low, quick_high, nets.quick.leak)
-    start = crown_slopes(boxes.low, boxes.high)
-    found = ascended(nets.quick, asked.to(torch.float32), boxes, start, steps=ROOT_STEPS)
+    quick = asked.to(torch.float32)
+    start = with_level_lines(nets.quick, quick, boxes, crown_slopes(boxes.low, boxes.high))
+    found = ascended(nets.quick, quick, boxes, start, steps=ROOT_STEPS)
     proven = safe_bounds(nets.exact, asked, low, high, found.multipliers.double())
     proven = proven.nan_to_num(nan=-torch.inf)
     return proven[: m // 2], -proven[m // 2 :]

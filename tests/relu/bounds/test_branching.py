@@ -21,6 +21,7 @@ from relu.bounds.branching.dual import (
     minimiser,
     safe_bounds,
     true_points,
+    with_level_lines,
 )
 from relu.bounds.branching.reduced import Forms, ReducedNetwork, reduced_network
 from relu.bounds.branching.root import decided
@@ -123,7 +124,8 @@ def test_crown_slopes_give_crown_bounds(arch: str, norm: Norm) -> None:
     high = net.high.unsqueeze(1).repeat(1, 3)
     asked = net.margins(question.y, question.others)
     boxes = boxes_of(low, high, net.leak)
-    found = bounded(net, asked, boxes, crown_slopes(low, high))
+    slopes = with_level_lines(net, asked, boxes, crown_slopes(low, high))
+    found = bounded(net, asked, boxes, slopes)
     torch.testing.assert_close(found.bound, crown, rtol=1e-6, atol=1e-6)
 
 

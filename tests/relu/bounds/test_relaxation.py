@@ -5,8 +5,12 @@ from fractions import Fraction
 import pytest
 import torch
 from hypothesis import given, settings
+from torch import Tensor
 
-from relu.bounds.relaxation import Relaxation, crossing, lines_of
+from relu.bounds.relaxation import LinearRelaxation, Relaxation, crossing, lines_of
+from relu.bounds.relaxed_network import least_output
+from relu.network.activation import activated
+from relu.network.layers import Dense
 from tests.strategies import seeds
 
 
@@ -48,6 +52,24 @@ def test_units_that_cannot_switch_have_one_line() -> None:
     assert not lines.above.any()
 
 
+def _hold(
+    lines: LinearRelaxation, middle: Tensor, low: Tensor, high: Tensor, z: Tensor, leak: float
+) -> None:
+    """The units lie between the lines: at the ends and at 0, in exact arithmetic."""
+    a = Fraction(leak)
+    for i in range(low.numel()):
+        lower, upper, below, above, at, gives, start, end = (
+            Fraction(float(values.flatten()[i]))
+            for values in (lines.lower, lines.upper, lines.below, lines.above, z, middle, low, high)
+        )
+        for place in {start, min(max(start, Fraction(0)), end), end}:
+            value = max(place, a * place)
+            terms = abs(gives) + abs(lower * at) + abs(upper * at) + abs(start) + abs(end)
+            little = terms / 2**51  # of the middle's sum
+            assert lower * (place - at) + gives - below <= value + little
+            assert upper * (place - at) + gives + above >= value - little
+
+
 @pytest.mark.parametrize("relaxation", ["kw", "crown"])
 @pytest.mark.parametrize("leak", [1e-9, 0.01, 0.3, 1 - 1e-9, 1.0])
 def test_lines_of_leaking_units_hold_to_the_last_bit(leak: float, relaxation: Relaxation) -> None:
@@ -59,18 +81,27 @@ def test_lines_of_leaking_units_hold_to_the_last_bit(leak: float, relaxation: Re
     z = low + (high - low) * torch.rand(1, 400)
     slope = torch.full((400,), leak, dtype=torch.float64)
     lines, middle = lines_of(z, low, high, relaxation, slope)
-    for i in range(400):
-        lower, upper, below, above, at, gives, a = (
-            Fraction(float(values.flatten()[i]))
-            for values in (lines.lower, lines.upper, lines.below, lines.above, z, middle, slope)
-        )
-        for place in (Fraction(float(low[0, i])), Fraction(0), Fraction(float(high[0, i]))):
-            value = max(place, a * place)
-            little = (abs(gives) + abs(lower * at) + abs(upper * at)) / 2**50  # of the middle's sum
-            assert lower * (place - at) + gives - below <= value + little
-            assert upper * (place - at) + gives + above >= value - little
+    _hold(lines, middle, low, high, z, leak)
     assert (lines.lower >= leak).all()
     assert (lines.upper >= leak).all()
+
+
+@pytest.mark.parametrize("relaxation", ["kw", "crown"])
+@pytest.mark.parametrize("leak", [0.0, 0.3, 1.0])
+def test_level_lines_hold_to_the_last_bit(leak: float, relaxation: Relaxation) -> None:
+    torch.manual_seed(1)
+    ends = torch.randn(2, 1, 400).double() * 10.0 ** torch.randint(-8, 8, (2, 1, 400)).double()
+    low = ends.amin(0)
+    high = ends.amax(0)
+    z = low + (high - low) * torch.rand(1, 400)
+    slopes = torch.full((400,), leak, dtype=torch.float64)
+    level = torch.rand(1, 400) < 0.5
+    lines, middle = lines_of(z, low, high, relaxation, slopes, level=level)
+    _hold(lines, middle, low, high, z, leak)
+    assert bool((lines.upper[level] == 0).all())
+    layer = Dense(torch.eye(400).double(), torch.zeros(400).double(), slopes)
+    least = least_output(layer, low, lines, level)
+    assert bool((least <= activated(layer, low)).all())
 
 
 def test_a_bound_that_is_nan_settles_nothing() -> None:
