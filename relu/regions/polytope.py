@@ -162,7 +162,8 @@ def _least_squares(
             return None
         if length < 1e-7:  # its square is what the multipliers are divided by
             return _infeasible(normal, needed, low, high)
-        multipliers = y / (1 - h @ y)
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            multipliers = y / (1 - h @ y)
         if not np.isfinite(multipliers).all():
             return _infeasible(normal, needed, low, high)
         step = g.T @ multipliers

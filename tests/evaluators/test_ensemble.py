@@ -56,6 +56,17 @@ def test_witnesses_lie_in_box_and_ball_and_fool_beyond_the_rounding_of_float32(
 
 
 @pytest.mark.parametrize("norm", NORMS)
+def test_no_witness_is_out_of_the_ball_by_rounding_alone(
+    norm: Norm, digits_net: nn.Sequential
+) -> None:
+    threat = Threat(norm=norm, eps=EPS[norm])
+    x, y = inputs(digits_net, 60)
+    _, high = judged(digits_net, x, y, threat, **SMALL, bisection_steps=0)
+    assert (high <= threat.eps).any()
+    assert not ((high > threat.eps) & (high < EPS[norm] * (1 + 1e-5))).any()
+
+
+@pytest.mark.parametrize("norm", NORMS)
 def test_it_fools_at_least_as_many_as_pgd(norm: Norm, digits_net: nn.Sequential) -> None:
     threat = Threat(norm=norm, eps=EPS[norm])
     x, y = inputs(digits_net, 200)

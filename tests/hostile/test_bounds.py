@@ -15,7 +15,8 @@ from torch import Tensor
 from bench.parsing import NORMS
 from relu.bounds.alpha_crown import improved_margins, relaxations
 from relu.bounds.ball import Ball, ball_of
-from relu.bounds.linear import RelaxedNetwork, margin_lower_bounds, relax
+from relu.bounds.linear import margin_lower_bounds, relax
+from relu.bounds.relaxed_network import RelaxedNetwork
 from relu.classes import others
 from relu.network.layers import Layer, to_vectors
 from relu.network.reader import in_float64, read_layers

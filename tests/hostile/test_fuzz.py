@@ -15,6 +15,7 @@ ALL = 5000
 EACH = 50  # networks per test, so that processes can share them out
 SAMPLE = range(0, ALL, 16)
 FEW = range(0, ALL, 250)
+FOUND = [564]  # least distances whose multipliers were divided by 0, with a warning
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +45,11 @@ def test_a_script_builds_the_very_case() -> None:
 @pytest.mark.parametrize("start", FEW[::5])
 def test_a_few_hostile_networks(start: int, evaluators: dict[str, Any]) -> None:
     require_no_complaints(map(case_of, FEW[FEW.index(start) :][:5]), evaluators)
+
+
+@pytest.mark.parametrize("seed", FOUND)
+def test_what_was_found_stays_mended(seed: int, evaluators: dict[str, Any]) -> None:
+    require_no_complaints([case_of(seed)], evaluators)
 
 
 @pytest.mark.slow

@@ -12,8 +12,9 @@ from relu.bounds.branching.deadline import Deadline
 from relu.bounds.branching.reduced import Bounds, ReducedNetwork, reduced_network
 from relu.bounds.branching.search import Result, Search
 from relu.bounds.branching.tightening import refined
-from relu.bounds.linear import RelaxedNetwork, margin_lower_bounds, relax
+from relu.bounds.linear import margin_lower_bounds, relax
 from relu.bounds.relaxation import crossing
+from relu.bounds.relaxed_network import RelaxedNetwork
 from relu.classes import others
 from relu.network.layers import Layer
 

@@ -20,7 +20,7 @@ from relu.threat import Norm, Threat
 SHAPE: Shape = (1, 8, 8)
 EPS = 0.1
 
-POOLS = {
+POOLS: dict[str, list[nn.Module]] = {
     "relu, pool": [nn.ReLU(), nn.MaxPool2d(3, 3)],
     "pool, relu": [nn.MaxPool2d(2), nn.ReLU()],
     "overlapping": [nn.LeakyReLU(0.2), nn.MaxPool2d(3, 2, padding=1)],
@@ -35,7 +35,7 @@ def network(pool: str, *, seed: int) -> list[Layer]:
     body = nn.Sequential(nn.Conv2d(1, 2, 3), *POOLS[pool], nn.Flatten())
     width = body(torch.zeros(1, *SHAPE)).shape[1]
     head = nn.Sequential(nn.Linear(width, 6), nn.ReLU(), nn.Linear(6, 3))
-    return list(read_layers(nn.Sequential(body, *head).double(), SHAPE))
+    return list(read_layers(nn.Sequential(body, head).double(), SHAPE))
 
 
 def states(layers: list[Layer], x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
