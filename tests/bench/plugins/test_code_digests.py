@@ -176,6 +176,7 @@ RESTS_ON = {
     "region": {"torch", "numpy", "scipy"},
     "lirpa": {"torch", "numpy", "auto_LiRPA"},
     "bab": {"torch", "numpy"},
+    "lipschitz": {"torch"},
     "mip": {"torch", "numpy", "scipy", "highspy", "gurobipy"},
 }
 
