@@ -24,7 +24,12 @@ RATE = 0.1  # of the ascent's first step, in slopes; it falls to a tenth of that
 
 @torch.no_grad()
 def tightest_margins(
-    layers: Sequence[Layer], ball: Ball, y: Int[Tensor, " n"], *, iterations: int
+    layers: Sequence[Layer],
+    ball: Ball,
+    y: Int[Tensor, " n"],
+    *,
+    iterations: int,
+    largest: Sequence[float] | None = None,
 ) -> Float[Tensor, "n k1"]:
     """The best of several lower bounds of f_y - f_s over the ball, class by class.
 
@@ -32,7 +37,7 @@ def tightest_margins(
     of inputs that are not certified by then, the last of these with slopes improved by so many
     iterations.
     """
-    found = relaxations(layers, ball)
+    found = relaxations(layers, ball, largest)
     bounds = torch.stack([margin_lower_bounds(relaxed, y) for relaxed in found])
     best = bounds.nan_to_num(-torch.inf, torch.inf, -torch.inf).amax(0)  # one may overflow
     left = (~(best.amin(1) > 0)).nonzero().squeeze(1)
@@ -42,16 +47,21 @@ def tightest_margins(
     return best
 
 
-def relaxations(layers: Sequence[Layer], ball: Ball) -> list[RelaxedNetwork]:
-    """KW's relaxation and CROWN's; and both again, with the better of their bounds of each unit."""
+def relaxations(
+    layers: Sequence[Layer], ball: Ball, largest: Sequence[float] | None = None
+) -> list[RelaxedNetwork]:
+    """KW's relaxation and CROWN's; and both again, with the better of their bounds of each unit.
+
+    largest: as of `relax`.
+    """
     kw = relax(layers, ball, "kw")
-    crown = relax(layers, ball, "crown")
+    crown = relax(layers, ball, "crown", largest=largest)
     known = [
         (a_low.maximum(b_low), a_high.minimum(b_high))
         for (a_low, a_high), (b_low, b_high) in zip(kw.bounds, crown.bounds, strict=True)
     ]
-    again = [relax(layers, ball, relaxation, known=known) for relaxation in ("kw", "crown")]
-    return [kw, crown, *again]
+    again = relax(layers, ball, "kw", known=known)
+    return [kw, crown, again, relax(layers, ball, "crown", known=known, largest=largest)]
 
 
 @torch.no_grad()
@@ -75,6 +85,8 @@ def _ascended(relaxed: RelaxedNetwork, y: Tensor, iterations: int) -> Tensor:
     ]
     adam = torch.optim.Adam(slopes, lr=RATE)
     best = margin_lower_bounds(relaxed, y)
+    coupled = relaxed
+    relaxed = relaxed.uncoupled()
     for i in range(iterations):
         with torch.enable_grad():
             found = margin_lower_bounds(_with_slopes(relaxed, slopes), y)
@@ -88,7 +100,7 @@ def _ascended(relaxed: RelaxedNetwork, y: Tensor, iterations: int) -> Tensor:
             slope.clamp_(0, 1)
             if layer.leak is not None:
                 slope.clamp_(min=layer.leak)
-    return best.maximum(margin_lower_bounds(_with_slopes(relaxed, slopes), y))
+    return best.maximum(margin_lower_bounds(_with_slopes(coupled, slopes), y))
 
 
 def _with_slopes(relaxed: RelaxedNetwork, slopes: Sequence[Tensor]) -> RelaxedNetwork:

@@ -12,6 +12,7 @@ Where they are, rises and falls share their coefficients.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -50,9 +51,31 @@ def _swept(rows: Tensor, steps: Sequence[Step], n: int) -> tuple[Tensor, Tensor]
     """What is lost in the hidden layers, and the rows on the input."""
     lost = rows.new_zeros(())
     for lines, transposed in steps:
-        lost = lost + _lost(rows, lines)
-        rows = transposed(_gated(rows, lines))
+        gated = _gated(rows, lines)
+        lost = lost + _least_lost(rows, gated, lines)
+        rows = transposed(gated)
     return lost, rows if rows.ndim == 3 else rows.expand(n, -1, -1)
+
+
+def _least_lost(rows: Tensor, gated: Tensor, lines: LinearRelaxation) -> Tensor:
+    """What rows lose at a layer: by its lines, or less where its units are coupled."""
+    lost = _lost(rows, lines)
+    if lines.coupling is None:
+        return lost
+    coupling = lines.coupling
+    below = torch.where(
+        _as(coupling.open, lines.below), _as(coupling.slack, lines.below), lines.below
+    )
+    above = torch.where(
+        _as(coupling.open, lines.above), _as(coupling.slack, lines.above), lines.above
+    )
+    others = _lost(rows, replace(lines, below=below, above=above))
+    return lost.minimum(others + coupling.loss(rows, gated))
+
+
+def _as(values: Tensor, lines: Tensor) -> Tensor:
+    """A table of inputs, for lines that may differ from row to row."""
+    return values if lines.ndim == 2 else values.unsqueeze(1)
 
 
 def _lost(rows: Tensor, lines: LinearRelaxation) -> Tensor:
@@ -93,10 +116,7 @@ def steps_below(
         below: Tensor = layer.transposed(rows.flatten(0, 1)).unflatten(0, rows.shape[:2])
         return below
 
-    return [
-        (lines[i].mapped(lambda values: values[inputs]), partial(transposed, layers[i]))
-        for i in range(top - 1, -1, -1)
-    ]
+    return [(lines[i].at(inputs), partial(transposed, layers[i])) for i in range(top - 1, -1, -1)]
 
 
 def some_rows(

@@ -15,10 +15,11 @@ from torch import Tensor
 from relu.batching import at_once, groups
 from relu.bounds.backward import fall, steps_below
 from relu.bounds.ball import Ball
+from relu.bounds.coupling import Coupling, Distances
 from relu.bounds.maxima import level_units
 from relu.bounds.next_layer import next_bounds
 from relu.bounds.random_projection import ESTIMATES, RandomProjections, projected_falls
-from relu.bounds.relaxation import Relaxation, lines_of
+from relu.bounds.relaxation import Relaxation, crossing, lines_of
 from relu.bounds.relaxed_network import Bounds, RelaxedNetwork, least_output, with_rounding
 from relu.classes import gaps, others
 from relu.network.activation import activated
@@ -35,12 +36,14 @@ def relax(
     every: bool = False,
     known: Bounds | None = None,
     estimates: RandomProjections | None = None,
+    largest: Sequence[float] | None = None,
 ) -> RelaxedNetwork:
     """The relaxation of the network over the balls. Differentiable in the parameters.
 
     every: bounds of every unit in full, also of those that cannot switch. known: bounds of all
     hidden layers, taken as they are. estimates: estimates of wide layers in place of bounds, with
-    parallel lines and in float32; they prove nothing.
+    parallel lines and in float32; they prove nothing. largest: of each hidden layer, an upper bound
+    of its largest singular value, which couples its units in l2 and l1 ("crown").
 
     In float64 all bounds are moved outwards by what rounding may have done to them. With
     s = |W| (the most that |g| can be, plus that of the reference) + |b|, what is computed of a
@@ -54,7 +57,8 @@ def relax(
     given = ball.center
     most = ball.center.abs() + ball.deltas.up.maximum(ball.deltas.down)
     total = 1 + most.sum(1, keepdim=True)
-    for layer in layers[:-1]:
+    distances = Distances.of(ball) if largest is not None and relaxation == "crown" else None
+    for i, layer in enumerate(layers[:-1]):
         error, total = _errors(layer, given, most, total, unit)
         z = layer.forward(given)
         if known is not None:
@@ -72,6 +76,21 @@ def relax(
         lines, given = lines_of(
             z, low, high, relaxation, layer.leak, level=level, slack=error, unit=unit
         )
+        if distances is not None and largest is not None:
+            distances, center = distances.behind(layer, largest[i], error, low, high)
+            coupling = Coupling(
+                center=center,
+                radius=distances.radius,
+                low=low,
+                high=high,
+                open=crossing(low, high, layer.leak),
+                z=z,
+                given=given,
+                slack=error,
+                leak=layer.leak,
+                unit=unit,
+            )
+            lines = replace(lines, coupling=coupling if coupling.useful else None)
         most = activated(layer, high).abs().maximum(least_output(layer, low, lines, level).abs())
         found = replace(
             found,

@@ -130,3 +130,9 @@ def _spectral_norm(matrix: Float[Tensor, "m m"], squarings: int) -> float:
     scaled = matrix / length
     squared = _spectral_norm(scaled.T @ scaled, squarings - 1) + 8 * len(matrix) * UNIT
     return (math.sqrt(squared) + UNIT) * length * (1 + 8 * UNIT)
+
+
+def largest_singular_values(layers: Sequence[Layer], *, squarings: int) -> list[float]:
+    """Upper bounds of each hidden layer's (in float64)."""
+    with torch.no_grad():
+        return [operator_norm(layer, "l2", squarings=squarings) for layer in layers[:-1]]

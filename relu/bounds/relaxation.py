@@ -16,8 +16,10 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+from relu.bounds.coupling import Coupling
 
 Relaxation = Literal["kw", "crown"]
 
@@ -38,14 +40,20 @@ class LinearRelaxation:
     above: Float[Tensor, "... size"]
     parallel: bool
     even: bool
+    coupling: Coupling | None = None
 
     def mapped(self, cut: Callable[[Tensor], Tensor]) -> "LinearRelaxation":
-        """The lines of other inputs, or of other units."""
+        """The lines of other inputs, or of other units, without their coupling."""
         upper = cut(self.upper)
         below = cut(self.below)
         lower = upper if self.parallel else cut(self.lower)
         above = below if self.even else cut(self.above)
-        return replace(self, lower=lower, upper=upper, below=below, above=above)
+        return replace(self, lower=lower, upper=upper, below=below, above=above, coupling=None)
+
+    def at(self, which: Int[Tensor, " m"] | slice) -> "LinearRelaxation":
+        """The lines of some of the inputs."""
+        coupling = None if self.coupling is None else self.coupling.at(which)
+        return replace(self.mapped(lambda values: values[which]), coupling=coupling)
 
     def unbind(self) -> list["LinearRelaxation"]:
         """The lines along the first axis, one by one."""

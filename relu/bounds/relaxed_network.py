@@ -45,6 +45,10 @@ class RelaxedNetwork:
         """The first layer without bounds."""
         return self.layers[len(self.lines)]
 
+    def uncoupled(self) -> "RelaxedNetwork":
+        """Without what is known of all units of a layer together: weaker and cheaper."""
+        return replace(self, lines=tuple(replace(lines, coupling=None) for lines in self.lines))
+
     def at(self, which: Int[Tensor, " m"] | slice) -> "RelaxedNetwork":
         """That of some of the inputs."""
 
@@ -57,7 +61,7 @@ class RelaxedNetwork:
             low=tuple(map(taken, self.low)),
             high=tuple(map(taken, self.high)),
             level=tuple(None if units is None else units[which] for units in self.level),
-            lines=tuple(lines.mapped(taken) for lines in self.lines),
+            lines=tuple(lines.at(which) for lines in self.lines),
             reference=tuple(map(taken, self.reference)),
             rounding=taken(self.rounding),
         )
