@@ -12,6 +12,7 @@ from evaluators._solver import SolverError
 from relu.bounds import linear
 from relu.bounds.alpha_crown import relaxations
 from relu.bounds.relaxation import Relaxation, crossing
+from relu.bounds.relaxed_network import HiddenBounds
 from relu.milp.encoding import SLACK, Encoding, encoding
 
 # Of what a margin can vary by: the program's margin at the input is no more than this above the
@@ -75,7 +76,7 @@ def tightened(here: Around, *, seconds: float, end: float) -> Around:
             low, high = _tighter(below, which, low, high, seconds, end)
         bounds.append((low, high))
         below = below.beyond(low, high)
-    known = [(low.unsqueeze(0), high.unsqueeze(0)) for low, high in bounds]
+    known = [HiddenBounds(low.unsqueeze(0), high.unsqueeze(0)) for low, high in bounds]
     best = here.margins
     for kind in KINDS:
         again = linear.relax(problem.layers, problem.ball(here.radius), kind, known=known)

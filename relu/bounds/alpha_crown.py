@@ -16,7 +16,7 @@ from relu.batching import at_once, groups
 from relu.bounds.ball import Ball
 from relu.bounds.linear import margin_lower_bounds, relax
 from relu.bounds.relaxation import LinearRelaxation, crossing
-from relu.bounds.relaxed_network import RelaxedNetwork
+from relu.bounds.relaxed_network import HiddenBounds, RelaxedNetwork
 from relu.network.layers import Layer
 
 RATE = 0.1  # of the ascent's first step, in slopes; it falls to a tenth of that
@@ -57,8 +57,8 @@ def relaxations(
     kw = relax(layers, ball, "kw")
     crown = relax(layers, ball, "crown", largest=largest)
     known = [
-        (a_low.maximum(b_low), a_high.minimum(b_high))
-        for (a_low, a_high), (b_low, b_high) in zip(kw.bounds, crown.bounds, strict=True)
+        HiddenBounds(a.low.maximum(b.low), a.high.minimum(b.high), b.level)
+        for a, b in zip(kw.hidden, crown.hidden, strict=True)
     ]
     again = relax(layers, ball, "kw", known=known)
     return [kw, crown, again, relax(layers, ball, "crown", known=known, largest=largest)]

@@ -16,11 +16,15 @@ from relu.batching import at_once, groups
 from relu.bounds.backward import fall, steps_below
 from relu.bounds.ball import Ball
 from relu.bounds.coupling import Coupling, Distances
-from relu.bounds.maxima import level_units
 from relu.bounds.next_layer import next_bounds
 from relu.bounds.random_projection import ESTIMATES, RandomProjections, projected_falls
 from relu.bounds.relaxation import Relaxation, crossing, lines_of
-from relu.bounds.relaxed_network import Bounds, RelaxedNetwork, least_output, with_rounding
+from relu.bounds.relaxed_network import (
+    HiddenBounds,
+    RelaxedNetwork,
+    least_output,
+    with_rounding,
+)
 from relu.classes import gaps, others
 from relu.network.activation import activated
 from relu.network.layers import Layer
@@ -34,7 +38,7 @@ def relax(
     relaxation: Relaxation,
     *,
     every: bool = False,
-    known: Bounds | None = None,
+    known: Sequence[HiddenBounds] | None = None,
     estimates: RandomProjections | None = None,
     largest: Sequence[float] | None = None,
 ) -> RelaxedNetwork:
@@ -62,17 +66,14 @@ def relax(
         error, total = _errors(layer, given, most, total, unit)
         z = layer.forward(given)
         if known is not None:
-            low, high = known[len(found.lines)]
+            bounds = known[i]
         elif estimates is not None and _projectable(found, layer, estimates):
-            assert not unit, "estimates must not certify"
-            falls = projected_falls(
-                layers, found.lines, ball.deltas, len(found.lines), estimates.count
-            )
-            low = z - falls
-            high = z + falls
+            bounds = _estimated(found, z, estimates)
         else:
-            low, high = next_bounds(found, z, error, every)
-        level = None if z.requires_grad else level_units(layers, found.bounds, ball)
+            bounds = next_bounds(found, z, error, every)
+        low = bounds.low
+        high = bounds.high
+        level = bounds.level
         lines, given = lines_of(
             z, low, high, relaxation, layer.leak, level=level, slack=error, unit=unit
         )
@@ -118,6 +119,15 @@ def margin_lower_bounds(relaxed: RelaxedNetwork, y: Int[Tensor, " n"]) -> Float[
         1, others(y, relaxed.rounding.shape[1])
     )
     return gaps(relaxed.reference[-1], y) - with_rounding(torch.cat(falls), relaxed.unit) - error
+
+
+def _estimated(below: RelaxedNetwork, z: Tensor, estimates: RandomProjections) -> HiddenBounds:
+    """Estimates of the next layer's bounds, around its reference z."""
+    assert not below.unit, "estimates must not certify"
+    top = len(below.lines)
+    deltas = below.ball.deltas
+    falls = projected_falls(below.layers, below.lines, deltas, top, estimates.count)
+    return HiddenBounds(z - falls, z + falls)
 
 
 def _projectable(below: RelaxedNetwork, layer: Layer, estimates: RandomProjections) -> bool:

@@ -2,8 +2,8 @@
 
 max over entries lies between the largest lower and the largest upper bound of them. Through
 max(a, b) = b + relu(a - b) a bound comes with a chord for every pair, and is the tightest for two
-entries; of three or more that may be the largest, the constant is the better upper line, as for
-DeepPoly [SGPV19].
+entries. Of three or more that may be the largest, the constant is the better upper line where these
+chords allow more than it, as they do in wide windows; it is DeepPoly's [SGPV19].
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from relu.network.blocks import Blocks
 from relu.network.layers import Layer
 from relu.network.maxima import Maxima, largest, rivals
 
-MANY = 3  # entries that may be the largest, from which on the upper line is level
+MANY = 3  # entries that may be the largest, from which on an upper line may be level
 
 
 def maxima_of(layer: Layer) -> Sequence[Maxima]:
@@ -56,19 +56,19 @@ def narrowed(
     return low, high
 
 
-def level_units(
+def many_rivals(
     layers: Sequence[Layer], bounds: Bounds, ball: Ball
 ) -> Bool[Tensor, "n size"] | None:
-    """Which units of the layer above those with bounds get a level upper line; None: none."""
+    """Which units of the layer above those with bounds are maxima of many entries; None: none."""
     layer = layers[len(bounds)]
     whole = [maxima for maxima in maxima_of(layer) if maxima.minus is None]
     if not whole:
         return None
-    level = torch.zeros(len(ball.center), layer.size, dtype=torch.bool, device=ball.center.device)
+    many = torch.zeros(len(ball.center), layer.size, dtype=torch.bool, device=ball.center.device)
     for maxima in whole:
         least, most = _state(layers, bounds, ball, maxima.level)
-        level[:, maxima.units] = rivals(least, most, maxima.plus) >= MANY
-    return level
+        many[:, maxima.units] = rivals(least, most, maxima.plus) >= MANY
+    return many
 
 
 def _state(

@@ -17,6 +17,15 @@ Bounds = Sequence[tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True, eq=False)
+class HiddenBounds:
+    """Of a layer's pre-activations. level: units that get a level upper line; None: none."""
+
+    low: Float[Tensor, "n size"]
+    high: Float[Tensor, "n size"]
+    level: Bool[Tensor, "n size"] | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class RelaxedNetwork:
     """Networks relaxed over balls: bounds of each hidden layer's pre-activations, and their lines.
 
@@ -39,6 +48,12 @@ class RelaxedNetwork:
     @property
     def bounds(self) -> Bounds:
         return list(zip(self.low, self.high, strict=True))
+
+    @property
+    def hidden(self) -> list[HiddenBounds]:
+        """The bounds of each hidden layer, and which units have level lines."""
+        parts = zip(self.low, self.high, self.level, strict=True)
+        return [HiddenBounds(low, high, level) for low, high, level in parts]
 
     @property
     def next(self) -> Layer:

@@ -23,7 +23,6 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from relu.bounds.ball import Ball, Perturbations
-from relu.bounds.maxima import level_units
 from relu.bounds.relaxation import crossing
 from relu.network.layers import Layer
 from relu.rounding import UNDERFLOW, gamma
@@ -175,9 +174,13 @@ def reduced_network(
     layers: Sequence[Layer],
     ball: Ball,
     bounds: Bounds,
+    level: Sequence[Bool[Tensor, " _"] | None] | None = None,
 ) -> ReducedNetwork:
-    """The network on the ball of one input, whose hidden units have these proven bounds."""
-    reduction = _Reduction(layers, ball, bounds)
+    """The network on the ball of one input, whose hidden units have these proven bounds.
+
+    level: maxima in each layer that are to be kept though they cannot switch.
+    """
+    reduction = _Reduction(layers, ball, bounds, level or [None] * len(bounds))
     hidden = [
         reduction.forms(k, units, reduction.sizes[k][units])
         for k, units in enumerate(reduction.which)
@@ -211,6 +214,7 @@ class _Reduction:
         layers: Sequence[Layer],
         ball: Ball,
         bounds: Bounds,
+        level: Sequence[Tensor | None],
     ) -> None:
         self.layers = layers
         self.center = ball.center
@@ -225,9 +229,9 @@ class _Reduction:
             layer.forward(most.new_zeros(1, width))[0]
             for layer, width in zip(layers, self._widths, strict=True)
         ]
-        for i, (layer, (low, high)) in enumerate(zip(layers, bounds, strict=False)):
+        for layer, (low, high), flat in zip(layers, bounds, level, strict=False):
             open_ = crossing(low, high, layer.leak)
-            maxima = self._maxima(ball, bounds[:i], open_)
+            maxima = torch.zeros_like(open_) if flat is None else flat & ~open_
             kept = open_ | maxima
             leak = torch.zeros_like(low) if layer.leak is None else layer.leak
             size = layer.absolute().forward(most)[0].maximum(low.abs()).maximum(high.abs())
@@ -242,12 +246,6 @@ class _Reduction:
             largest = low.abs().maximum(high.abs())
             most = torch.where(kept, largest, slope * size).unsqueeze(0)
         self.sizes.append(layers[-1].absolute().forward(most)[0] + UNDERFLOW)
-
-    def _maxima(self, ball: Ball, below: Bounds, open_: Tensor) -> Tensor:
-        """Which units of the next layer are kept though they cannot switch."""
-        below = [(low.unsqueeze(0), high.unsqueeze(0)) for low, high in below]
-        level = level_units(self.layers, below, ball)
-        return torch.zeros_like(open_) if level is None else level[0] & ~open_
 
     @property
     def _widths(self) -> list[int]:

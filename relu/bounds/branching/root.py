@@ -40,7 +40,7 @@ def decided(
     """
     label = torch.tensor([y], device=ball.center.device)
     kw = relax(layers, ball, "kw")
-    found = [kw, relax(layers, ball, "crown", known=kw.bounds)]
+    found = [kw, relax(layers, ball, "crown", known=kw.hidden)]
     if _open_units(layers, kw) <= FEW:
         first = _searched(layers, ball, label, found, is_witness, deadline, most=SHORT)
         if first.verdict in ("certified", "witness"):
@@ -69,10 +69,11 @@ def _searched(
     if not len(left):
         return Result("certified")
     bounds = [(low[0], high[0]) for low, high in found[-1].bounds]
-    net = reduced_network(layers, ball, bounds)
+    level = [None if units is None else units[0] for units in found[-1].level]
+    net = reduced_network(layers, ball, bounds, level)
     if most is None:
         net = refined(net, Deadline.after(REFINING * deadline.left))
-        net = reduced_network(layers, ball, _improved(bounds, net))
+        net = reduced_network(layers, ball, _improved(bounds, net), level)
     return Search(net, int(label), left, is_witness, deadline, most=most).result()
 
 

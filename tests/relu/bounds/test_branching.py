@@ -65,10 +65,10 @@ class Question:
 
     @property
     def reduced(self) -> ReducedNetwork:
-        low_high = relaxations(self.layers, self.ball)[-1].bounds
-        return reduced_network(
-            self.layers, self.ball, [(low[0], high[0]) for low, high in low_high]
-        )
+        found = relaxations(self.layers, self.ball)[-1].hidden
+        bounds = [(hidden.low[0], hidden.high[0]) for hidden in found]
+        level = [None if hidden.level is None else hidden.level[0] for hidden in found]
+        return reduced_network(self.layers, self.ball, bounds, level)
 
     def samples(self, count: int) -> Tensor:
         """Points of the ball, many of them at its edges."""

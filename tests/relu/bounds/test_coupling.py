@@ -152,7 +152,7 @@ def test_margins_are_better_and_hold(arch: str, norm: Norm) -> None:
         alone = margin_lower_bounds(relax(layers, ball, "crown"), y)
         together = margin_lower_bounds(relax(layers, ball, "crown", largest=largest), y)
         best = tightest_margins(layers, ball, y, iterations=3, largest=largest)
-    assert bool((together >= alone - 1e-3 * alone.abs()).all())  # other bounds, other slopes
+    assert bool((together >= alone - 1e-2 * alone.abs()).all())  # other bounds, other slopes
     if arch == "wide" and norm == "l2":
         assert bool((together > alone + 1e-3).all())
     others = torch.tensor([[s for s in range(4) if s != label] for label in y.tolist()])

@@ -161,7 +161,9 @@ def test_convolutions_have_the_bounds_of_their_matrices(
     layers, ball, y = problem(net, shape, norm, box=box)
     plain = relax(as_dense(layers), ball, relaxation, every=True)
     for few, part in ((0.0, 2**20), (1.1, 2**20), (0.0, 1), (1.1, 1000)):
-        monkeypatch.setattr("relu.bounds.linear.FEW", few)  # 0: by position, above 1: unit by unit
+        monkeypatch.setattr(
+            "relu.bounds.next_layer.FEW", few
+        )  # 0: by position, above 1: unit by unit
         monkeypatch.setattr("relu.batching.PART", part)
         found = relax(layers, ball, relaxation, every=True)
         for one, other in zip(found.bounds, plain.bounds, strict=True):

@@ -97,6 +97,7 @@ def test_a_linear_network_is_bounded_exactly() -> None:
     with torch.no_grad():
         net.weight[1] = torch.tensor([1.0, 4.0, 5.0])
     layers = read_layers(nn.Sequential(nn.Flatten(), net), (1, 1, 3))
-    for norm, expected in (("linf", 7.0), ("l2", 5.0), ("l1", 4.0)):
+    expectations: dict[Norm, float] = {"linf": 7.0, "l2": 5.0, "l1": 4.0}
+    for norm, expected in expectations.items():
         found = margin_constants(layers, torch.tensor([0]), norm, squarings=2)
         torch.testing.assert_close(found, torch.tensor([[expected]]).double(), rtol=1e-9, atol=0)
