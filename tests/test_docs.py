@@ -47,6 +47,11 @@ PLUGINS = {
 """Files that the pages call so, and a line of each."""
 
 
+@pytest.mark.parametrize("page", [*DOCS, ROOT / "CHANGELOG.md"], ids=lambda page: page.name)
+def test_no_merge_was_left_half_done(page: Path) -> None:
+    assert not re.search(r"^(<{7}|={7}|>{7})( |$)", text_of(page), re.MULTILINE)
+
+
 @pytest.fixture(scope="module")
 def all_plugins(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
     """The bench's plugins, and the pages' under the names that they give them."""
