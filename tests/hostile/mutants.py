@@ -23,6 +23,8 @@ class Mutant:
 
 DUAL = "tests/relu/bounds/test_linear.py"
 MAXIMA = "tests/relu/bounds/test_maxima.py"
+COUPLING = "tests/relu/bounds/test_coupling.py"
+LIPSCHITZ = "tests/relu/bounds/test_lipschitz.py"
 BRANCHING = "tests/relu/bounds/test_branching.py"
 RELAXATION = "tests/relu/bounds/test_relaxation.py"
 BALL = "tests/relu/bounds/test_ball.py"
@@ -829,6 +831,42 @@ MUTANTS = (
         "a.entries[pairs], b.entries[pairs])",
         "b.entries[pairs], a.entries[pairs])",
         (f"{MAXIMA}::test_units_are_the_maxima_that_are_noted",),
+    ),
+    Mutant(
+        "relu/bounds/coupling.py",
+        "bound = value.sum(2) - half.squeeze(2) * self.squared",
+        "bound = value.sum(2)",
+        (f"{COUPLING}::test_no_point_of_ball_and_box_loses_more",),
+    ),
+    Mutant(
+        "relu/bounds/coupling.py",
+        "radius = (largest * self.radius + _length(error)) * (1 + 8 * UNIT)",
+        "radius = _length(error)",
+        (f"{COUPLING}::test_pre_activations_stay_within_their_distance",),
+    ),
+    Mutant(
+        "relu/bounds/coupling.py",
+        "value = torch.minimum(up, down)",
+        "value = torch.maximum(up, down)",
+        (f"{COUPLING}::test_no_point_of_ball_and_box_loses_more",),
+    ),
+    Mutant(
+        "relu/bounds/lipschitz.py",
+        '"l2": differences.square().sum(2).sqrt(),',
+        '"l2": differences.amax(2),',
+        (f"{LIPSCHITZ}::test_a_linear_network_is_bounded_exactly",),
+    ),
+    Mutant(
+        "relu/bounds/lipschitz.py",
+        "return (math.sqrt(largest) * scale) * (1 + 8 * UNIT) + UNDERFLOW",
+        "return largest * scale",
+        (f"{LIPSCHITZ}::test_operator_norms_are_bounded_from_above_and_closely",),
+    ),
+    Mutant(
+        "relu/bounds/lipschitz.py",
+        "return math.sqrt(_inputs(layers[0])) * (1 + 4 * UNIT)",
+        "return 1.0",
+        (f"{LIPSCHITZ}::test_l2_says_more_of_linf_than_row_sums_where_a_layer_turns",),
     ),
     Mutant(
         "relu/regions/hyperplanes.py",

@@ -101,3 +101,13 @@ def test_a_linear_network_is_bounded_exactly() -> None:
     for norm, expected in expectations.items():
         found = margin_constants(layers, torch.tensor([0]), norm, squarings=2)
         torch.testing.assert_close(found, torch.tensor([[expected]]).double(), rtol=1e-9, atol=0)
+
+
+def test_l2_says_more_of_linf_than_row_sums_where_a_layer_turns() -> None:
+    """An orthogonal layer keeps lengths in l2; its row sums are 2."""
+    rows = [[1, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]]
+    first = Dense(torch.tensor(rows).double() / 2, torch.zeros(4).double())
+    last = Dense(torch.tensor([[1, 1, 0, 0], [0, 0, 0, 0]]).double(), torch.zeros(2).double())
+    found = float(margin_constants([first, last], torch.tensor([0]), "linf", squarings=10))
+    moved = 2.0  # without ReLUs, by (1, ., 1, .)
+    assert moved <= found <= 2 * 2**0.5 * (1 + 1e-2)  # row sums give 4
