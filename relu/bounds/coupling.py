@@ -13,7 +13,6 @@ concave in lambda. Distances in l2 grow by at most the largest singular value of
 (relu/bounds/lipschitz.py).
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -23,7 +22,7 @@ from torch import Tensor
 from relu.bounds.ball import Ball
 from relu.network.activation import activated
 from relu.network.layers import Layer
-from relu.rounding import UNIT
+from relu.rounding import UNIT, norm_up
 
 FACTORS = (4.0, 2.0, 1.4, 1.2)  # by which lambda is changed, one after the other
 WORTH = 0.8  # of what the box allows: a ball that is not smaller gains too little
@@ -168,13 +167,8 @@ class Distances:
         error: how far these may be off; low, high: bounds of them, which may be the nearer ones.
         """
         z = layer.forward(self.state)
-        radius = (largest * self.radius + _length(error)) * (1 + 8 * UNIT)
-        box = _length((high - z).maximum(z - low))
+        radius = (largest * self.radius + norm_up(error)) * (1 + 8 * UNIT)
+        box = norm_up((high - z).maximum(z - low).clamp_min(0))
         radius = torch.where(box < radius, box, radius)
+        radius = radius + 2 * UNIT * norm_up(z.abs())  # a leak's product is rounded
         return Distances(activated(layer, z), radius), z
-
-
-def _length(values: Float[Tensor, "n size"]) -> Float[Tensor, " n"]:
-    """In l2, rounded up."""
-    length: Tensor = torch.linalg.vector_norm(values, dim=1)
-    return length * (1 + 8 * math.sqrt(values.shape[1]) * UNIT)

@@ -840,8 +840,8 @@ MUTANTS = (
     ),
     Mutant(
         "relu/bounds/coupling.py",
-        "radius = (largest * self.radius + _length(error)) * (1 + 8 * UNIT)",
-        "radius = _length(error)",
+        "radius = (largest * self.radius + norm_up(error)) * (1 + 8 * UNIT)",
+        "radius = norm_up(error)",
         (f"{COUPLING}::test_pre_activations_stay_within_their_distance",),
     ),
     Mutant(
