@@ -49,7 +49,7 @@ class Crown:
         self, net: nn.Module, x: Images, y: Labels, *, threat: Threat, known: Interval
     ) -> Evidence:
         largest = None
-        if threat.norm in COUPLED:
+        if threat.norm in COUPLED and bool(known.unsettled.any()):
             exact = read_layers(in_float64(net), tuple(x.shape[1:]))
             largest = largest_singular_values(exact, squarings=SQUARINGS)
 

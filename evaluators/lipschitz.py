@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 import torch
 from annotated_types import Ge
-from torch import nn
+from torch import Tensor, nn
 
 from evaluators._outcomes import worked_on
 from evaluators.interface import Evidence, Interval
@@ -43,13 +43,21 @@ class Lipschitz:
     def judge(
         self, net: nn.Module, x: Images, y: Labels, *, threat: Threat, known: Interval
     ) -> Evidence:
-        layers = read_layers(in_float64(net), tuple(x.shape[1:]))
-        points = to_vectors(layers, x.double())
-        here = ball_of(points, threat, eps=torch.zeros_like(known.low), box=False)
-        margins = margin_lower_bounds(relax(layers, here, "kw"), y)
-        constants = margin_constants(layers, y, threat.norm, squarings=self.squarings)
-        radius = (margins / constants).amin(1).nan_to_num(0.0).clamp_min(0) * (1 - 4 * UNIT)
         wanted = known.unsettled
-        low = threat.saturated(x, torch.where(wanted, radius, 0.0))
+        rows = wanted.nonzero().squeeze(1)
+        low = torch.zeros_like(known.low)
+        if len(rows):
+            low[rows] = self._radii(net, x[rows], y[rows], threat)
+        low = threat.saturated(x, low)
         nothing = torch.full_like(x, torch.nan)
         return Evidence(low=low, witness=nothing, **worked_on(wanted))
+
+    def _radii(self, net: nn.Module, x: Images, y: Labels, threat: Threat) -> Tensor:
+        layers = read_layers(in_float64(net), tuple(x.shape[1:]))
+        points = to_vectors(layers, x.double())
+        eps = torch.zeros(len(x), dtype=torch.float64, device=x.device)
+        here = ball_of(points, threat, eps=eps, box=False)
+        margins = margin_lower_bounds(relax(layers, here, "kw"), y)
+        constants = margin_constants(layers, y, threat.norm, squarings=self.squarings)
+        radii: Tensor = (margins / constants).amin(1).nan_to_num(0.0).clamp_min(0)
+        return radii * (1 - 4 * UNIT)

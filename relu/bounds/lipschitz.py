@@ -23,7 +23,7 @@ from torch import Tensor
 from relu.batching import at_once
 from relu.classes import others
 from relu.network.layers import Layer
-from relu.rounding import UNDERFLOW, UNIT, gamma
+from relu.rounding import UNDERFLOW, UNIT, gamma, norm_up
 from relu.threat import Norm
 
 LARGEST = 4096  # inputs or units of a layer, up to which its Gram matrix is formed
@@ -64,12 +64,13 @@ def _constants(layers: Sequence[Layer], norm: Norm, squarings: int) -> Float[Ten
     differences = differences + room * (most.unsqueeze(1) + most.unsqueeze(0)) + UNDERFLOW
     lengths = {
         "linf": differences.sum(2),
-        "l2": differences.square().sum(2).sqrt(),
+        "l2": norm_up(differences.flatten(0, 1)).view(len(rows), len(rows)),
         "l1": differences.amax(2),
     }
     total = lengths[norm]
     for layer in layers[:-1]:
-        total = total * operator_norm(layer, norm, squarings=squarings)
+        # at once, as a later layer may be large
+        total = total * operator_norm(layer, norm, squarings=squarings) + UNDERFLOW
     return total * (1 + room) + UNDERFLOW
 
 

@@ -111,3 +111,18 @@ def test_l2_says_more_of_linf_than_row_sums_where_a_layer_turns() -> None:
     found = float(margin_constants([first, last], torch.tensor([0]), "linf", squarings=10))
     moved = 2.0  # without ReLUs, by (1, ., 1, .)
     assert moved <= found <= 2 * 2**0.5 * (1 + 1e-2)  # row sums give 4
+
+
+@pytest.mark.parametrize("norm", TRUE)
+def test_what_underflows_on_the_way_is_not_nothing(norm: Norm) -> None:
+    """Tiny layers, then large ones: f moves by 1 in all, and no product on the way may be lost."""
+
+    def scaled(factor: float) -> Dense:
+        one = torch.full((1, 1), factor, dtype=torch.float64)
+        return Dense(one, torch.zeros(1, dtype=torch.float64))
+
+    weight = torch.tensor([[1e-200], [0.0]], dtype=torch.float64)
+    last = Dense(weight, torch.zeros(2, dtype=torch.float64))
+    layers = [*map(scaled, (1e-150, 1e-150, 1e250, 1e250)), last]
+    found = margin_constants(layers, torch.tensor([0]), norm, squarings=2)
+    assert float(found) >= 1.0
