@@ -49,6 +49,12 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if "mark.gpu" not in collection_path.read_text(encoding="utf-8") else None
 
 
+def pytest_collectstart(collector: pytest.Collector) -> None:
+    """Weights that a file draws as it is imported are the same in every process and every order."""
+    if isinstance(collector, pytest.Module):
+        torch.manual_seed(0)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Refuses names that show a set: its order differs between processes, which then disagree.
 
