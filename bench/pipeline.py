@@ -14,7 +14,7 @@ from bench.data.given_inputs import given_inputs
 from bench.data.holdout import hold_out
 from bench.data.sources import Source
 from bench.jobs.cell import Cell
-from bench.plan import all_jobs, make_plan, once
+from bench.plan.cells import all_jobs, make_plan, once
 from bench.plugins.catalogue import Catalogue
 from bench.request import Request
 from bench.run.launch import Launcher

@@ -8,7 +8,7 @@ A folder, called a store, holds
     evidence/KEY/  evidence.parquet (index, low, high, seconds, status, outcome),
                    witness.safetensors (index, witness), settings.json
 
-KEY is the digest of everything the result depends on (bench/plan.py). An entry exists only
+KEY is the digest of everything the result depends on (bench/plan/judging.py). An entry exists only
 complete: it is built under drafts/ and appears by one rename, so a killed run leaves no torn
 entry and two runs on one store cannot mix. settings.json repeats the settings behind KEY beside
 the provenance (commit, versions, device, seed) and the digest of every other file: an entry that

@@ -16,31 +16,7 @@ from relu.network.blocks import AffineMap, Blocks, Scale, Term
 from relu.network.layers import Conv, Dense, Layer, Shape
 from relu.network.maxima import Columns, Maxima, Windows
 from relu.network.selection import Part
-
-JOINED = 4  # constants that a map may be joined with: rounding for which bounds leave room
-
-
-@dataclass(frozen=True, eq=False)
-class Value:
-    """Sums of maps of the state behind `level` layers: each term's map (None: as it is).
-
-    shape: as torch has it. order: torch's entry j is entry order[j] here; None: entry j, of images
-    with their channels last. joined: how many constants the map was joined with.
-    """
-
-    level: int
-    terms: tuple[tuple[Part, AffineMap | None, Part], ...]
-    size: int
-    shape: Shape
-    order: Int[Tensor, " size"] | None = None
-    joined: int = 0
-
-    @property
-    def alone(self) -> tuple[Part, AffineMap | None] | None:
-        """The only term's source and map, if it is only one, of all entries."""
-        if len(self.terms) > 1 or self.terms[0][2] != slice(0, self.size):
-            return None
-        return self.terms[0][:2]
+from relu.network.value import JOINED, Value, cancels, entries_taken, rescaled, shifted
 
 
 @dataclass(eq=False)
@@ -97,7 +73,7 @@ class LayerBuilder:
             self.layers.append(_Units())
         units = self.layers[level]
         start = units.size
-        units.terms += [(source, m, _shifted(target, start)) for source, m, target in terms]
+        units.terms += [(source, m, shifted(target, start)) for source, m, target in terms]
         units.leaks.append((leak, size))
         units.size += size
         return start
@@ -148,12 +124,11 @@ class LayerBuilder:
         alone = value.alone
         joinable = alone is not None and (by_channel or isinstance(alone[1], Dense | Scale | None))
         if joinable and not normalises and alone is not None and alone[1] is not None:
-            rows = _rescaled(alone[1], weight, torch.zeros_like(bias)).bias
-            joinable = value.joined < JOINED and not _cancels(rows, _shortened(alone[1], bias))
+            joinable = value.joined < JOINED and not cancels(alone[1], weight, bias)
         if not joinable:
             value = self.activated(value, 1.0)
         source, affine, target = value.terms[0]
-        term = (source, _rescaled(affine, weight, bias), target)
+        term = (source, rescaled(affine, weight, bias), target)
         return replace(value, terms=(term,), joined=value.joined + 1)
 
     def total(self, values: Sequence[Value]) -> Value:
@@ -182,8 +157,8 @@ class LayerBuilder:
         while columns.count > 1:
             columns = self._halved(level, columns, value.level)
             level += 1
-        terms = _entries(columns.carried[:, 0], device, None)
-        terms += _entries(columns.gained[:, 0], device, None)
+        terms = entries_taken(columns.carried[:, 0], device, None)
+        terms += entries_taken(columns.gained[:, 0], device, None)
         largest = Value(level, tuple(terms), len(windows), shape)
         self.kept.append(largest)
         self.windows[id(largest.terms)] = (value.level, columns.entries[:, 0])
@@ -199,10 +174,10 @@ class LayerBuilder:
         device = self.like.device
         minus = -torch.ones((), dtype=self.like.dtype, device=device)
         differences = [
-            *_entries(a.carried[pairs], device, None),
-            *_entries(a.gained[pairs], device, None),
-            *_entries(b.carried[pairs], device, minus),
-            *_entries(b.gained[pairs], device, minus),
+            *entries_taken(a.carried[pairs], device, None),
+            *entries_taken(a.gained[pairs], device, None),
+            *entries_taken(b.carried[pairs], device, minus),
+            *entries_taken(b.gained[pairs], device, minus),
         ]
         count = int(pairs.sum())
         start = self._units(level, differences, count, 0.0)
@@ -213,8 +188,8 @@ class LayerBuilder:
         left = a.carried >= 0
         ends = b.where_there(a)
         ends_terms = [
-            *_entries(ends.carried[left], device, None),
-            *_entries(ends.gained[left], device, None),
+            *entries_taken(ends.carried[left], device, None),
+            *entries_taken(ends.gained[left], device, None),
         ]
         count = int(left.sum())
         start = self._units(level, ends_terms, count, 1.0)
@@ -253,49 +228,3 @@ class LayerBuilder:
     def _identity(self, target: Part) -> Scale:
         size = target.stop - target.start if isinstance(target, slice) else len(target)
         return Scale(self.like.new_ones(size), self.like.new_zeros(size))
-
-
-def _shifted(target: Part, start: int) -> Part:
-    if isinstance(target, slice):
-        return slice(target.start + start, target.stop + start)
-    return target + start
-
-
-def _entries(
-    numbers: Int[Tensor, " m"], device: torch.device, sign: Tensor | None
-) -> list[tuple[Part, AffineMap | None, Part]]:
-    """The term that takes these entries, one by one, where there are any (not -1)."""
-    there = (numbers >= 0).nonzero().squeeze(1)
-    if not len(there):
-        return []
-    scale = None
-    if sign is not None:
-        scale = Scale(sign.expand(len(there)), torch.zeros_like(sign).expand(len(there)))
-    whole = len(there) == len(numbers)
-    target = slice(0, len(numbers)) if whole else there.to(device)
-    return [(numbers[there].to(device), scale, target)]
-
-
-def _shortened(affine: AffineMap, numbers: Tensor) -> Tensor:
-    """A number for each entry, as one for each channel of a convolution."""
-    if isinstance(affine, Dense | Scale):
-        return numbers
-    images: Tensor = numbers.unflatten(0, (-1, len(affine.weight)))
-    return images[0]
-
-
-def _cancels(a: Tensor, b: Tensor) -> bool:
-    """Whether some a + b is less than half of |a| + |b|, so that rounding of it counts."""
-    return bool(((a + b).abs() * 2 < a.abs() + b.abs()).any())
-
-
-def _rescaled(affine: AffineMap | None, weight: Tensor, bias: Tensor) -> AffineMap:
-    """Weight * (the map) + bias; of convolutions, one number for each channel says it all."""
-    if affine is None:
-        return Scale(weight, bias)
-    if isinstance(affine, Scale):
-        return Scale(affine.weight * weight, affine.bias * weight + bias)
-    weight = _shortened(affine, weight)
-    bias = _shortened(affine, bias)
-    rows = weight.view(-1, *[1] * (affine.weight.ndim - 1))
-    return replace(affine, weight=affine.weight * rows, bias=affine.bias * weight + bias)

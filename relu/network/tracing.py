@@ -13,11 +13,12 @@ from torch import Tensor, fx, nn
 
 from relu.errors import InputError
 from relu.network.activation import activated
-from relu.network.builder import LayerBuilder, Value
+from relu.network.builder import LayerBuilder
 from relu.network.layers import Layer, Shape, to_vectors
 from relu.network.operations import ALIASES, KEYWORDS, OPERATIONS, SAME
 from relu.network.operations.call import Call
 from relu.network.operations.reshaping import is_sizes
+from relu.network.value import Value
 
 POINTS = 8  # random inputs at which what is read is compared with the module
 SCALES = (0.01, 1.0, 100.0)  # of these inputs

@@ -7,7 +7,7 @@ from bench.data.datasets import DataSet
 from bench.data.holdout import hold_out
 from bench.jobs.cell import Cell
 from bench.jobs.job import Job
-from bench.plan import all_jobs, make_plan
+from bench.plan.cells import all_jobs, make_plan
 from bench.plugins.catalogue import Catalogue
 from bench.plugins.discovery import discover
 from bench.request import Request
@@ -117,7 +117,8 @@ def test_a_cell_tells_its_settings(plan: Any) -> None:
 @pytest.fixture
 def settled(monkeypatch: pytest.MonkeyPatch, plugin_file: Any, digits: DataSet) -> Any:
     """The jobs of a plan whose keys depend on nothing that changes with the code of today."""
-    monkeypatch.setattr("bench.plan.code_of", lambda kind, own: [kind])
+    for module in ("networks", "judging"):
+        monkeypatch.setattr(f"bench.plan.{module}.code_of", lambda kind, own: [kind])
     found = discover([plugin_file("stand_in", evaluator())])
 
     def jobs(data: DataSet = digits, **changes: Any) -> list[Job]:

@@ -15,7 +15,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.data.datasets import load
 from bench.jobs.job import Job
-from bench.plan import all_jobs, make_plan
+from bench.plan.cells import all_jobs, make_plan
 from bench.plugins.discovery import discover
 from bench.request import Request
 from bench.run.display import Display

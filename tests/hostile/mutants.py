@@ -419,19 +419,19 @@ MUTANTS = (
         (f"{PLAN}::test_keys_stay_what_they_are_from_version_to_version",),
     ),
     Mutant(
-        "bench/plan.py",
+        "bench/plan/networks.py",
         'data=case.data.fingerprint("train"),',
         'data="",',
         (f"{PLAN}::test_keys_stay_what_they_are_from_version_to_version",),
     ),
     Mutant(
-        "bench/plan.py",
+        "bench/plan/networks.py",
         "training=training,",
         "training=Training(),",
         (f"{PLAN}::test_a_changed_setting_changes_only_what_depends_on_it",),
     ),
     Mutant(
-        "bench/plan.py",
+        "bench/plan/judging.py",
         'return template.make({**shard, "known": known}, **links)',
         "return template.make(shard, **links)",
         (f"{PLAN}::test_keys_stay_what_they_are_from_version_to_version",),
@@ -1009,7 +1009,7 @@ MUTANTS = (
         (f"{RADIUS}::test_each_input_is_judged_at_its_own_radius_and_keeps_its_place",),
     ),
     Mutant(
-        "bench/plan.py",
+        "bench/plan/judging.py",
         "part = self.case.threat.at(slice(*shard.values()))",
         "part = self.case.threat.at(slice(0, shard['stop'] - start))",
         (f"{GIVEN}::test_parts_of_jobs_get_their_own_radii_and_numbers_stay_numbers_to_plugins",),

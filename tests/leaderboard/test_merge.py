@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench.plan import make_plan
+from bench.plan.cells import make_plan
 from bench.request import Request
 from bench.store.results import Store
 from bench.store.run_files import RunFiles

@@ -9,7 +9,7 @@ from bench.data.datasets import DataSet
 from bench.data.sources import SOURCES
 from bench.jobs.training import train
 from bench.parsing import NORMS
-from bench.plan import usual_settings
+from bench.plan.networks import usual_settings
 from bench.plugins.discovery import discover
 from bench.plugins.settings import Training
 from methods.interface import Method

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from bench.plan import usual_settings
+from bench.plan.networks import usual_settings
 from bench.plugins.catalogue import Catalogue
 from methods.at import At
 from methods.mmr import Mmr, warm

@@ -3,9 +3,9 @@
 import math
 from dataclasses import dataclass
 
-from relu.network.builder import Value
 from relu.network.operations.arithmetic import scaled
 from relu.network.operations.call import Call
+from relu.network.value import Value
 
 
 @dataclass(frozen=True, eq=False)

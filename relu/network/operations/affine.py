@@ -5,11 +5,11 @@ from torch import Tensor, nn
 
 from relu.network.batch_norm import FixedBatchNorm, scale_and_shift
 from relu.network.blocks import GeneralConv
-from relu.network.builder import Value
 from relu.network.convolution import evenly_padded
 from relu.network.layers import Conv, Dense
 from relu.network.operations.arithmetic import flat, is_by_channel
 from relu.network.operations.call import Call, pair_of
+from relu.network.value import Value
 
 
 def linear(call: Call) -> Value:

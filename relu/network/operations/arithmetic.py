@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from relu.network.blocks import GeneralConv
-from relu.network.builder import Value
 from relu.network.layers import Conv
 from relu.network.operations.call import Call
 from relu.network.operations.order import settled
+from relu.network.value import Value
 
 
 def add(call: Call) -> Value:

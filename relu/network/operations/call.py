@@ -7,8 +7,9 @@ from typing import Any
 from torch import nn
 
 from relu.errors import InputError
-from relu.network.builder import LayerBuilder, Value
+from relu.network.builder import LayerBuilder
 from relu.network.operations.order import settled
+from relu.network.value import Value
 
 
 @dataclass(frozen=True, eq=False)

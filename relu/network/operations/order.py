@@ -10,8 +10,9 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from relu.network.builder import LayerBuilder, Value
+from relu.network.builder import LayerBuilder
 from relu.network.layers import Shape
+from relu.network.value import Value
 
 
 def usual_order(shape: Shape) -> Int[Tensor, " size"]:

@@ -10,12 +10,12 @@ from jaxtyping import Int
 from torch import Tensor
 
 from relu.network.blocks import GeneralConv
-from relu.network.builder import Value
 from relu.network.convolution import evenly_padded
 from relu.network.layers import Shape
 from relu.network.operations.activations import Unrectified
 from relu.network.operations.arithmetic import scaled
 from relu.network.operations.call import Call, pair_of
+from relu.network.value import Value
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,10 +5,10 @@ from typing import Any
 
 import torch
 
-from relu.network.builder import Value
 from relu.network.operations.call import Call
 from relu.network.operations.order import moved, order_of, places_of, usual_order
 from relu.network.operations.pooling import Padded
+from relu.network.value import Value
 
 BATCH = "batch"  # stands for how many inputs there are
 

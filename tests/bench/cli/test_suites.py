@@ -15,7 +15,7 @@ from bench.cli.suites import read_suite, suites
 from bench.data.datasets import DataSet
 from bench.data.sources import SOURCES
 from bench.jobs.cell import Cell
-from bench.plan import make_plan, once
+from bench.plan.cells import make_plan, once
 from bench.plugins.catalogue import Catalogue
 from bench.request import Request
 from leaderboard.published import FILE

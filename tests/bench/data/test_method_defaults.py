@@ -9,7 +9,7 @@ import pytest
 
 from bench.data.method_defaults import RULES, method_defaults
 from bench.data.sources import SOURCES
-from bench.plan import usual_settings
+from bench.plan.networks import usual_settings
 from bench.plugins.catalogue import Catalogue
 from bench.plugins.discovery import discover
 from relu.network.architectures import ARCHITECTURES

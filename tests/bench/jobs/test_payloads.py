@@ -16,7 +16,7 @@ from bench.jobs.payloads import (
     TrainPayload,
     but_for,
 )
-from bench.plan import all_jobs, make_plan
+from bench.plan.cells import all_jobs, make_plan
 from bench.plugins.catalogue import Catalogue
 from bench.plugins.settings import Training
 from bench.request import Checkpoint, Request

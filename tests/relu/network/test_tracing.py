@@ -11,9 +11,9 @@ from relu.attacks.rational import exact_margins
 from relu.classes import margins
 from relu.errors import InputError
 from relu.network.activation import activated, logits_of
-from relu.network.builder import JOINED
 from relu.network.layers import Conv, Dense, largest_row, matrix, to_images, to_vectors
 from relu.network.reader import in_float64, read_layers
+from relu.network.value import JOINED
 from relu.rounding import gamma
 from tests.hostile.graphs import Concatenation, Normalisation, Sum, graph_net
 

@@ -1,173 +1,30 @@
-"""What a command asks for, as cells, and as a graph of jobs; nothing is trained or judged here."""
+"""How networks are judged: the jobs of each evaluator, and what each hears of the others."""
 
-import dataclasses
-import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from bench.data.case import Case
-from bench.data.datasets import DataSet
 from bench.data.given_inputs import GivenInputs
-from bench.data.method_defaults import method_defaults
-from bench.data.sources import Source
 from bench.jobs.cell import Cell
 from bench.jobs.job import Job, JobTemplate
-from bench.jobs.payloads import CleanPayload, ImportPayload, JudgePayload, TrainPayload, but_for
+from bench.jobs.payloads import CleanPayload, JudgePayload, but_for
+from bench.plan.networks import Network
 from bench.plugins.catalogue import Catalogue, Plugin
 from bench.plugins.code_digests import code_of
 from bench.plugins.nested_settings import flat
-from bench.plugins.settings import Overrides, Training
-from bench.request import Checkpoint, Request
+from bench.plugins.settings import Overrides
+from bench.request import Request
 from evaluators.interface import Evaluator
-from relu.errors import InputError
-from relu.threat import Norm, Threat, format_box
+from relu.threat import format_box
 
 SHARD = 500  # test inputs per judging job, where the evaluator does not say
 SHARD_OWN = ("network", "start", "stop", "known")  # what no two judgings of an evaluator share
 
 
-def make_plan(request: Request, catalogue: Catalogue, data: Mapping[str, DataSet]) -> list[Cell]:
-    """The cells of a request, method by method. Raises InputError for settings that are refused."""
-    return once(_cells(request, catalogue, data))
-
-
-def once(cells: Iterable[Cell]) -> list[Cell]:
-    """Each cell once: parts of a suite may agree, and a grid's points on what a method reads."""
-    by_key: dict[tuple[str, str], Cell] = {}
-    for cell in cells:
-        key = cell.group, cell.network.key
-        tables = (*by_key[key].published, *cell.published) if key in by_key else cell.published
-        by_key[key] = dataclasses.replace(cell, published=tuple(dict.fromkeys(tables)))
-    return list(by_key.values())
-
-
-def _cells(request: Request, catalogue: Catalogue, data: Mapping[str, DataSet]) -> Iterator[Cell]:
-    for dataset, norm in itertools.product(request.datasets, request.norms):
-        source = catalogue.sources[dataset]
-        given = _given_radii(request, data[dataset], norm)
-        for arch, threat, overrides in itertools.product(
-            request.archs or (source.arch,),
-            _threats(request, source, dataset, norm, given),
-            request.overrides,
-        ):
-            architecture = catalogue.architecture(arch)
-            assert architecture is not None, arch
-            case = Case(data=data[dataset], architecture=architecture, threat=threat)
-            judged = case if given is None else dataclasses.replace(case, threat=given)
-            judging = _Judging(request, catalogue, judged, overrides)
-            for network in _networks(request, catalogue, case, overrides):
-                yield judging.cell(network)
-
-
-def _given_radii(request: Request, data: DataSet, norm: Norm) -> Threat | None:
-    """What a file's inputs are judged within, where each has a radius of its own. InputError."""
-    if not isinstance(data, GivenInputs) or data.eps is None:
-        return None
-    if request.eps and request.checkpoint is not None:
-        raise InputError(f"{data.path} gives each input an eps of its own: leave out --eps")
-    return data.threat(norm, request.box, request.count(len(data.y_test)))
-
-
-def _threats(
-    request: Request, source: Source, dataset: str, norm: Norm, given: Threat | None
-) -> list[Threat]:
-    """What networks are trained against: for each eps one. InputError where none is known."""
-    if given is not None and request.checkpoint is not None:
-        return [given]
-    if not request.eps and norm not in source.eps:
-        raise InputError(f"--eps is needed: {dataset} has no usual radius for {norm}")
-    radii = request.eps or (source.eps[norm],)
-    return [Threat(norm=norm, eps=eps, box=request.box) for eps in radii]
-
-
-def all_jobs(cells: Sequence[Cell]) -> list[Job]:
-    """Every job once, each after the jobs it reads from."""
-    return list({job.key: job for cell in cells for job in cell.jobs()}.values())
-
-
-@dataclass(frozen=True, kw_only=True)
-class Network:
-    """Where a cell's network comes from: its job, and the row's words for it.
-
-    group: what it shares with networks that differ in nothing but their seed.
-    """
-
-    job: Job
-    method: str
-    label: str
-    settings: Mapping[str, Any]
-    seed: int | None
-    group: str
-
-
-def _networks(
-    request: Request, catalogue: Catalogue, case: Case, overrides: Overrides
-) -> Iterator[Network]:
-    if request.checkpoint is not None:
-        yield _imported(request.checkpoint, case)
-        return
-    for name in request.methods:
-        yield from _trained(request, catalogue.methods[name], case, overrides)
-
-
-def _imported(checkpoint: Checkpoint, case: Case) -> Network:
-    code = code_of("import", None)
-    payload = ImportPayload(**case.description(), checkpoint=checkpoint.digest, code=code)
-    template = JobTemplate("import", but_for(payload, ("checkpoint", "code")), resource="cpu")
-    job = template.make({"checkpoint": checkpoint.digest, "code": code}, path=checkpoint.path)
-    name = checkpoint.name
-    return Network(job=job, method=name, label=name, settings={}, seed=None, group=job.key)
-
-
-def usual_settings(plugin: Plugin, dataset: str, arch: str, threat: Threat) -> dict[str, Any]:
-    """A method's settings where nobody asks for others: its own, and those of the data set."""
-    there = method_defaults(plugin.name, dataset, arch, threat)
-    return plugin.defaults(dataset, arch, threat) | there
-
-
-def _trained(
-    request: Request, plugin: Plugin, case: Case, overrides: Overrides
-) -> Iterator[Network]:
-    """The networks of one method, seed by seed."""
-    if not len(case.data.y_train):
-        raise InputError(f"{case.data.name} has no training images: it can be judged on alone")
-    defaults = usual_settings(plugin, case.data.name, case.architecture.name, case.threat)
-    asked = overrides.get(("method", plugin.name), {})
-    method = plugin.build({k: v for k, v in defaults.items() if k[:6] != "train."} | dict(asked))
-    loop = {k.removeprefix("train."): v for k, v in defaults.items() if k[:6] == "train."}
-    loop |= {"epochs": request.epochs} if request.epochs is not None else {}
-    training = Training(**loop | dict(overrides.get(("train", ""), {})))
-    payload = TrainPayload(
-        **case.description(),
-        dataset=case.data.name,
-        data=case.data.fingerprint("train"),
-        method=plugin.name,
-        fields=flat(method),
-        code=code_of("train", plugin.code),
-        training=training,
-        threat=case.threat if getattr(plugin.cls, "uses_threat", True) else None,
-        reproducible=request.reproducible,
-        seed=request.seeds[0],
-    )
-    chosen = flat(method) | {f"train.{name}": value for name, value in flat(training).items()}
-    template = JobTemplate("train", but_for(payload, ("seed",)), resource="gpu")
-    group = template.make({}).key
-    for seed in request.seeds:
-        yield Network(
-            job=template.make({"seed": seed}),
-            method=plugin.name,
-            group=group,
-            label=plugin.cls.label,
-            settings=chosen,
-            seed=seed,
-        )
-
-
-class _Judging:
+class Judging:
     """How the networks of a case are judged: built once, then a cell for each network."""
 
     def __init__(
