@@ -11,9 +11,10 @@ from evaluators._one_input import Input
 from evaluators._solver import SolverError
 from relu.bounds import linear
 from relu.bounds.alpha_crown import relaxations
-from relu.bounds.relaxation import Relaxation, crossing
+from relu.bounds.relaxation import Relaxation
 from relu.bounds.relaxed_network import HiddenBounds
 from relu.milp.encoding import SLACK, Encoding, encoding
+from relu.network.activation import crossing
 
 # Of what a margin can vary by: the program's margin at the input is no more than this above the
 # network's, and no more than this below.

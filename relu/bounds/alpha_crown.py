@@ -15,8 +15,9 @@ from torch import Tensor
 from relu.batching import at_once, groups
 from relu.bounds.ball import Ball
 from relu.bounds.linear import margin_lower_bounds, relax
-from relu.bounds.relaxation import LinearRelaxation, crossing
+from relu.bounds.relaxation import LinearRelaxation
 from relu.bounds.relaxed_network import HiddenBounds, RelaxedNetwork
+from relu.network.activation import crossing
 from relu.network.layers import Layer
 
 RATE = 0.1  # of the ascent's first step, in slopes; it falls to a tenth of that

@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from relu.bounds.ball import Ball
-from relu.network.activation import activated
+from relu.network.activation import activated, crossing
 from relu.network.layers import Layer
 from relu.rounding import UNIT, norm_up
 
@@ -153,6 +153,37 @@ class Distances:
     def of(cls, ball: Ball) -> "Distances | None":
         """At the input; None where the norm says nothing about l2."""
         return cls(ball.center, ball.deltas.eps) if ball.deltas.norm.name in COUPLED else None
+
+    def coupled(
+        self,
+        layer: Layer,
+        largest: float,
+        low: Float[Tensor, "n size"],
+        high: Float[Tensor, "n size"],
+        *,
+        z: Float[Tensor, "n size"],
+        given: Float[Tensor, "n size"],
+        error: Float[Tensor, "n size"],
+        unit: float,
+    ) -> "tuple[Distances, Coupling | None]":
+        """Behind the next layer, of this largest singular value; and its coupling, if of use.
+
+        low, high: bounds of its pre-activations; z, given, error: the reference's, and its outputs.
+        """
+        distances, center = self.behind(layer, largest, error, low, high)
+        coupling = Coupling(
+            center=center,
+            radius=distances.radius,
+            low=low,
+            high=high,
+            open=crossing(low, high, layer.leak),
+            z=z,
+            given=given,
+            slack=error,
+            leak=layer.leak,
+            unit=unit,
+        )
+        return distances, coupling if coupling.useful else None
 
     def behind(
         self,

@@ -15,10 +15,10 @@ from torch import Tensor
 from relu.batching import at_once, groups
 from relu.bounds.backward import fall, steps_below
 from relu.bounds.ball import Ball
-from relu.bounds.coupling import Coupling, Distances
+from relu.bounds.coupling import Distances
 from relu.bounds.next_layer import next_bounds
 from relu.bounds.random_projection import ESTIMATES, RandomProjections, projected_falls
-from relu.bounds.relaxation import Relaxation, crossing, lines_of
+from relu.bounds.relaxation import Relaxation, lines_of
 from relu.bounds.relaxed_network import (
     HiddenBounds,
     RelaxedNetwork,
@@ -78,20 +78,10 @@ def relax(
             z, low, high, relaxation, layer.leak, level=level, slack=error, unit=unit
         )
         if distances is not None and largest is not None:
-            distances, center = distances.behind(layer, largest[i], error, low, high)
-            coupling = Coupling(
-                center=center,
-                radius=distances.radius,
-                low=low,
-                high=high,
-                open=crossing(low, high, layer.leak),
-                z=z,
-                given=given,
-                slack=error,
-                leak=layer.leak,
-                unit=unit,
+            distances, coupling = distances.coupled(
+                layer, largest[i], low, high, z=z, given=given, error=error, unit=unit
             )
-            lines = replace(lines, coupling=coupling if coupling.useful else None)
+            lines = replace(lines, coupling=coupling)
         most = activated(layer, high).abs().maximum(least_output(layer, low, lines, level).abs())
         found = replace(
             found,

@@ -17,9 +17,8 @@ from relu.bounds.backward import some_rows
 from relu.bounds.backward_conv import all_windows, some_windows
 from relu.bounds.ball import Perturbations
 from relu.bounds.maxima import many_rivals, maxima_of, narrowed
-from relu.bounds.relaxation import crossing
 from relu.bounds.relaxed_network import HiddenBounds, RelaxedNetwork, least_output, with_rounding
-from relu.network.activation import activated
+from relu.network.activation import activated, crossing
 from relu.network.layers import Conv, Layer
 from relu.regions.jacobian import first_norms
 from relu.rounding import UNDERFLOW

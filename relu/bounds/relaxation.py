@@ -20,6 +20,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from relu.bounds.coupling import Coupling
+from relu.network.activation import crossing
 
 Relaxation = Literal["kw", "crown"]
 
@@ -63,16 +64,6 @@ class LinearRelaxation:
         above = below if self.even else self.above.unbind(0)
         parts = zip(lower, upper, below, above, strict=True)
         return [replace(self, lower=p[0], upper=p[1], below=p[2], above=p[3]) for p in parts]
-
-
-def crossing(
-    low: Float[Tensor, "*n size"],
-    high: Float[Tensor, "*n size"],
-    leak: Float[Tensor, " size"] | None = None,
-) -> Bool[Tensor, "*n size"]:
-    """Which units may switch. A bound that is NaN decides nothing; with leak 1, none does."""
-    undecided = ~((low >= 0) | (high <= 0))
-    return undecided if leak is None else undecided & (leak != 1)
 
 
 def lines_of(

@@ -26,10 +26,9 @@ from jaxtyping import Float, Int
 from scipy import sparse
 from torch import Tensor
 
-from relu.bounds.relaxation import crossing
 from relu.milp.forms import Forms, Units, activated_forms, without_small
 from relu.milp.program import Program, stacked
-from relu.network.activation import activated
+from relu.network.activation import activated, crossing
 from relu.network.blocks import Blocks
 from relu.network.layers import Layer
 from relu.rounding import UNDERFLOW, gamma

@@ -42,3 +42,13 @@ def logits_of(layers: Sequence[Layer], vectors: Float[Tensor, "n d"]) -> Float[T
     for layer in layers[:-1]:
         vectors = activated(layer, layer.forward(vectors))
     return layers[-1].forward(vectors)
+
+
+def crossing(
+    low: Float[Tensor, "*n size"],
+    high: Float[Tensor, "*n size"],
+    leak: Float[Tensor, " size"] | None = None,
+) -> Bool[Tensor, "*n size"]:
+    """Which units may switch. A bound that is NaN decides nothing; with leak 1, none does."""
+    undecided = ~((low >= 0) | (high <= 0))
+    return undecided if leak is None else undecided & (leak != 1)

@@ -23,7 +23,7 @@ from methods.mmr import Mmr
 from methods.plain import Plain
 from relu.bounds.alpha_crown import relaxations
 from relu.bounds.ball import ball_of
-from relu.bounds.relaxation import crossing
+from relu.network.activation import crossing
 from relu.network.architectures import build
 from relu.network.layers import to_vectors
 from relu.network.reader import in_float64, read_layers

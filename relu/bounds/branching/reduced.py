@@ -23,7 +23,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from relu.bounds.ball import Ball, Perturbations
-from relu.bounds.relaxation import crossing
+from relu.network.activation import crossing
 from relu.network.layers import Layer
 from relu.rounding import UNDERFLOW, gamma
 

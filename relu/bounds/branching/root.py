@@ -13,9 +13,9 @@ from relu.bounds.branching.reduced import Bounds, ReducedNetwork, reduced_networ
 from relu.bounds.branching.search import Result, Search
 from relu.bounds.branching.tightening import refined
 from relu.bounds.linear import margin_lower_bounds, relax
-from relu.bounds.relaxation import crossing
 from relu.bounds.relaxed_network import RelaxedNetwork
 from relu.classes import others
+from relu.network.activation import crossing
 from relu.network.layers import Layer
 
 REFINING = 0.3  # share of the time that bounds of all units may take

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from bench.parsing import NORMS
 from relu.attacks import pgd
-from relu.attacks.apgd import ascend, checkpoints, likeliest, loss_of, sparse_signs
+from relu.attacks.apgd import ascend, likeliest, loss_of
+from relu.attacks.ascents import checkpoints, sparse_signs
 from relu.classes import margins
 from relu.threat import Norm, Threat
 from tests.relu.attacks.problems import inputs_of, radii, tiny

@@ -11,8 +11,7 @@ from relu.bounds.ball import ball_of
 from relu.bounds.coupling import Coupling
 from relu.bounds.linear import margin_lower_bounds, relax
 from relu.bounds.lipschitz import largest_singular_values
-from relu.bounds.relaxation import crossing
-from relu.network.activation import logits_of
+from relu.network.activation import crossing, logits_of
 from relu.network.architectures import build
 from relu.network.reader import read_layers
 from relu.rounding import UNIT

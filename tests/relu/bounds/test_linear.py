@@ -14,8 +14,9 @@ from evaluators._auto_lirpa import auto_lirpa
 from relu.bounds.alpha_crown import _tilted, _with_slopes, improved_margins, tightest_margins
 from relu.bounds.ball import Ball, ball_of
 from relu.bounds.linear import margin_lower_bounds, relax
-from relu.bounds.relaxation import Relaxation, crossing, lines_of
+from relu.bounds.relaxation import Relaxation, lines_of
 from relu.classes import others
+from relu.network.activation import crossing
 from relu.network.architectures import build
 from relu.network.layers import Conv, Dense, Layer, to_vectors
 from relu.network.reader import in_float64, read_layers

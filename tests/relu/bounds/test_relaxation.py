@@ -7,9 +7,9 @@ import torch
 from hypothesis import given, settings
 from torch import Tensor
 
-from relu.bounds.relaxation import LinearRelaxation, Relaxation, crossing, lines_of
+from relu.bounds.relaxation import LinearRelaxation, Relaxation, lines_of
 from relu.bounds.relaxed_network import least_output
-from relu.network.activation import activated
+from relu.network.activation import activated, crossing
 from relu.network.layers import Dense
 from tests.strategies import seeds
 

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from bench.parsing import NORMS
 from relu.bounds.alpha_crown import relaxations
 from relu.bounds.ball import ball_of
-from relu.bounds.relaxation import crossing
 from relu.milp.encoding import SLACK, Encoding, encoding
 from relu.milp.forms import SMALL, without_small
+from relu.network.activation import crossing
 from relu.network.architectures import build
 from relu.network.layers import Layer, to_images, to_vectors
 from relu.network.reader import in_float64, read_layers
