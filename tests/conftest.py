@@ -25,8 +25,11 @@ LINF = Threat(norm="linf", eps=0.1)
 if "PYTEST_XDIST_WORKER" in os.environ:  # processes side by side, which would wait for each other
     torch.set_num_threads(1)
 
-# What a user's environment may say and no test expects: data, a device, a terminal of some kind.
 UNMARKED = "-m gpu: files without that marker are not imported, as plugins they use may be missing"
+# Mathematics, tables, pages: no whole runs, no data but the embedded.
+QUICK = ("relu", "leaderboard", "test_docs.py", "test_imports.py", "test_mutants.py")
+LONGER = ("slow", "gpu", "real", "hostile", "processes")
+# What a user's environment may say and no test expects: data, a device, a terminal of some kind.
 STRANGE = ("BENCH_DATA", "BENCH_DEVICE", "FORCE_COLOR", "TTY_COMPATIBLE", "COLUMNS")
 
 
@@ -55,12 +58,17 @@ def pytest_collectstart(collector: pytest.Collector) -> None:
         torch.manual_seed(0)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuses names that show a set: its order differs between processes, which then disagree.
+    """Marks what is quick, and refuses names that show a set.
 
-    Even of whole numbers: a set read from a .pyc file is built in another order.
+    A set's order differs between processes, which then disagree; even one of whole numbers, as a
+    set read from a .pyc file is built in another order.
     """
     for item in items:
+        place = item.path.relative_to(Path(__file__).parent).parts[0]
+        if place in QUICK and not any(item.get_closest_marker(name) for name in LONGER):
+            item.add_marker("quick")
         callspec = getattr(item, "callspec", None)
         values = callspec.params.values() if callspec else ()
         if any(isinstance(v, set | frozenset) and str(v) in item.nodeid for v in values):
