@@ -133,6 +133,7 @@ class Evaluator(Protocol):
     - `eps_per_input: ClassVar[bool] = False`: whether `judge` takes a threat whose `eps` is a
       tensor, a radius for each input (`threat.each(x)`, `threat.at(rows)`). The others, to whom
       `eps` is a number, are called for the inputs of each radius apart.
+    - `on_request: ClassVar[bool] = False`: whether `--eval all` leaves it out.
     - `renamed: ClassVar[Mapping[str, str]]`: older spellings of settings -> today's.
     - `defaults(dataset, arch, threat) -> dict[str, object]` (classmethod): as for methods.
     """

@@ -76,7 +76,7 @@ class _Asked:
 
     def _evaluators(self) -> tuple[str, ...]:
         if [name.lower() for name in self.texts("eval", "all")] == ["all"]:
-            return tuple(self.catalogue.evaluators)
+            return tuple(plugin.name for plugin in self.catalogue.everybody)
         return self.parsed("eval", lambda name: self.catalogue.find("evaluator", name).name)
 
     def from_suite(self, key: str) -> bool:

@@ -5,8 +5,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.data.vnnlib.assignments import assignment
-from bench.data.vnnlib.instances import Instance, read_instances, results_text
 from bench.parsing import parse_seconds, split
 from bench.plugins.catalogue import Catalogue
 from bench.plugins.discovery import discover
@@ -15,6 +13,9 @@ from bench.run.verification import Verifier
 from bench.store.results import Store
 from bench.store.run_files import RunFiles
 from relu.errors import InputError
+from relu.network.property.vnnlib.assignments import assignment
+from relu.network.property.vnnlib.instances import Instance, read_instances
+from relu.network.property.vnnlib.results import results_text
 
 RESULTS = "results.csv"
 VNN_COMP = {"timed-out": "timeout"}  # whose results files have another word for it
@@ -43,7 +44,7 @@ def verify_command(options: argparse.Namespace) -> int:
 def _verifier(options: argparse.Namespace, catalogue: Catalogue) -> Verifier:
     texts = split(options.eval or "all", "--eval", empty=False)
     if [text.lower() for text in texts] == ["all"]:
-        chosen = list(catalogue.evaluators.values())
+        chosen = catalogue.everybody
     else:
         found = [catalogue.find("evaluator", text) for text in texts]
         chosen = list({plugin.name: plugin for plugin in found}.values())

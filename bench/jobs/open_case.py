@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from bench.data.vnnlib.records import Property
 from bench.jobs.runtime import Runtime
 from bench.jobs.violations import Violations
 from evaluators.interface import Interval
@@ -15,6 +14,7 @@ from relu.errors import InputError
 from relu.network.layers import Shape
 from relu.network.property.case import Case
 from relu.network.property.condition import PropertyNetwork, property_network
+from relu.network.property.vnnlib.records import Property
 from relu.network.reader import in_float64
 
 

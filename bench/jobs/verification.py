@@ -9,8 +9,6 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from bench.data.vnnlib import read_property, unzipped
-from bench.data.vnnlib.records import Property
 from bench.jobs.isolation import failed_by
 from bench.jobs.open_case import OpenCase, opener
 from bench.jobs.runtime import NO_RUNTIME, Runtime, onnx_runtime, torch_runtime
@@ -22,6 +20,8 @@ from relu.errors import InputError
 from relu.network.layers import Shape
 from relu.network.onnx import read_onnx
 from relu.network.property.case import Case
+from relu.network.property.vnnlib import read_property, unzipped
+from relu.network.property.vnnlib.records import Property
 from relu.threat import Threat
 
 THREAT = Threat(norm="linf", eps=1.0, box=(-1.0, 1.0))

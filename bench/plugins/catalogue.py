@@ -76,6 +76,12 @@ class Catalogue:
     architectures: Mapping[str, Architecture] = field(default_factory=lambda: ARCHITECTURES)
     sources: Mapping[str, Source] = field(default_factory=lambda: SOURCES)
 
+    @property
+    def everybody(self) -> list[Plugin]:
+        """The evaluators that "all" means: those that are not asked on request alone."""
+        plugins = self.evaluators.values()
+        return [plugin for plugin in plugins if not getattr(plugin.cls, "on_request", False)]
+
     def of(self, kind: Kind) -> Mapping[str, Plugin]:
         return self.methods if kind == "method" else self.evaluators
 

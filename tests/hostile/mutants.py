@@ -56,6 +56,7 @@ RADIUS = "tests/bench/jobs/test_by_radius.py"
 GIVEN = "tests/bench/cli/test_given_eps.py"
 CODE = "tests/bench/plugins/test_code_digests.py"
 PLAN = "tests/bench/test_plan.py"
+REPORTED = "tests/evaluators/test_reported.py"
 COMMANDS = "tests/bench/cli/test_command_line.py"
 RESUME = "tests/bench/jobs/test_resume.py"
 ROWS = "tests/leaderboard/test_rows.py"
@@ -465,6 +466,18 @@ MUTANTS = (
         'return bool(store.settings(job.stored, job.key)["inputs"] == inputs(store, job))',
         'return bool(store.settings(job.stored, job.key)["inputs"] is not inputs(store, job))',
         (f"{RESUME}::test_an_evaluator_that_failed_once_leaves_no_trace_in_later_results",),
+    ),
+    Mutant(
+        "evaluators/_reports.py",
+        "far = far.maximum((high - question.high.to(x.device)).abs().amax(1))",
+        "far = far.minimum((high - question.high.to(x.device)).abs().amax(1))",
+        (f"{REPORTED}::test_verdicts_about_other_networks_labels_balls_and_boxes_do_not_count",),
+    ),
+    Mutant(
+        "evaluators/_reports.py",
+        "return bool(difference <= SAME_LOGITS * logits.double().abs().amax())",
+        "return True",
+        (f"{REPORTED}::test_verdicts_about_some_rivals_or_another_network_do_not_count",),
     ),
     Mutant(
         "leaderboard/rows.py",

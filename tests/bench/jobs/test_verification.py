@@ -14,12 +14,12 @@ import torch
 from scipy.optimize import linprog
 from torch import Tensor, nn
 
-from bench.data.vnnlib.records import Property, Variable
 from bench.jobs.runtime import torch_runtime
 from bench.jobs.verification import Answer, Query, decided
 from bench.plugins.catalogue import Catalogue
 from evaluators.interface import Evidence
 from relu.network.property.case import Case, Row
+from relu.network.property.vnnlib.records import Property, Variable
 from tests.onnx_files import tiny_net
 
 INPUTS, OUTPUTS = 2, 3

@@ -177,6 +177,7 @@ RESTS_ON = {
     "lirpa": {"torch", "numpy", "auto_LiRPA"},
     "bab": {"torch", "numpy"},
     "lipschitz": {"torch"},
+    "reported": {"torch", "numpy", "vnnlib"},
     "mip": {"torch", "numpy", "scipy", "highspy", "gurobipy"},
 }
 

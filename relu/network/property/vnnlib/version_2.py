@@ -5,10 +5,10 @@ import json
 import re
 from typing import Any
 
-from bench.data.vnnlib.cases import cases_of
-from bench.data.vnnlib.formulas import DEEPEST, Expression, Symbol
-from bench.data.vnnlib.records import Property, Variable
 from relu.errors import InputError
+from relu.network.property.vnnlib.cases import cases_of
+from relu.network.property.vnnlib.formulas import DEEPEST, Expression, Symbol
+from relu.network.property.vnnlib.records import Property, Variable
 
 HINT = "VNN-LIB 2.0 needs the library vnnlib: pip install 'relu-bench[vnnlib]'"
 SKIPPED = re.compile(r'"[^"\n]*"|;[^\n]*')

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import torch
 
-from bench.data.vnnlib import read_property
-from bench.data.vnnlib.assignments import assignment
-from bench.data.vnnlib.instances import read_instances
-from bench.data.vnnlib.records import Property, Variable
 from relu.errors import InputError
 from relu.network.property.case import Case, Row
+from relu.network.property.vnnlib import read_property
+from relu.network.property.vnnlib.assignments import assignment
+from relu.network.property.vnnlib.instances import read_instances
+from relu.network.property.vnnlib.records import Property, Variable
 
 DECLARED = """; a comment with (unbalanced ) ) signs
 (declare-const X_0 Real) (declare-const X_1 Real)

@@ -1,11 +1,14 @@
 """Inputs and outputs as text: what stands below "sat"."""
 
+import itertools
+import re
+from collections.abc import Sequence
 from decimal import Decimal
 
 from jaxtyping import Float
 from torch import Tensor
 
-from bench.data.vnnlib.records import Property, Variable
+from relu.network.property.vnnlib.records import Property, Variable
 
 
 def assignment(asked: Property, x: Float[Tensor, " *shape"], y: Float[Tensor, " k"]) -> str:
@@ -19,6 +22,30 @@ def assignment(asked: Property, x: Float[Tensor, " *shape"], y: Float[Tensor, " 
         return "".join(f"{line}\n" for line in lines)
     pairs = [*_pairs(asked.input, x), *_pairs(asked.output, y)]
     return "({})\n".format("\n".join(pairs))
+
+
+PAIR = re.compile(r"\(\s*X_(\d+)\s+([^\s()]+)\s*\)")
+
+
+def read_inputs(text: str) -> list[float] | None:
+    """The inputs of an assignment as the standards, 1.0 and 2.0, write it; None for other text.
+
+    In 2.0, the first variable's.
+    """
+    pairs = {int(number): value for number, value in PAIR.findall(text)}
+    if pairs:
+        texts = [pairs[j] for j in range(len(pairs)) if j in pairs]
+        return _floats(texts) if len(texts) == max(pairs) + 1 else None
+    lines = [line.strip() for line in text.splitlines() if line.strip() not in ("", "sat")]
+    numbers = itertools.takewhile(lambda line: not line[0].isalpha(), lines[1:])
+    return _floats(list(numbers)) or None
+
+
+def _floats(texts: Sequence[str]) -> list[float] | None:
+    try:
+        return [float(text) for text in texts]
+    except ValueError:
+        return None
 
 
 def _tensor(variable: Variable, values: Tensor) -> list[str]:

@@ -3,9 +3,9 @@
 import re
 import zlib
 
-from bench.data.vnnlib import version_1, version_2
-from bench.data.vnnlib.records import Property
 from relu.errors import InputError
+from relu.network.property.vnnlib import version_1, version_2
+from relu.network.property.vnnlib.records import Property
 
 GZIP = b"\x1f\x8b"
 MOST_BYTES = 2**28  # of a property's text; the largest of VNN-COMP have some 10^7

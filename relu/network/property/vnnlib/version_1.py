@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from bench.data.vnnlib.cases import cases_of
-from bench.data.vnnlib.formulas import DEEPEST, Expression, Symbol, shown
-from bench.data.vnnlib.records import Property, Variable
 from relu.errors import InputError
+from relu.network.property.vnnlib.cases import cases_of
+from relu.network.property.vnnlib.formulas import DEEPEST, Expression, Symbol, shown
+from relu.network.property.vnnlib.records import Property, Variable
 
 TOKEN = re.compile(r'"(?:[^"]|"")*"|\|[^|]*\||[()]|;[^\n]*|[^\s();"|]+|\S')
 QUOTES = ('"', "|")  # of SMT-LIB's strings and quoted symbols; alone, nothing closes them

@@ -3,10 +3,16 @@
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
-from bench.data.vnnlib.formulas import Atom, Conjunction, Expression, conjoined, disjunction
-from bench.data.vnnlib.records import Variable
 from relu.errors import InputError
 from relu.network.property.case import Case, Row
+from relu.network.property.vnnlib.formulas import (
+    Atom,
+    Conjunction,
+    Expression,
+    conjoined,
+    disjunction,
+)
+from relu.network.property.vnnlib.records import Variable
 
 Bound = tuple[Fraction, bool]
 """a number, and whether it is itself outside (a strict comparison)"""

@@ -9,9 +9,6 @@ from pathlib import Path
 
 from relu.errors import InputError
 
-COLUMNS = ("category", "network", "property", "prepare_time", "result", "run_time")
-"""of a results file, which has no header line"""
-
 
 @dataclass(frozen=True)
 class Instance:
@@ -25,7 +22,7 @@ class Instance:
     @property
     def name(self) -> str:
         """What the files about it are called."""
-        return f"{_stem(self.network)}_{_stem(self.query)}"
+        return f"{stem(self.network)}_{stem(self.query)}"
 
 
 def read_instances(path: Path) -> list[Instance]:
@@ -45,11 +42,9 @@ def read_instances(path: Path) -> list[Instance]:
     return [_instance(row, path) for row in rows]
 
 
-def results_text(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of COLUMNS as a results file has them."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
+def stem(name: str) -> str:
+    """What a file's name begins with, without .gz and one ending more."""
+    return Path(name.removesuffix(".gz")).stem
 
 
 def _instance(row: Sequence[str], path: Path) -> Instance:
@@ -67,7 +62,3 @@ def _seconds(row: Sequence[str]) -> float | None:
     except (IndexError, ValueError):
         return None
     return seconds if 0 < seconds < math.inf else None
-
-
-def _stem(name: str) -> str:
-    return Path(name.removesuffix(".gz")).stem
