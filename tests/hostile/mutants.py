@@ -174,7 +174,7 @@ MUTANTS = (
         (f"{RELAXATION}::test_rounding_never_puts_a_chord_below_the_relu",),
     ),
     Mutant(
-        "relu/bounds/relaxation.py",
+        "relu/network/activation.py",
         "undecided = ~((low >= 0) | (high <= 0))",
         "undecided = (low < 0) & (high > 0)",
         (f"{RELAXATION}::test_a_bound_that_is_nan_settles_nothing",),
