@@ -17,7 +17,7 @@ from bench.cli.run_options import data_place, parse_run_options
 from bench.cli.tune_request import command, make_search
 from bench.cli.verify import verify_command as verify_command
 from bench.parsing import resolve
-from bench.pipeline import Computed, compute, plan_requests
+from bench.pipeline.requests import Computed, compute, plan_requests
 from bench.plugins.catalogue import Catalogue
 from bench.plugins.discovery import discover
 from bench.request import Request

@@ -1,11 +1,19 @@
 """The options about where and how jobs run; run_options.py reads what they say."""
 
 import argparse
+from typing import Any
 
 
 def add_running(parser: argparse.ArgumentParser) -> None:
-    """Adds them to the parser of a command that computes."""
-    add = parser.add_argument_group("where and how the jobs run").add_argument
+    """Adds them to the parser of a command that trains and judges."""
+    group = parser.add_argument_group("where and how the jobs run")
+    add_processes(group)
+    _add_cards_and_limits(group)
+
+
+def add_processes(group: Any) -> None:
+    """Adds those about processes: of lists of properties, too."""
+    add = group.add_argument
     add(
         "--engine",
         metavar="NAME",
@@ -20,13 +28,6 @@ def add_running(parser: argparse.ArgumentParser) -> None:
         "cluster on this machine)",
     )
     add(
-        "--gpus",
-        metavar="N,M",
-        default="auto",
-        help="auto: all; none: the CPU does everything; or numbers (default: auto)",
-    )
-    add("--jobs-per-gpu", metavar="N", default="1", help="that share a card (default: 1)")
-    add(
         "--cpus",
         metavar="N",
         help="cores that all jobs together may use (default: one for each of --workers; else "
@@ -38,6 +39,17 @@ def add_running(parser: argparse.ArgumentParser) -> None:
         help="worker processes on the CPU, which share the cores of --cpus (default: as many as "
         "there are cores, or jobs to share them)",
     )
+
+
+def _add_cards_and_limits(group: Any) -> None:
+    add = group.add_argument
+    add(
+        "--gpus",
+        metavar="N,M",
+        default="auto",
+        help="auto: all; none: the CPU does everything; or numbers (default: auto)",
+    )
+    add("--jobs-per-gpu", metavar="N", default="1", help="that share a card (default: 1)")
     add(
         "--reproducible",
         action="store_true",

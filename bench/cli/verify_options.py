@@ -2,11 +2,13 @@
 
 from typing import Any
 
+from bench.cli.running_options import add_processes
+
 EXAMPLES = """\
 examples:
   python -m bench verify property.vnnlib --network net.onnx --timeout 60
   python -m bench verify query.vnnlib.gz --network f=net.onnx --eval pgd,crown,mip
-  python -m bench verify instances.csv --out results
+  python -m bench verify instances.csv --out results --workers 2
 
 The first line of the output is the verdict: sat (some input meets all assertions, it stands
 below), unsat (none does), unknown or timed-out. What else is to be said goes to stderr."""
@@ -49,7 +51,8 @@ def add_verify(commands: Any) -> None:
     add(
         "--out",
         metavar="DIR",
-        help="of a list: the folder for results.csv and a file for each counterexample",
+        help="of a list: the folder for results.csv, a file for each counterexample, and all "
+        "verdicts, from which a second run goes on",
     )
     add(
         "--plugin",
@@ -58,3 +61,4 @@ def add_verify(commands: Any) -> None:
         default=[],
         help="a Python file with an evaluator of yours; may be repeated",
     )
+    add_processes(verify.add_argument_group("where and how the instances of a list are judged"))

@@ -18,6 +18,7 @@ STORED: Mapping[JobKind, StoreKind] = {
     "import": "networks",
     "clean": "clean",
     "judge": "evidence",
+    "verify": "verdicts",
 }
 
 

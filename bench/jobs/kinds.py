@@ -19,11 +19,18 @@ from bench.jobs.job import Job, inputs
 from bench.jobs.known import known_interval
 from bench.jobs.networks import Networks
 from bench.jobs.out_of_memory import in_parts
-from bench.jobs.payloads import CleanPayload, ImportPayload, JudgePayload, TrainPayload
+from bench.jobs.payloads import (
+    CleanPayload,
+    ImportPayload,
+    JudgePayload,
+    TrainPayload,
+    VerifyPayload,
+)
 from bench.jobs.resumable_judging import Pieces
 from bench.jobs.surroundings import DEVICE, keep_freed_memory
 from bench.jobs.training import Checkpoints, Notes, train
 from bench.jobs.verdict import Replay, joined, replay
+from bench.jobs.verified import verified
 from bench.plugins.catalogue import Catalogue, Kind
 from bench.plugins.code_digests import code_of, difference
 from bench.store.provenance import provenance
@@ -62,7 +69,8 @@ class Worker:
 
     def execute(self, job: Job, notes: Notes) -> None:
         """Does the job and stores its result under its key; whatever goes wrong raises."""
-        self._require_same_code(job)
+        if job.kind != "verify":  # which has the code of several evaluators, and looks itself
+            self._require_same_code(job)
         self.device = _device(job)
         self._inputs = inputs(self.store, job)  # as they are before anything is read
         self.store.discard(job.stored, job.key)  # damaged, or resting on inputs that are gone
@@ -75,6 +83,8 @@ class Worker:
                 self._clean(job, payload)
             case JudgePayload() as payload:
                 self._judge(job, payload, notes)
+            case VerifyPayload() as payload:
+                self._verify(job, payload, notes)
 
     def _require_same_code(self, job: Job) -> None:
         """A worker elsewhere, or one that starts late, may have other code than the plan's."""
@@ -204,6 +214,11 @@ class Worker:
         table = _table(payload.start, checked, seconds, evidence.seconds)
         self.store.save_evidence(job.key, table, checked.witness, self._about(job, seconds))
         self.store.forget_checkpoint(job.key)
+
+    def _verify(self, job: Job, payload: VerifyPayload, notes: Notes) -> None:
+        said, seconds = verified(payload, Path(job.path), self.catalogue)
+        notes.note(said["verdict"])
+        self.store.save_verdict(job.key, said, self._about(job, seconds))
 
     def _about(self, job: Job, seconds: float) -> dict[str, Any]:
         """What settings.json says: the settings behind the key, where and how it was made."""

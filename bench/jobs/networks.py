@@ -7,7 +7,7 @@ from torch import nn
 
 from bench.data.checkpoint import read_checkpoint
 from bench.data.onnx_file import ONNX, read_onnx_file
-from bench.jobs.payloads import CleanPayload, ImportPayload, JudgePayload, Payload, TrainPayload
+from bench.jobs.payloads import CleanPayload, ImportPayload, JudgePayload, Subject, TrainPayload
 from bench.plugins.catalogue import Catalogue
 from bench.store.results import Store
 from relu.network.architecture import Architecture, Normalised
@@ -45,7 +45,7 @@ class Networks:
         net.load_state_dict(self.store.load_network(payload.network))
         return net.requires_grad_(False).eval()
 
-    def _architecture(self, payload: Payload, graph: bytes | None = None) -> Architecture:
+    def _architecture(self, payload: Subject, graph: bytes | None = None) -> Architecture:
         """The job's; `graph`: the ONNX file that it is, if it is. Raises InputError."""
         return self.catalogue.architecture_of(
             payload.arch,

@@ -14,8 +14,8 @@ from bench.plugins.settings import Training
 from bench.store.records import make_record
 from relu.threat import Threat
 
-S = TypeVar("S", bound="Subject")
-JobKind = Literal["train", "import", "clean", "judge"]
+S = TypeVar("S", bound="Said")
+JobKind = Literal["train", "import", "clean", "judge", "verify"]
 UNSAID: Mapping[str, object] = {
     "arch_code": "",
     "held_out": None,
@@ -28,21 +28,10 @@ UNSAID: Mapping[str, object] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Subject:
-    """The network that a job is about. called: what messages call such a job.
-
-    held_out: the share of the training set that is left out of it.
-    """
+class Said:
+    """What plain JSON says of a job. called: what messages call such a job."""
 
     called: ClassVar[str]
-
-    arch: str
-    arch_code: str = ""
-    mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
-    shape: tuple[int, ...]
-    classes: int
-    held_out: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The fields as plain JSON, without those of `UNSAID`."""
@@ -57,6 +46,22 @@ class Subject:
     def from_json(cls: type[S], said: Mapping[str, Any]) -> S:
         """Raises InputError for a field that is unknown or missing."""
         return make_record(cls, _typed(said), cls.called)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject(Said):
+    """The network that a job is about.
+
+    held_out: the share of the training set that is left out of it.
+    """
+
+    arch: str
+    arch_code: str = ""
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    shape: tuple[int, ...]
+    classes: int
+    held_out: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,12 +139,32 @@ class JudgePayload(Subject):
         return set(self.known) - set(self.withdrawn or ())
 
 
-Payload = TrainPayload | ImportPayload | CleanPayload | JudgePayload
+@dataclass(frozen=True, kw_only=True)
+class VerifyPayload(Said):
+    """A property of a network, both in files of the folder that the job's path is.
+
+    onnx, vnnlib: their names; digests: of what is in them. evaluators: who is asked -> the settings
+    that are not as usual. seconds: the time limit, None where there is none. code: of each
+    evaluator.
+    """
+
+    called: ClassVar[str] = "a verification"
+
+    onnx: str
+    vnnlib: str
+    digests: tuple[str, ...]
+    evaluators: Mapping[str, Mapping[str, Any]]
+    seconds: float | None
+    code: Mapping[str, Any]
+
+
+Payload = TrainPayload | ImportPayload | CleanPayload | JudgePayload | VerifyPayload
 PAYLOADS: Mapping[JobKind, type[Payload]] = {
     "train": TrainPayload,
     "import": ImportPayload,
     "clean": CleanPayload,
     "judge": JudgePayload,
+    "verify": VerifyPayload,
 }
 
 

@@ -48,6 +48,19 @@ MODULES: Mapping[str, tuple[str, ...]] = {
         "jobs.out_of_memory",
         "store.outcome",
     ),
+    "verify": (
+        *IN_ALL,
+        "jobs.verified",
+        "jobs.verification",
+        "jobs.verifier",
+        "jobs.isolation",
+        "jobs.limited",
+        "jobs.open_case",
+        "jobs.runtime",
+        "jobs.verdict",
+        "jobs.violations",
+        "store.outcome",
+    ),
 }
 """Modules of bench that take part in the results of each kind of job."""
 

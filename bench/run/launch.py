@@ -71,11 +71,13 @@ class Launcher:
         *,
         cells: Sequence[Cell] = (),
         describe: Describe = lambda cell, failures: "",
+        ended: Callable[[Job, Outcome], None] = lambda job, outcome: None,
     ) -> Mapping[str, Outcome]:
         """Runs the jobs; outcomes by key. Every worker has ended when this returns or raises.
 
         begin: prepares the run folder; called once it is clear that there is somebody to work.
         cells: whose rows are told, as `describe` puts them, when the last of their jobs ends.
+        ended: is told of every job that has ended.
         """
         engine = self._engine()
         limit_threads(self.machine.cores if self.options.engine == "inline" else 1)
@@ -89,7 +91,7 @@ class Launcher:
                 Display(progress, self.files, engine) as display,
                 EarlyRows(cells, describe, display.say) as rows,
             ):
-                watch = _Watches(display, rows, self.speeds, self.where)
+                watch = _Watches(display, rows, self.speeds, self.where, ended)
                 check: Callable[[Job], bool] = functools.partial(stored, self.store)
                 return run(self.jobs, engine, stored=check, seconds=self.seconds, watch=watch)
         finally:
@@ -134,7 +136,12 @@ class _Watches:
     """Hands everything on to the display and the rows, and learns how long jobs take."""
 
     def __init__(
-        self, display: Display, rows: EarlyRows, speeds: Speeds, where: Callable[[Job], str]
+        self,
+        display: Display,
+        rows: EarlyRows,
+        speeds: Speeds,
+        where: Callable[[Job], str],
+        ended: Callable[[Job, Outcome], None],
     ) -> None:
         self.retry = display.retry
         self.tick = display.tick
@@ -142,9 +149,11 @@ class _Watches:
         self._rows = rows
         self._speeds = speeds
         self._where = where
+        self._also = ended
 
     def ended(self, job: Job, outcome: Outcome) -> None:
         if outcome.status == "done":
             self._speeds.learn(job, self._where(job), outcome.seconds)
         self._display.ended(job, outcome)
         self._rows.ended(job, outcome)
+        self._also(job, outcome)

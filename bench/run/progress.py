@@ -139,6 +139,8 @@ def describe(job: Job) -> str:
         return f"train {s['method']} on {s['dataset']} ({what})"
     if job.kind == "import":
         return f"import {job.path}"
+    if job.kind == "verify":
+        return f"verify {s['onnx']} {s['vnnlib']}"
     network = f"{s['arch']}, network {s['network'][:6]}"
     if job.kind == "clean":
         part = "held-out part" if "held_out" in s else "test set"

@@ -9,7 +9,13 @@ from bench.jobs.payloads import JobKind
 from relu.threat import GIVEN
 
 MEMORY = 0.9  # weight of what was known before, against a new measurement's 1
-GUESS: Mapping[JobKind, float] = {"train": 10.0, "import": 1.0, "clean": 2.0, "judge": 0.02}
+GUESS: Mapping[JobKind, float] = {
+    "train": 10.0,
+    "import": 1.0,
+    "clean": 2.0,
+    "judge": 0.02,
+    "verify": 10.0,
+}
 """Seconds per unit of work where nothing like it was ever measured."""
 
 
@@ -72,7 +78,12 @@ class Speeds:
 def _classes(job: Job, where: str) -> Iterator[str]:
     """From narrow to wide; on the CPU with the same number of threads, then with any ("cpu*2")."""
     s = job.settings
-    task = [job.kind, s.get("method") or s.get("evaluator") or "", s.get("dataset", ""), s["arch"]]
+    task = [
+        job.kind,
+        s.get("method") or s.get("evaluator") or "",
+        s.get("dataset", ""),
+        s.get("arch", ""),
+    ]
     threat = s.get("threat")
     if threat is not None and isinstance(threat["eps"], list):
         threat = {**threat, "eps": GIVEN}

@@ -7,6 +7,7 @@ A folder, called a store, holds
     clean/KEY/     clean.parquet (index, label, predicted, correct), settings.json
     evidence/KEY/  evidence.parquet (index, low, high, seconds, status, outcome),
                    witness.safetensors (index, witness), settings.json
+    verdicts/KEY/  verdict.json (of a property in a list), settings.json
 
 KEY is the digest of everything the result depends on (bench/plan/judging.py). An entry exists only
 complete: it is built under drafts/ and appears by one rename, so a killed run leaves no torn
@@ -37,7 +38,7 @@ from torch import Tensor, nn
 from evaluators.interface import status_of
 from relu.errors import InputError
 
-Kind = Literal["networks", "clean", "evidence"]
+Kind = Literal["networks", "clean", "evidence", "verdicts"]
 SETTINGS = "settings.json"
 DRAFTS_KEPT = 7 * 24 * 3600.0  # seconds; a run that is alive has touched its drafts since
 
@@ -161,6 +162,16 @@ class Store:
         """Test indices and the witnesses found for them."""
         tensors = load(self._read("evidence", key, "witness.safetensors"))
         return tensors["index"], tensors["witness"]
+
+    def save_verdict(
+        self, key: str, verdict: Mapping[str, Any], settings: Mapping[str, Any]
+    ) -> None:
+        with self._entry("verdicts", key, settings) as draft:
+            write_json(draft / "verdict.json", verdict)
+
+    def load_verdict(self, key: str) -> dict[str, Any]:
+        """What was said of a property."""
+        return dict(json.loads(self._read("verdicts", key, "verdict.json")))
 
     def save_checkpoint(self, key: str, state: Mapping[str, Any]) -> None:
         path = self._checkpoint(key)

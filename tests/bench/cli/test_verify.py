@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,15 @@ import torch
 from torch import nn
 
 from bench.__main__ import main
-from bench.run.limited import Died, TimeOver, limited
-from bench.run.verification import Verifier
+from bench.jobs.job import Job
+from bench.jobs.limited import Died, TimeOver, limited
+from bench.jobs.payloads import VerifyPayload
+from bench.jobs.verified import verified
+from bench.jobs.verifier import Verifier
+from bench.plan.verifications import verification_jobs
+from bench.plugins.catalogue import Catalogue
 from relu.errors import InputError
+from relu.network.property.vnnlib.instances import read_instances
 from tests.onnx_files import save_onnx, tiny_net
 
 pytest.importorskip("onnx")
@@ -176,9 +183,9 @@ def test_networks_that_are_none_are_one_line(verify: Command, tmp_path: Path) ->
         assert len(err.splitlines()) == 1
 
 
-def test_a_list_becomes_results_and_counterexamples(
-    net: nn.Sequential, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def listed(net: nn.Sequential, tmp_path: Path) -> Path:
+    """A list of four instances, of which two can be decided."""
     bound = largest_output(net)
     folder = tmp_path / "tiny"
     folder.mkdir()
@@ -191,10 +198,26 @@ def test_a_list_becomes_results_and_counterexamples(
         (folder / f"{name}.vnnlib").write_text(DECLARED + BOX + text)
     rows = [f"net.onnx,{name}.vnnlib,60\n" for name in ("sat", "unsat", "bad", "absent")]
     (folder / "instances.csv").write_text("".join(rows))
+    return folder / "instances.csv"
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("engine", [("--engine", "inline"), ("--workers", "2")])
+def test_a_list_becomes_results_and_counterexamples(
+    listed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], engine: tuple[str, str]
+) -> None:
     out = tmp_path / "out"
-    arguments = ["verify", str(folder / "instances.csv"), "--out", str(out), "--eval", EVALUATORS]
+    arguments = ["verify", str(listed), "--out", str(out), "--eval", EVALUATORS, *engine]
     assert main(arguments) == 0
-    assert "net.onnx sat.vnnlib: sat" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert printed.out.splitlines() == [
+        "net.onnx sat.vnnlib: sat",
+        "net.onnx unsat.vnnlib: unsat",
+        "net.onnx bad.vnnlib: error",
+        "net.onnx absent.vnnlib: error",
+    ]
+    assert "absent.vnnlib: cannot read" in printed.err
+    assert "bench: net.onnx unsat.vnnlib: decided by" in printed.err
     results = [line.split(",") for line in (out / "results.csv").read_text().splitlines()]
     assert [row[:3] for row in results] == [
         ["tiny", "net.onnx", f"{name}.vnnlib"] for name in ("sat", "unsat", "bad", "absent")
@@ -203,6 +226,50 @@ def test_a_list_becomes_results_and_counterexamples(
     assert all(float(row[3]) == 0 <= float(row[5]) < 60 for row in results)
     assert [file.name for file in out.glob("*.counterexample")] == ["net_sat.counterexample"]
     assert (out / "net_sat.counterexample").read_text().startswith("((X_0 ")
+
+
+def test_what_a_list_has_decided_is_not_decided_again(
+    listed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    fixed = ("--out", str(out), "--engine", "inline")
+    arguments = ["verify", str(listed), *fixed, "--eval", "crown"]
+    assert main(arguments) == 0
+    first = (out / "results.csv").read_text()
+    assert main(arguments) == 0
+    assert "2 jobs stored by an earlier run" in capsys.readouterr().err
+    assert (out / "results.csv").read_text() == first  # seconds, too
+    assert [line.split(",")[4] for line in first.splitlines()][:2] == ["unknown", "unsat"]
+    changed = (listed.parent / "unsat.vnnlib").read_text() + "; another text"
+    (listed.parent / "unsat.vnnlib").write_text(changed)
+    assert main(arguments) == 0
+    assert "1 job stored by an earlier run" in capsys.readouterr().err
+    for other in (["--eval", "crown,mip"], ["--eval", "crown", "--timeout", "50"]):
+        assert main(["verify", str(listed), *fixed, *other]) == 0
+        assert "stored by" not in capsys.readouterr().err
+
+
+def test_a_list_of_nothing_that_can_be_read_is_all_errors(
+    listed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listed.write_text("absent.onnx,sat.vnnlib,60\n")
+    assert main(["verify", str(listed), "--out", str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().out == "absent.onnx sat.vnnlib: error\n"
+
+
+def test_files_that_change_under_a_list_are_noticed(listed: Path, catalogue: Catalogue) -> None:
+    instance = read_instances(listed)[0]
+    (job,) = verification_jobs([instance], [catalogue.evaluators["crown"]], {}, 60)
+    assert isinstance(job, Job)
+    payload = job.payload
+    assert isinstance(payload, VerifyPayload)
+    assert verified(payload, Path(job.path), catalogue)[0]["verdict"] == "unknown"
+    stranger = replace(payload, code={"crown": {**payload.code["crown"], "bench": "other"}})
+    with pytest.raises(InputError, match="the code of the bench is not what it was"):
+        verified(stranger, Path(job.path), catalogue)
+    (listed.parent / "sat.vnnlib").write_text(DECLARED + BOX)
+    with pytest.raises(InputError, match=r"sat\.vnnlib is not what it was"):
+        verified(payload, Path(job.path), catalogue)
 
 
 def test_lists_need_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

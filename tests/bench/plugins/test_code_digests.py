@@ -188,7 +188,8 @@ def test_versions_are_those_of_the_libraries_that_evidence_rests_on(catalogue: C
     for name, plugin in catalogue.methods.items():
         assert set(plugin.code.versions) == {"torch"}, name
     for kind in MODULES:
-        assert set(code_of(kind, None)["versions"]) == {"torch", "numpy"}, kind
+        libraries = {"torch", "numpy"} | ({"vnnlib"} if kind == "verify" else set())
+        assert set(code_of(kind, None)["versions"]) == libraries, kind
 
 
 def test_another_version_is_another_key(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,19 +280,21 @@ def test_modules_that_are_named_are_there() -> None:
 @pytest.mark.parametrize(
     ("file", "kinds"),
     [
-        ("bench/jobs/kinds.py", {"train", "import", "clean", "judge"}),
-        ("bench/jobs/surroundings.py", {"train", "import", "clean", "judge"}),
-        ("relu/network/architectures.py", {"train", "import", "clean", "judge"}),
-        ("relu/attacks/witness.py", {"train", "import", "clean", "judge"}),
+        ("bench/jobs/kinds.py", {*MODULES}),
+        ("bench/jobs/surroundings.py", {*MODULES}),
+        ("relu/network/architectures.py", {*MODULES}),
+        ("relu/attacks/witness.py", {*MODULES}),
         ("bench/jobs/training.py", {"train"}),
         ("relu/attacks/pgd.py", {"train"}),
         ("bench/data/datasets.py", {"train"}),
         ("bench/data/sources.py", {"train"}),
         ("bench/jobs/training.py", {"train"}),
-        ("bench/store/outcome.py", {"train", "clean", "judge"}),
+        ("bench/store/outcome.py", {"train", "clean", "judge", "verify"}),
         ("bench/data/checkpoint.py", set()),
         ("bench/jobs/out_of_memory.py", {"train", "clean", "judge"}),
-        ("bench/jobs/verdict.py", {"judge"}),
+        ("bench/jobs/verdict.py", {"judge", "verify"}),
+        ("bench/jobs/verification.py", {"verify"}),
+        ("bench/jobs/limited.py", {"verify"}),
         ("bench/jobs/resumable_judging.py", {"judge"}),
         ("bench/store/results.py", set()),
     ],

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
+from bench.jobs.limited import Died, TimeOver, limited
 from bench.jobs.verification import Answer, Evaluators, Query, answer
-from bench.run.limited import Died, TimeOver, limited
 
 HANDOVER = 0.02  # of the time, in which a process hands over its answer before it is killed
 

@@ -1,0 +1,1 @@
+"""From what a command asks for to results on disk."""
