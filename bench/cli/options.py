@@ -3,6 +3,7 @@
 import argparse
 from typing import Any, NoReturn
 
+from bench import __version__
 from bench.cli import examples
 from bench.cli.export_options import add_export
 from bench.cli.judging_options import add_judging
@@ -10,6 +11,8 @@ from bench.cli.suites import suites
 from bench.cli.verify_options import add_verify
 from bench.parsing import suggestion
 from relu.errors import InputError
+
+NAME = "relu-bench"
 
 
 class Parser(argparse.ArgumentParser):
@@ -45,6 +48,9 @@ def make_parser(prog: str = "python -m bench") -> Parser:
         description="Between which two numbers does a network's robust error lie, and what is "
         "the evidence?",
     )
+    add = parser.add_argument
+    add("--version", action="version", version=__version__, help="print the version, and exit")
+    add("--name", action="version", version=NAME, help="print the verifier's name, and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     adders = (_add_run, _add_tune, _add_eval, add_verify, _add_leaderboard, _add_ratios, add_export)
     for add in adders:

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import nn
 
+from bench import __version__
 from bench.__main__ import main
 from bench.jobs.job import Job
 from bench.jobs.limited import Died, TimeOver, limited
@@ -283,6 +284,15 @@ def test_help_tells_all() -> None:
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     for option in ("--network", "--timeout", "--eval", "--set", "--out", "--plugin", "timed-out"):
         assert option in shown
+
+
+@pytest.mark.parametrize(("option", "said"), [("--version", __version__), ("--name", "relu-bench")])
+def test_programs_are_told_name_and_version(
+    option: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([option])
+    assert (ended.value.code, capsys.readouterr().out) == (0, f"{said}\n")
 
 
 def answer_of(argument: str) -> str:
