@@ -48,9 +48,9 @@ def make_parser(prog: str = "python -m bench") -> Parser:
         description="Between which two numbers does a network's robust error lie, and what is "
         "the evidence?",
     )
-    add = parser.add_argument
-    add("--version", action="version", version=__version__, help="print the version, and exit")
-    add("--name", action="version", version=NAME, help="print the verifier's name, and exit")
+    say = parser.add_argument
+    say("--version", action="version", version=__version__, help="print the version, and exit")
+    say("--name", action="version", version=NAME, help="print the verifier's name, and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     adders = (_add_run, _add_tune, _add_eval, add_verify, _add_leaderboard, _add_ratios, add_export)
     for add in adders:
