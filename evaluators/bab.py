@@ -1,6 +1,7 @@
 """Exact answers by branch and bound with dual bounds (relu/bounds/branching)."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Annotated, ClassVar, Literal
@@ -17,11 +18,14 @@ from relu.attacks.region_attack import walk
 from relu.attacks.witness import CLEAR, adversarial
 from relu.bounds.branching.deadline import Deadline
 from relu.bounds.branching.root import decided
+from relu.bounds.coupling import COUPLED
+from relu.bounds.lipschitz import largest_singular_values
 from relu.classes import Images, Labels
-from relu.network.reader import refusal
+from relu.network.reader import in_float64, read_layers, refusal
 from relu.ranges import checked_dataclass
 from relu.threat import Threat
 
+SQUARINGS = 8  # of Gram matrices, for the layers' largest singular values
 ROUNDS = 20  # of a walk from linear region to linear region towards the input
 NEIGHBOURS = 8  # regions beside its own that each round of the walk looks at
 
@@ -54,24 +58,33 @@ class Bab:
     ) -> Evidence:
         radius = self.mode == "radius"
         wanted = known.unsettled if radius else known.straddles(threat.each(x))
-        return one_by_one(net, x, y, self._found, threat=threat, known=known, wanted=wanted)
+        largest = None
+        if threat.norm in COUPLED and bool(wanted.any()):
+            exact = read_layers(in_float64(net), tuple(x.shape[1:]))
+            largest = largest_singular_values(exact, squarings=SQUARINGS)
+        found = partial(self._found, largest)
+        return one_by_one(net, x, y, found, threat=threat, known=known, wanted=wanted)
 
-    def _found(self, problem: Input, low: float, high: float) -> Found:
+    def _found(
+        self, largest: Sequence[float] | None, problem: Input, low: float, high: float
+    ) -> Found:
         deadline = Deadline.after(self.seconds)
         eps = float(problem.threat.eps)
         if self.mode == "decide":
-            reply = _ask(problem, eps, deadline)
+            reply = _ask(problem, eps, deadline, largest)
             words, status = ENDS[reply.status]
             return Found(_certified(problem, eps, reply), reply.point, words, status)
         search = RadiusSearch(first=eps, reach=problem.reach, known=low, high=high)
         while not deadline.passed and (radius := search.next_radius()) is not None:
-            reply = _ask(problem, radius, Deadline.after(deadline.left / 2))
+            reply = _ask(problem, radius, Deadline.after(deadline.left / 2), largest)
             search.take(radius, reply, partial(_nearer, problem))
         return search.result(late=deadline.passed)
 
 
-def _ask(problem: Input, radius: float, deadline: Deadline) -> Reply:
-    """Whether a ball holds an adversarial input."""
+def _ask(
+    problem: Input, radius: float, deadline: Deadline, largest: Sequence[float] | None = None
+) -> Reply:
+    """Whether a ball holds an adversarial input. largest: singular values of its layers."""
     ball = problem.ball(min(radius, problem.reach))
     threat = replace(problem.threat, eps=radius)
 
@@ -83,7 +96,7 @@ def _ask(problem: Input, radius: float, deadline: Deadline) -> Reply:
     def is_witness(delta: Tensor) -> bool:
         return bool(adversarial(problem.net, problem.images(point(delta)), problem.label))
 
-    result = decided(problem.layers, ball, problem.y, is_witness, deadline)
+    result = decided(problem.layers, ball, problem.y, is_witness, deadline, largest=largest)
     return Reply(result.verdict, None if result.delta is None else point(result.delta)[0])
 
 

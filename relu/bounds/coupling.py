@@ -82,8 +82,16 @@ class Coupling:
         rows = torch.where(open_, rows, 0.0)
         gated = torch.where(open_, gated, 0.0)
         seen = (rows * self.given.unsqueeze(1) - gated * self.z.unsqueeze(1)).sum(2)
-        problem = _Problem(self, rows, gated)
-        least = problem.highest()
+        leak = 0.0 if self.leak is None else self.leak
+        least = LeastInBall(
+            above=rows - gated,
+            below=leak * rows - gated,
+            center=torch.where(self.open, self.center, 0.0).unsqueeze(1),  # others stay there
+            low=torch.where(self.open, self.low, 0.0).unsqueeze(1),
+            high=torch.where(self.open, self.high, 0.0).unsqueeze(1),
+            radius=self.radius.unsqueeze(1),
+            unit=self.unit,
+        ).highest()
         if self.unit:
             size = (rows.abs() @ self.given.abs().unsqueeze(2)).squeeze(2)
             size = size + (gated.abs() @ self.z.abs().unsqueeze(2)).squeeze(2)
@@ -91,20 +99,31 @@ class Coupling:
         return seen - least
 
 
-class _Problem:
-    """The bound as a function of lambda, of each row. Slopes: of the forms on either side of 0."""
+class LeastInBall:
+    """The least sum of functions with slope `above` where z > 0 and `below` where z < 0.
 
-    def __init__(self, where: Coupling, rows: Tensor, gated: Tensor) -> None:
-        leak = 0.0 if where.leak is None else where.leak
-        self.unit = where.unit
-        self.center = torch.where(where.open, where.center, 0.0).unsqueeze(1)  # others stay there
-        self.low = where.low.clamp_max(0).unsqueeze(1)
-        self.high = where.high.clamp_min(0).unsqueeze(1)
-        self.squared = where.radius.square().unsqueeze(1) * (1 + 4 * UNIT)
-        self.above = rows - gated
-        self.below = leak * rows - gated
-        most = torch.where(where.open, where.high - where.low + where.center.abs(), 0.0)
-        self.most = most.unsqueeze(1)
+    Over z in box and ball, from below, as a function of lambda: the bound is concave in it.
+    """
+
+    def __init__(
+        self,
+        *,
+        above: Float[Tensor, "n k size"],
+        below: Float[Tensor, "n k size"],
+        center: Float[Tensor, "n 1 size"],
+        low: Float[Tensor, "n 1 size"],
+        high: Float[Tensor, "n 1 size"],
+        radius: Float[Tensor, "n 1"],
+        unit: float,
+    ) -> None:
+        self.unit = unit
+        self.center = center
+        self.low = low.clamp_max(0)
+        self.high = high.clamp_min(0)
+        self.squared = radius.square() * (1 + 4 * UNIT)
+        self.above = above
+        self.below = below
+        self.most = self.high - self.low + center.abs()
 
     def highest(self) -> Tensor:
         """The best bound of a few lambdas."""
@@ -122,9 +141,10 @@ class _Problem:
         half = (multiplier / 2).unsqueeze(2)
         steps = 1 / (2 * half)  # inf where lambda is 0: to the ends
         sides = []
-        for slope, start, stop in ((self.above, 0.0, self.high), (self.below, self.low, 0.0)):
+        zero = torch.zeros_like(self.low)
+        for slope, start, stop in ((self.above, zero, self.high), (self.below, self.low, zero)):
             way = (slope * steps).nan_to_num(0.0)
-            z = (self.center - way).clamp(_as(start, way), _as(stop, way))
+            z = (self.center - way).clamp(start, stop)
             far = (z - self.center).square()
             sides.append((slope * z + half * far, far))
         (up, up_far), (down, down_far) = sides
@@ -136,10 +156,6 @@ class _Problem:
             size = (slopes * self.most + half * self.most.square()).sum(2)
             bound = bound - self.unit * (4 * size + half.squeeze(2) * self.squared)
         return bound, far
-
-
-def _as(value: Tensor | float, like: Tensor) -> Tensor:
-    return torch.as_tensor(value, dtype=like.dtype, device=like.device)
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,6 +27,7 @@ from evaluators.cw import Cw
 from evaluators.ensemble import Ensemble
 from evaluators.interface import Evaluator, Evidence, Interval
 from evaluators.kw import Kw
+from evaluators.lipschitz import Lipschitz
 from evaluators.pgd import Pgd
 from evaluators.region import Region
 from evaluators.region_attack import RegionAttack
@@ -304,6 +305,7 @@ def attack(arch: str, norm: Norm, place: Place) -> Results:
 EVALUATORS: Mapping[str, tuple[Evaluator, str]] = {
     "kw": (Kw(bisection_steps=40), "cnn_small"),
     "crown": (Crown(iterations=3, bisection_steps=40), "fc_small"),
+    "lipschitz": (Lipschitz(), "cnn_small"),
     "region": (Region(), "cnn_small"),
     "region, to the end": (Region(neighbours="unlimited", seconds=600.0), "tiny"),
     "pgd": (Pgd(), "cnn_small"),

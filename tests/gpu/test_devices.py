@@ -7,7 +7,8 @@ import sys
 import pytest
 from torch.utils import backend_registration
 
-from tests.gpu.comparisons import COMPARISONS
+from bench.plugins.catalogue import Catalogue
+from tests.gpu.comparisons import COMPARISONS, EVALUATORS
 
 pytestmark = pytest.mark.skipif(
     not hasattr(backend_registration, "_setup_privateuseone_for_python_backend"),
@@ -49,6 +50,9 @@ SHORT += [
     "evaluator pgd linf",
     "evaluator region linf",
     "evaluator kw linf",
+    "evaluator crown l2",
+    "evaluator lipschitz l2",
+    "evaluator lipschitz linf",
     "alpha fc_small linf",
 ]
 
@@ -62,6 +66,12 @@ def mixed(names: list[str]) -> dict[str, list[str]]:
     device, caught, problems = json.loads(done.stdout.splitlines()[-1])
     assert (device, caught) == ("lookalike:0", 5)
     return dict(problems)
+
+
+def test_every_evaluator_that_computes_on_cards_is_compared(catalogue: Catalogue) -> None:
+    plugins = catalogue.evaluators.values()
+    on_cards = {plugin.name for plugin in plugins if plugin.cls.resource == "gpu"}
+    assert on_cards - {"lirpa"} <= set(EVALUATORS)  # another library's tensors are its own business
 
 
 def test_no_tensor_of_another_device_gets_in() -> None:

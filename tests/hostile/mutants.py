@@ -23,6 +23,7 @@ class Mutant:
 
 DUAL = "tests/relu/bounds/test_linear.py"
 MAXIMA = "tests/relu/bounds/test_maxima.py"
+DISKS = "tests/relu/bounds/test_disks.py"
 COUPLING = "tests/relu/bounds/test_coupling.py"
 LIPSCHITZ = "tests/relu/bounds/test_lipschitz.py"
 BRANCHING = "tests/relu/bounds/test_branching.py"
@@ -856,6 +857,18 @@ MUTANTS = (
         "radius = (largest * self.radius + norm_up(error)) * (1 + 8 * UNIT)",
         "radius = norm_up(error)",
         (f"{COUPLING}::test_pre_activations_stay_within_their_distance",),
+    ),
+    Mutant(
+        "relu/bounds/branching/disks.py",
+        "return total * (1 - unit)",
+        "return total + alone.abs().sum(0)",
+        (f"{DISKS}::test_sums_over_box_and_ball_are_bounded_from_below",),
+    ),
+    Mutant(
+        "relu/bounds/branching/disks.py",
+        "radius=disk.radius.expand(questions, 1),",
+        "radius=0.8 * disk.radius.expand(questions, 1),",
+        (f"{DISKS}::test_sums_over_box_and_ball_are_bounded_from_below",),
     ),
     Mutant(
         "relu/bounds/coupling.py",

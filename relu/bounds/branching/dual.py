@@ -20,6 +20,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from relu.bounds.ball import Perturbations
+from relu.bounds.branching.disks import gains
 from relu.bounds.branching.reduced import Forms, ReducedNetwork
 from relu.rounding import UNDERFLOW
 
@@ -150,7 +151,20 @@ def safe_bounds(
     weights = multipliers.abs()
     size = asked.size + net.size @ weights
     error = ROOM * net.unit * size + UNDERFLOW * (1 + size + weights.sum(0))
-    return sweep.finished(low, high).bound - error
+    return sweep.finished(low, high, unit=net.unit).bound - error
+
+
+def coupled_bounds(
+    net: ReducedNetwork, asked: Forms, boxes: Boxes, multipliers: Float[Tensor, "N m"]
+) -> Float[Tensor, " m"]:
+    """Bounds with these multipliers, and with what is gained where units of a layer lie together.
+
+    As `safe_bounds`, but in any precision: they prove nothing.
+    """
+    sweep = _Sweep(net, asked)
+    for k in range(len(net.hidden) - 1, -1, -1):
+        sweep.take(k, multipliers[net.slices[k]])
+    return sweep.finished(boxes.low, boxes.high, unit=0.0).bound
 
 
 def minimiser(net: ReducedNetwork, boxes: Boxes, slopes: Slopes, at: Bounded) -> Minimiser:
@@ -218,12 +232,15 @@ class _Sweep:
         forms.add_transposed(self.state[: self.net.d + part.start], multipliers)
         self.const.addmv_(multipliers.T, forms.offset)
 
-    def finished(self, low: Tensor, high: Tensor) -> Bounded:
-        """The bounds on boxes, all forms being in."""
+    def finished(self, low: Tensor, high: Tensor, *, unit: float | None = None) -> Bounded:
+        """The bounds on boxes, all forms being in; unit: in the layers' balls, too, rounded so."""
         d = self.net.d
         rows = self.state[:d]
         v = self.state[d:]
-        least = _least(v, self.multipliers, low, high, self.net.leak.unsqueeze(1)).sum(0)
+        terms = _least(v, self.multipliers, low, high, self.net.leak.unsqueeze(1))
+        least = terms.sum(0)
+        if unit is not None:
+            least = least + gains(self.net, terms, v, self.multipliers, low, high, unit=unit)
         fall = self.net.deltas.support_below(rows.T.unsqueeze(0))[0]
         return Bounded(self.const + least - fall, v, self.multipliers, rows)
 

@@ -23,6 +23,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from relu.bounds.ball import Ball, Perturbations
+from relu.bounds.coupling import Coupling
 from relu.network.activation import crossing
 from relu.network.layers import Layer
 from relu.rounding import UNDERFLOW, gamma
@@ -75,11 +76,24 @@ class Forms:
 
 
 @dataclass(frozen=True, eq=False)
+class Disk:
+    """A ball in l2."""
+
+    center: Float[Tensor, " m"]
+    radius: Float[Tensor, ""]
+
+    def to(self, dtype: torch.dtype) -> "Disk":
+        """In another precision, which then proves nothing."""
+        return Disk(self.center.to(dtype), self.radius.to(dtype))
+
+
+@dataclass(frozen=True, eq=False)
 class ReducedNetwork:
     """Forms of the units that may switch, layer by layer, and of the logits.
 
     which: these units' numbers in their layers. low, high, leak: of all of them, N in a line;
-    maxima: which of them are maxima that cannot switch.
+    maxima: which of them are maxima that cannot switch. disks: of
+    each layer, an l2 ball that its units' pre-activations lie in, where it cuts off much.
     Columns of forms are the d pixels, then the units of the layers below. unit: the relative
     rounding error of forms.
     """
@@ -92,6 +106,7 @@ class ReducedNetwork:
     high: Float[Tensor, " N"]
     leak: Float[Tensor, " N"]
     maxima: Bool[Tensor, " N"]
+    disks: tuple[Disk | None, ...]
     unit: float
 
     @property
@@ -135,6 +150,7 @@ class ReducedNetwork:
             low=self.low.to(dtype),
             high=self.high.to(dtype),
             leak=self.leak.to(dtype),
+            disks=tuple(None if disk is None else disk.to(dtype) for disk in self.disks),
         )
 
     def below(self, k: int) -> "ReducedNetwork":
@@ -148,6 +164,7 @@ class ReducedNetwork:
             high=self.high[:count],
             leak=self.leak[:count],
             maxima=self.maxima[:count],
+            disks=self.disks[:k],
         )
 
     def margins(self, y: int, others: Int[Tensor, " k"]) -> Forms:
@@ -175,10 +192,12 @@ def reduced_network(
     ball: Ball,
     bounds: Bounds,
     level: Sequence[Bool[Tensor, " _"] | None] | None = None,
+    couplings: Sequence[Coupling | None] | None = None,
 ) -> ReducedNetwork:
     """The network on the ball of one input, whose hidden units have these proven bounds.
 
-    level: maxima in each layer that are to be kept though they cannot switch.
+    level: maxima in each layer that are to be kept though they cannot switch. couplings: of each
+    layer's units, as a relaxation of the input has them.
     """
     reduction = _Reduction(layers, ball, bounds, level or [None] * len(bounds))
     hidden = [
@@ -202,6 +221,12 @@ def reduced_network(
         high=of_kept_units([high for _, high in bounds]),
         leak=of_kept_units(reduction.leaks),
         maxima=of_kept_units(reduction.maxima).bool(),
+        disks=tuple(
+            None if coupling is None else Disk(coupling.center[0, units], coupling.radius[0])
+            for coupling, units in zip(
+                couplings or [None] * len(bounds), reduction.which, strict=True
+            )
+        ),
         unit=gamma(layers, ball.center.shape[1]),
     )
 

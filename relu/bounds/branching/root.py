@@ -30,9 +30,12 @@ def decided(
     y: int,
     is_witness: Callable[[Float[Tensor, " d"]], bool],
     deadline: Deadline,
+    *,
+    largest: Sequence[float] | None = None,
 ) -> Result:
     """Whether some other class wins or ties in the ball of one input (float64).
 
+    largest: bounds of the layers' largest singular values, of use in l2 and l1.
     is_witness: whether a perturbation of the ball's center is an adversarial input of the ball; it
     decides, as bounds are attained only nearly. Where KW's bounds leave few units open, a short
     search comes first; then bounds of all units are improved by ascent, from the better of KW's and
@@ -40,12 +43,12 @@ def decided(
     """
     label = torch.tensor([y], device=ball.center.device)
     kw = relax(layers, ball, "kw")
-    found = [kw, relax(layers, ball, "crown", known=kw.hidden)]
+    found = [kw, relax(layers, ball, "crown", known=kw.hidden, largest=largest)]
     if _open_units(layers, kw) <= FEW:
         first = _searched(layers, ball, label, found, is_witness, deadline, most=SHORT)
         if first.verdict in ("certified", "witness"):
             return first
-    found = relaxations(layers, ball)
+    found = relaxations(layers, ball, largest)
     return _searched(layers, ball, label, found, is_witness, deadline)
 
 
@@ -70,10 +73,11 @@ def _searched(
         return Result("certified")
     bounds = [(low[0], high[0]) for low, high in found[-1].bounds]
     level = [None if units is None else units[0] for units in found[-1].level]
-    net = reduced_network(layers, ball, bounds, level)
+    couplings = [lines.coupling for lines in found[-1].lines]
+    net = reduced_network(layers, ball, bounds, level, couplings)
     if most is None:
         net = refined(net, Deadline.after(REFINING * deadline.left))
-        net = reduced_network(layers, ball, _improved(bounds, net), level)
+        net = reduced_network(layers, ball, _improved(bounds, net), level, couplings)
     return Search(net, int(label), left, is_witness, deadline, most=most).result()
 
 

@@ -23,13 +23,15 @@ from relu.bounds.branching.deadline import Deadline
 from relu.bounds.branching.descent import descent
 from relu.bounds.branching.domains import Domain, Domains, Leaf, Split, side_by_side
 from relu.bounds.branching.dual import (
+    Boxes,
     bounded,
     boxes_of,
+    coupled_bounds,
     crown_slopes,
     safe_bounds,
     with_level_lines,
 )
-from relu.bounds.branching.reduced import ReducedNetwork
+from relu.bounds.branching.reduced import Forms, ReducedNetwork
 from relu.bounds.branching.splitting import best_splits, losses, split_boxes
 from relu.bounds.branching.tightening import Networks, outward, tightened
 
@@ -163,7 +165,8 @@ class Search:
         """Those that are not closed as they are, with boxes that are tightened."""
         margins = self.quick_margins.at(domains.rivals)
         now = bounded(self.nets.quick, margins, domains.boxes, domains.slopes)
-        left = self._left(domains, now.bound, now.multipliers)
+        bound = self._coupled(margins, domains.boxes, now.bound, now.multipliers)
+        left = self._left(domains, bound, now.multipliers)
         domains = domains.at(left)
         if not len(left):
             return domains
@@ -188,9 +191,18 @@ class Search:
             return []
         margins = self.quick_margins.at(domains.rivals)
         found = ascended(self.nets.quick, margins, domains.boxes, domains.slopes, steps=steps)
-        left = self._left(domains, found.bound, found.multipliers)
+        bound = self._coupled(margins, domains.boxes, found.bound, found.multipliers)
+        left = self._left(domains, bound, found.multipliers)
         self._try(found.at.points[: self.nets.exact.d, left], domains.rivals[left])
-        return replace(domains, slopes=found.slopes).at(left).alone(found.bound[left])
+        return replace(domains, slopes=found.slopes).at(left).alone(bound[left])
+
+    def _coupled(
+        self, margins: Forms, boxes: Boxes, bound: Tensor, multipliers: Tensor
+    ) -> Float[Tensor, " m"]:
+        """The bounds, in the balls that units of layers lie in, if there are any."""
+        if all(disk is None for disk in self.nets.quick.disks):
+            return bound
+        return coupled_bounds(self.nets.quick, margins, boxes, multipliers)
 
     def _left(
         self, domains: Domains, bound: Float[Tensor, " m"], multipliers: Float[Tensor, "N m"]

@@ -167,6 +167,7 @@ def test_the_bound_of_one_unit_is_the_least_on_its_box() -> None:
             high=high,
             leak=leak * one,
             maxima=torch.zeros(1, dtype=torch.bool),
+            disks=(None,),
             unit=0.0,
         )
         asked = Forms(torch.tensor([[0.0, v]], dtype=torch.float64), 0 * one, one)
