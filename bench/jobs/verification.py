@@ -75,7 +75,7 @@ def answer(query: Query) -> Answer:
     asked = read_property(read_file(query.file))
     _require_name(asked, query.network_name)
     content = unzipped(read_file(query.network))
-    net = read_onnx(content)
+    net = read_onnx(content, fewest=1)
     if net.dtype != "float32":
         raise InputError(f"expected a network that computes in float32, got one in {net.dtype}")
     runtime = onnx_runtime(content)

@@ -11,18 +11,19 @@ from relu.network.layers import Conv, Dense, Layer, Shape
 from relu.network.tracing import traced_layers, unsupported
 
 
-def read_layers(net: nn.Module, shape: Shape) -> tuple[Layer, ...]:
+def read_layers(net: nn.Module, shape: Shape, *, fewest: int = 2) -> tuple[Layer, ...]:
     """The affine layers of a network whose inputs have `shape`; they share its parameters.
 
     A Sequential of Flatten, Linear, plain Conv2d and ReLU, with one ReLU after each affine layer
     but the last, which is Linear, is read as it stands; any other network by its graph
-    (relu/network/tracing.py). Raises InputError with the name of the first layer that does not fit.
+    (relu/network/tracing.py). fewest: logits that it has to have. Raises InputError with the name
+    of the first layer that does not fit.
     """
     _require_no_detours(net)
     try:
-        chain = _affine(net)
+        chain = _affine(net, fewest)
     except InputError:
-        return traced_layers(net, shape)
+        return traced_layers(net, shape, fewest=fewest)
     layers: list[Layer] = []
     for what, module in chain:
         layers.append(_layer(what, module, shape, layers[-1] if layers else None))
@@ -37,7 +38,7 @@ def refusal(net: nn.Module) -> str | None:
     except InputError as error:
         return str(error)
     try:
-        _affine(net)
+        _affine(net, 2)
     except InputError:
         return unsupported(net)
     return None
@@ -52,7 +53,7 @@ def _require_no_detours(net: nn.Module) -> None:
             raise InputError(f"{what} has hooks, or a forward of its own, which are not read")
 
 
-def _affine(net: nn.Module) -> list[tuple[str, nn.Linear | nn.Conv2d]]:
+def _affine(net: nn.Module, fewest: int) -> list[tuple[str, nn.Linear | nn.Conv2d]]:
     """The Linear and Conv2d layers, checked, with what to call each in a message."""
     modules: list[tuple[str, nn.Linear | nn.Conv2d]] = []
     rectified = True
@@ -72,7 +73,11 @@ def _affine(net: nn.Module) -> list[tuple[str, nn.Linear | nn.Conv2d]]:
             rectified = False
         elif kind not in (nn.Flatten, nn.Identity):
             raise InputError(f"{what} is no ReLU, Linear, Conv2d or Flatten")
-    if rectified or not isinstance(modules[-1][1], nn.Linear) or modules[-1][1].out_features < 2:
+    if (
+        rectified
+        or not isinstance(modules[-1][1], nn.Linear)
+        or modules[-1][1].out_features < fewest
+    ):
         raise InputError("the last layer must be Linear, with two classes or more")
     return modules
 

@@ -31,25 +31,26 @@ _AGREED: weakref.WeakKeyDictionary[nn.Module, set[tuple[object, ...]]]
 _AGREED = weakref.WeakKeyDictionary()
 
 
-def traced_layers(net: nn.Module, shape: Shape) -> tuple[Layer, ...]:
+def traced_layers(net: nn.Module, shape: Shape, *, fewest: int = 2) -> tuple[Layer, ...]:
     """The layers of a network whose inputs have `shape`; they share its parameters.
 
     Affine operations that follow one another are joined: what is read is the network, up to the
-    rounding of that. Raises InputError with the first operation that is not known, or where the
-    layers give other logits than the module, whose code may do what no symbol shows.
+    rounding of that. fewest: logits that it has to have. Raises InputError with the first operation
+    that is not known, or where the layers give other logits than the module, whose code may do what
+    no symbol shows.
     """
     graph = graph_of(net)
     if (reason := _unsupported(graph, net)) is not None:
         raise InputError(reason)
-    layers = _read(graph, net, shape)
+    layers = _read(graph, net, shape, fewest)
     key = (shape, layers[0].like.dtype, net.training, str(graph))
     if key not in _AGREED.setdefault(net, set()):
-        _require_agreement(net, shape)
+        _require_agreement(net, shape, fewest)
         _AGREED[net].add(key)
     return layers
 
 
-def _read(graph: fx.Graph, net: nn.Module, shape: Shape) -> tuple[Layer, ...]:
+def _read(graph: fx.Graph, net: nn.Module, shape: Shape, fewest: int) -> tuple[Layer, ...]:
     floating = (buffer for buffer in net.buffers() if buffer.is_floating_point())
     like = next(chain(net.parameters(), floating), torch.zeros(()))
     builder = LayerBuilder(shape, like)
@@ -57,15 +58,15 @@ def _read(graph: fx.Graph, net: nn.Module, shape: Shape) -> tuple[Layer, ...]:
     for node in graph.nodes:
         values[node] = _value(node, values, net, builder)
         if node.op == "output":
-            return _finished(builder, values[node])
+            return _finished(builder, values[node], fewest)
     raise InputError("a network must return its logits")
 
 
 @torch.no_grad()
-def _require_agreement(net: nn.Module, shape: Shape) -> None:
+def _require_agreement(net: nn.Module, shape: Shape, fewest: int) -> None:
     """Raises InputError where the layers are not the module, at a few random inputs, in float64."""
     exact = copy.deepcopy(net).double()
-    layers = _read(graph_of(exact), exact, shape)
+    layers = _read(graph_of(exact), exact, shape, fewest)
     draw = torch.Generator().manual_seed(0)
     for scale in SCALES:
         x = scale * torch.randn(POINTS, *shape, generator=draw, dtype=torch.float64)
@@ -230,9 +231,9 @@ def _attribute(net: nn.Module, path: str) -> Tensor:
     return value
 
 
-def _finished(builder: LayerBuilder, logits: Any) -> tuple[Layer, ...]:
+def _finished(builder: LayerBuilder, logits: Any, fewest: int) -> tuple[Layer, ...]:
     if isinstance(logits, Value) and logits.order is not None:
         raise InputError("a network must end in a layer of logits, not in a flattened image")
-    if not isinstance(logits, Value) or len(logits.shape) != 1 or logits.size < 2:
+    if not isinstance(logits, Value) or len(logits.shape) != 1 or logits.size < fewest:
         raise InputError("a network must return a vector of logits, for two classes or more")
     return builder.finished(logits)

@@ -34,7 +34,7 @@ def require_agreement(net: OnnxNetwork, content: bytes, graph: Graph) -> None:
     of the file's inputs explains.
     """
     run = _runtime(content, graph.output)
-    layers = read_layers(in_float64(net), net.shape)
+    layers = read_layers(in_float64(net), net.shape, fewest=1)
     draw = torch.Generator().manual_seed(0)
     compared = False
     for scale in SCALES:
@@ -71,7 +71,7 @@ def require_same(net: nn.Module, read: OnnxNetwork, content: bytes, images: Tens
     exact = in_float64(net)(x.double())
     room = SAME * exact.abs().amax(1, keepdim=True)
     _require_within(in_float64(read)(x.double()), exact, room)
-    layers = read_layers(in_float64(read), read.shape)
+    layers = read_layers(in_float64(read), read.shape, fewest=1)
     _, rounding, _ = _estimates(layers, to_vectors(layers, x.double()), "float32")
     for logits in (theirs, read(x)):
         _require_within(logits.double(), net(x).double(), room.maximum(ROOM * rounding))

@@ -21,23 +21,23 @@ Known = Symbol | np.ndarray
 UNUSED = ("Dropout", "MaxPool")  # whose further outputs may be named, and left alone
 
 
-def read_onnx(content: bytes) -> OnnxNetwork:
+def read_onnx(content: bytes, *, fewest: int = 2) -> OnnxNetwork:
     """The network of an ONNX file, in evaluation mode, for any number of inputs.
 
     It is the function of one input of the file, applied to each input; its outputs are compared
-    with a runtime's at random inputs. Raises InputError, one line, for whatever is not supported:
-    with the name of its node.
+    with a runtime's at random inputs. fewest: numbers that it has to give. Raises InputError, one
+    line, for whatever is not supported: with the name of its node.
     """
     graph = parsed(content)
     try:
-        net = _network(graph)
+        net = _network(graph, fewest)
         require_agreement(net, content, graph)
     except MemoryError as error:
         raise InputError("the network does not fit into memory") from error
     return net
 
 
-def _network(graph: Graph) -> OnnxNetwork:
+def _network(graph: Graph, fewest: int) -> OnnxNetwork:
     builder = NetworkBuilder()
     source = Symbol("input", graph.shape)
     builder.entries.add(graph.shape)
@@ -48,11 +48,12 @@ def _network(graph: Graph) -> OnnxNetwork:
     logits = known.get(graph.output)
     if not isinstance(logits, Symbol):
         raise InputError(f"the output {shown(graph.output)} does not depend on the input")
-    classes = max(logits.shape)
-    if np.prod(logits.shape) != classes or classes < 2:
+    classes = max(logits.shape, default=1)
+    if np.prod(logits.shape) != classes or classes < fewest:
+        wanted = "for two classes or more" if fewest > 1 else "in a line"
         raise InputError(
             f"the output {shown(graph.output)} has shape {('n', *logits.shape)}, "
-            "expected numbers for two classes or more"
+            f"expected numbers {wanted}"
         )
     last = _call(graph.nodes[-1], len(graph.nodes), graph, known, builder)
     logits = reshaped(last, logits, (classes,))

@@ -90,6 +90,16 @@ def test_what_no_input_meets_is_unsat(verify: Command, net: nn.Sequential) -> No
     assert verify(DECLARED + BOX + f"(assert (>= Y_0 {bound}))")[:2] == (0, "unsat\n")
 
 
+def test_networks_may_have_one_output(verify: Command, tmp_path: Path) -> None:
+    net = tiny_net(3, 2, 6, 1)
+    save_onnx(net, tmp_path / "one.onnx")
+    declared = "".join(f"(declare-const {v} Real)\n" for v in ("X_0", "X_1", "Y_0"))
+    for offset, verdict in ((-0.01, "sat"), (1, "unsat")):
+        text = f"{declared}{BOX}(assert (>= Y_0 {largest_output(net) + offset}))"
+        status, out, err = verify(text, network=str(tmp_path / "one.onnx"))
+        assert (status, out.splitlines()[0]) == (0, verdict), err
+
+
 def test_version_2_and_the_network_by_its_name(
     verify: Command, net: nn.Sequential, tmp_path: Path
 ) -> None:
