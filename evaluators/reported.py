@@ -92,6 +92,8 @@ def _point(report: Report, x: Tensor, threat: Threat) -> Tensor | None:
     if inputs is None or len(inputs) != x[0].numel():
         return None
     z = torch.tensor(inputs, dtype=torch.float64, device=x.device).view_as(x)
+    if not bool(z.isfinite().all()):
+        return None
     return threat.inside(x, z)[0].to(x.dtype)
 
 

@@ -120,7 +120,8 @@ class LeastInBall:
         self.center = center
         self.low = low.clamp_max(0)
         self.high = high.clamp_min(0)
-        self.squared = radius.square() * (1 + 4 * UNIT)
+        tiny = torch.finfo(radius.dtype).tiny  # which a square may lose
+        self.squared = radius.square() * (1 + 4 * UNIT) + tiny
         self.above = above
         self.below = below
         self.most = self.high - self.low + center.abs()

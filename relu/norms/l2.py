@@ -134,6 +134,6 @@ def most_in_room(size: Tensor, room: Tensor, eps: Tensor) -> Tensor:
         clipped = ~(slope > 0) | ~t.isfinite()  # the corner of the rooms is inside the ball
         t = torch.where(clipped, 1.0, t)
     d = torch.where(clipped, room, (size * t).minimum(room))
-    spare = eps.square() - d.square().sum(-1)
+    spare = eps.square() - d.square().sum(-1) + torch.finfo(d.dtype).tiny  # squares may underflow
     bonus = torch.where(clipped.squeeze(-1), 0.0, spare / (2 * t.squeeze(-1)))
     return (size * d).sum(-1) + bonus

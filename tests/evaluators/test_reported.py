@@ -98,6 +98,8 @@ def test_their_witnesses_are_replayed(asked: Asked, write: str, place: str) -> N
     assert checked.status == ["done", "refused", "undecided", "undecided"]
     assert checked.outcome[2] == "undecided: sat, their word: no counterexample"
     assert 0.09 < float(checked.high[0]) <= 0.1
+    (asked.folder / place.format(0)).write_text("((X_0 nan)(X_1 0)(X_2 0)(X_3 inf))")
+    assert "no counterexample" in asked.judged(["sat"] * 4).outcome[0]
     assert checked.high[1:].isinf().all()
 
 

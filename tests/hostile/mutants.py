@@ -23,6 +23,7 @@ class Mutant:
 
 DUAL = "tests/relu/bounds/test_linear.py"
 MAXIMA = "tests/relu/bounds/test_maxima.py"
+UNDERFLOW = "tests/relu/bounds/test_underflow.py"
 DISKS = "tests/relu/bounds/test_disks.py"
 COUPLING = "tests/relu/bounds/test_coupling.py"
 LIPSCHITZ = "tests/relu/bounds/test_lipschitz.py"
@@ -857,6 +858,24 @@ MUTANTS = (
         "radius = (largest * self.radius + norm_up(error)) * (1 + 8 * UNIT)",
         "radius = norm_up(error)",
         (f"{COUPLING}::test_pre_activations_stay_within_their_distance",),
+    ),
+    Mutant(
+        "relu/bounds/branching/dual.py",
+        "lost = size + net.total * (1 + weights.sum(0))",
+        "lost = size",
+        (f"{UNDERFLOW}::test_a_coefficient_that_vanishes_between_layers_is_counted",),
+    ),
+    Mutant(
+        "relu/norms/l2.py",
+        "+ torch.finfo(d.dtype).tiny",
+        "",
+        (f"{UNDERFLOW}::test_a_radius_whose_square_vanishes_is_no_smaller",),
+    ),
+    Mutant(
+        "relu/bounds/branching/splitting.py",
+        "torch.where(boxes.open, losses(v, boxes), -1.0)",
+        "losses(v, boxes)",
+        (f"{BRANCHING}::test_only_units_that_may_switch_are_split",),
     ),
     Mutant(
         "relu/bounds/branching/disks.py",

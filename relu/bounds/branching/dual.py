@@ -142,7 +142,8 @@ def safe_bounds(
     A form is off by at most `unit` times its size, the sum of absolute values of all its terms; a
     coefficient of a sum of forms by as much of what it is the sum of. Over all, that is
     unit (size + sum_u |lambda_u| size_u), for the forms and for the sums; ROOM covers both, and the
-    products of the summands. Products that underflow lose up to UNDERFLOW times all of that.
+    products of the summands. Products that underflow lose up to UNDERFLOW times all of that, and a
+    coefficient that does, times whatever it is multiplied by, which `total` has.
     """
     assert net.low.dtype == multipliers.dtype == torch.float64
     sweep = _Sweep(net, asked)
@@ -150,7 +151,8 @@ def safe_bounds(
         sweep.take(k, multipliers[net.slices[k]])
     weights = multipliers.abs()
     size = asked.size + net.size @ weights
-    error = ROOM * net.unit * size + UNDERFLOW * (1 + size + weights.sum(0))
+    lost = size + net.total * (1 + weights.sum(0))
+    error = ROOM * net.unit * size + UNDERFLOW * lost
     return sweep.finished(low, high, unit=net.unit).bound - error
 
 

@@ -94,6 +94,7 @@ class ReducedNetwork:
     which: these units' numbers in their layers. low, high, leak: of all of them, N in a line;
     maxima: which of them are maxima that cannot switch. disks: of
     each layer, an l2 ball that its units' pre-activations lie in, where it cuts off much.
+    total: what the absolute values of all terms of all layers add up to.
     Columns of forms are the d pixels, then the units of the layers below. unit: the relative
     rounding error of forms.
     """
@@ -107,6 +108,7 @@ class ReducedNetwork:
     leak: Float[Tensor, " N"]
     maxima: Bool[Tensor, " N"]
     disks: tuple[Disk | None, ...]
+    total: float
     unit: float
 
     @property
@@ -227,6 +229,7 @@ def reduced_network(
                 couplings or [None] * len(bounds), reduction.which, strict=True
             )
         ),
+        total=reduction.total,
         unit=gamma(layers, ball.center.shape[1]),
     )
 
@@ -250,6 +253,7 @@ class _Reduction:
         self.maxima: list[Tensor] = []
         deltas = ball.deltas
         most = ball.center.abs() + deltas.up.maximum(deltas.down)
+        pixels = float(most.sum())
         self.biases = [
             layer.forward(most.new_zeros(1, width))[0]
             for layer, width in zip(layers, self._widths, strict=True)
@@ -271,6 +275,7 @@ class _Reduction:
             largest = low.abs().maximum(high.abs())
             most = torch.where(kept, largest, slope * size).unsqueeze(0)
         self.sizes.append(layers[-1].absolute().forward(most)[0] + UNDERFLOW)
+        self.total = 1 + pixels + sum(float(size.sum()) for size in self.sizes)
 
     @property
     def _widths(self) -> list[int]:

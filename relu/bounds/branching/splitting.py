@@ -29,7 +29,7 @@ def best_splits(
     v: Float[Tensor, "N m"],
 ) -> Int[Tensor, " m"]:
     """For each domain the unit whose split raises the worse child's bound most."""
-    score = losses(v, boxes)
+    score = torch.where(boxes.open, losses(v, boxes), -1.0)
     count = min(CANDIDATES, score.shape[0])
     units = score.topk(count, 0).indices
     m = units.shape[1]
@@ -46,8 +46,9 @@ def best_splits(
         ]
     )
     value = gains.amin(0) + OTHER_CHILD * gains.amax(0)
-    # a unit that costs nothing is split last
-    value = torch.where(score.gather(0, units) > 0, value, value - value.abs() - 1e6)
+    costs = score.gather(0, units)
+    last = (costs <= 0) & (costs > 0).any(0)  # a unit that costs nothing is split last
+    value = torch.where(last | (costs < 0), -torch.inf, value)  # and one that is closed, never
     return units.gather(0, value.argmax(0, keepdim=True)).squeeze(0)
 
 

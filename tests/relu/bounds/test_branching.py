@@ -26,7 +26,7 @@ from relu.bounds.branching.dual import (
 from relu.bounds.branching.reduced import Forms, ReducedNetwork, reduced_network
 from relu.bounds.branching.root import decided
 from relu.bounds.branching.search import Search
-from relu.bounds.branching.splitting import split_boxes
+from relu.bounds.branching.splitting import best_splits, split_boxes
 from relu.bounds.branching.tightening import outward, refined
 from relu.bounds.linear import margin_lower_bounds
 from relu.classes import gaps, margins, others
@@ -149,6 +149,28 @@ def test_any_multipliers_give_a_bound(arch: str, norm: Norm) -> None:
             assert bool((proven > start.bound - 1e-6 * (1 + start.bound.abs())).all())
 
 
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
+def test_only_units_that_may_switch_are_split(scale: float) -> None:
+    question = Question("fc_small", "linf")
+    net = question.reduced.to(torch.float32)
+    count = len(net.low)
+    draw = torch.Generator().manual_seed(0)
+    low, high = (side.unsqueeze(1).repeat(1, 20) for side in (net.low, net.high))
+    for column in range(20):  # one or two units are open
+        kept = torch.randperm(count, generator=draw)[: 1 + column % 2]
+        closed = torch.ones(count, dtype=torch.bool).index_fill(0, kept, False)
+        low[closed, column] = 0.0
+    boxes = boxes_of(low, high, net.leak)
+    rivals = others(torch.tensor([question.y]), 4)[0][:1]
+    margins = net.margins(question.y, rivals)
+    asked = Forms(scale * margins.rows, scale * margins.offset, scale * margins.size)
+    asked = asked.at(torch.zeros(20, dtype=torch.long))
+    slopes = crown_slopes(boxes.low, boxes.high)
+    v = bounded(net, asked, boxes, slopes).v
+    units = best_splits(net, asked, boxes, slopes, v)
+    assert boxes.open.gather(0, units.unsqueeze(0)).all()
+
+
 def test_the_bound_of_one_unit_is_the_least_on_its_box() -> None:
     """f = v a, z = delta + c: min of v a - lambda z over the box, + min of lambda (delta + c)."""
     torch.manual_seed(0)
@@ -168,6 +190,7 @@ def test_the_bound_of_one_unit_is_the_least_on_its_box() -> None:
             leak=leak * one,
             maxima=torch.zeros(1, dtype=torch.bool),
             disks=(None,),
+            total=1.0,
             unit=0.0,
         )
         asked = Forms(torch.tensor([[0.0, v]], dtype=torch.float64), 0 * one, one)

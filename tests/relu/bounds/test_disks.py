@@ -39,6 +39,7 @@ def network(draw: torch.Generator, units: int = UNITS) -> ReducedNetwork:
         leak=leak,
         maxima=torch.zeros(units, dtype=torch.bool),
         disks=(Disk(center, torch.tensor(0.7, dtype=torch.float64)),),
+        total=1.0,
         unit=1e-15,
     )
 
