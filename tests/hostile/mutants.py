@@ -23,7 +23,7 @@ class Mutant:
 
 DUAL = "tests/relu/bounds/test_linear.py"
 MAXIMA = "tests/relu/bounds/test_maxima.py"
-UNDERFLOW = "tests/relu/bounds/test_underflow.py"
+VANISHING = "tests/relu/bounds/test_vanishing.py"
 DISKS = "tests/relu/bounds/test_disks.py"
 COUPLING = "tests/relu/bounds/test_coupling.py"
 LIPSCHITZ = "tests/relu/bounds/test_lipschitz.py"
@@ -863,13 +863,13 @@ MUTANTS = (
         "relu/bounds/branching/dual.py",
         "lost = size + net.total * (1 + weights.sum(0))",
         "lost = size",
-        (f"{UNDERFLOW}::test_a_coefficient_that_vanishes_between_layers_is_counted",),
+        (f"{VANISHING}::test_a_coefficient_that_vanishes_between_layers_is_counted",),
     ),
     Mutant(
         "relu/norms/l2.py",
         "+ torch.finfo(d.dtype).tiny",
         "",
-        (f"{UNDERFLOW}::test_a_radius_whose_square_vanishes_is_no_smaller",),
+        (f"{VANISHING}::test_a_radius_whose_square_vanishes_is_no_smaller",),
     ),
     Mutant(
         "relu/bounds/branching/splitting.py",
