@@ -627,14 +627,14 @@ MUTANTS = (
     ),
     Mutant(
         "relu/bounds/branching/dual.py",
-        "return torch.where((low < 0) & (high > 0), ends.clamp_max(0), ends)",
-        "return ends",
+        "return low.minimum(high).minimum(ends.least)",
+        "return low.minimum(high)",
         (f"{BRANCHING}::test_the_bound_of_one_unit_is_the_least_on_its_box",),
     ),
     Mutant(
         "relu/bounds/branching/dual.py",
-        "at_low = torch.where(low > 0, above, below) * low",
-        "at_low = torch.where(low > 0, below, above) * low",
+        "at_low=torch.where(low > 0, low, leak * low),",
+        "at_low=torch.where(low > 0, leak * low, low),",
         (f"{BRANCHING}::test_the_bound_of_one_unit_is_the_least_on_its_box",),
     ),
     Mutant(

@@ -75,11 +75,11 @@ def ascended(
         if step == steps:
             break
         rate = LAST ** (step / max(1, steps - 1))
-        uphill = torch.where(boxes.open, now.v.clamp_min(0) * at.z, 0.0)
+        uphill = (now.v.clamp_min(0) * at.z).mul_(boxes.opened)
         alpha = slopes.alpha + ALPHA_RATE * rate * movers[0].step(uphill)
         push = _push(boxes, slopes.beta, now.v, at.z)
         beta = slopes.beta + BETA_RATE * rate * now.v.abs() * movers[1].step(push)
-        beta = torch.where(beta * slopes.beta < 0, 0.0, beta)
+        beta = beta * (1 - (beta * slopes.beta).sign().clamp_max_(0).neg_())  # not past 0
         slopes = Slopes(alpha.clamp(0, 1), beta)
         if limit is not None:
             value = (limit.forms.rows.T * at.points).sum(0) + limit.forms.offset
@@ -101,17 +101,23 @@ def _push(boxes: Boxes, beta: Tensor, v: Tensor, z: Tensor) -> Tensor:
     """Supergradients in beta: how far z is out of its box; units on lower lines have alpha."""
     below = boxes.low - z
     above = boxes.high - z
-    up = (beta > 0) | ((beta == 0) & (below > 0))
-    down = (beta < 0) | ((beta == 0) & (above < 0))
-    push = torch.where(up, below, torch.where(down, above, 0.0))
-    return torch.where(boxes.open & (v >= 0), 0.0, push)
+    sign = beta.sign()
+    up = sign.clamp_min(0)
+    down = -sign.clamp_max(0)
+    push = (below.clamp_min(0) + above.clamp_max(0)) * (1 - up - down)
+    push = push.addcmul_(up, below).addcmul_(down, above)
+    on_lower = v.sign().add_(1).clamp_max_(1).mul_(boxes.opened)
+    return push.addcmul_(push, on_lower, value=-1)
 
 
 def _better(best: Ascended, found: Ascended) -> Ascended:
     better = found.bound > best.bound
+    weight = better.to(found.bound.dtype)
+    # exact where all is finite, as it is where bounds are, and much faster than choices
+    finite = bool((found.bound.isfinite() & best.bound.isfinite()).all())
 
     def chosen(new: Tensor, old: Tensor) -> Tensor:
-        return torch.where(better, new, old)
+        return torch.lerp(old, new, weight) if finite else torch.where(better, new, old)
 
     slopes = Slopes(
         chosen(found.slopes.alpha, best.slopes.alpha), chosen(found.slopes.beta, best.slopes.beta)
@@ -142,6 +148,6 @@ class _Adam:
             self.second = torch.zeros_like(gradient)
         self.first.lerp_(gradient, 1 - DECAYS[0])
         self.second.mul_(DECAYS[1]).addcmul_(gradient, gradient, value=1 - DECAYS[1])
-        first = self.first / (1 - DECAYS[0] ** self.count)
-        second = self.second / (1 - DECAYS[1] ** self.count)
-        return first / second.sqrt().add_(torch.finfo(gradient.dtype).tiny ** 0.5)
+        scale = (1 - DECAYS[1] ** self.count) ** 0.5 / (1 - DECAYS[0] ** self.count)
+        length = self.second.sqrt().add_(torch.finfo(gradient.dtype).tiny ** 0.5)
+        return self.first.div(length).mul_(scale)

@@ -14,6 +14,7 @@ lambda and holds whatever lambda is: multipliers of any precision prove it.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float
@@ -68,9 +69,57 @@ class Boxes:
             leak=self.leak,
         )
 
+    @cached_property
+    def opened(self) -> Float[Tensor, "N m"]:
+        """1 for units that may switch, 0 for the others; products are faster than choices."""
+        return self.open.to(self.low.dtype)
+
+    @cached_property
+    def height(self) -> Float[Tensor, "N m"]:
+        """Of the upper lines at z = 0."""
+        return self.opened * (self.leak - self.upper) * self.low
+
+    @cached_property
+    def ends(self) -> "Ends":
+        """What the units give at the ends."""
+        return ends_of(self.low, self.high, self.leak)
+
+    @cached_property
+    def line(self) -> tuple[Tensor, Tensor]:
+        """Slopes of the lower lines are the first and alpha times the second."""
+        return self.upper + self.opened * (self.leak - self.upper), self.opened * (1 - self.leak)
+
     def lower(self, alpha: Float[Tensor, "N m"]) -> Float[Tensor, "N m"]:
         """Slopes of the lower lines."""
-        return torch.where(self.open, self.leak + (1 - self.leak) * alpha, self.upper)
+        start, rise = self.line
+        return torch.addcmul(start, rise, alpha)
+
+
+@dataclass(frozen=True, eq=False)
+class Ends:
+    """Ends of boxes, what units give there, and what they give at least where 0 lies between.
+
+    least: 0, or inf where it does not.
+    """
+
+    low: Float[Tensor, "N m"]
+    high: Float[Tensor, "N m"]
+    at_low: Float[Tensor, "N m"]
+    at_high: Float[Tensor, "N m"]
+    least: Float[Tensor, "N m"]
+
+
+def ends_of(
+    low: Float[Tensor, "N m"], high: Float[Tensor, "N m"], leak: Float[Tensor, "N 1"]
+) -> Ends:
+    """Of boxes between these bounds."""
+    return Ends(
+        low=low,
+        high=high,
+        at_low=torch.where(low > 0, low, leak * low),
+        at_high=torch.where(high > 0, high, leak * high),
+        least=torch.where((low < 0) & (high > 0), 0.0, torch.inf).to(low.dtype),
+    )
 
 
 def boxes_of(
@@ -112,7 +161,7 @@ def bounded(net: ReducedNetwork, asked: Forms, boxes: Boxes, slopes: Slopes) -> 
     sweep = _Sweep(net, asked)
     for k in range(len(net.hidden) - 1, -1, -1):
         sweep.take(k, sweep.on_lines(k, boxes, slopes) - slopes.beta[net.slices[k]])
-    return sweep.finished(boxes.low, boxes.high)
+    return sweep.finished(boxes.ends)
 
 
 def with_level_lines(net: ReducedNetwork, asked: Forms, boxes: Boxes, slopes: Slopes) -> Slopes:
@@ -153,7 +202,8 @@ def safe_bounds(
     size = asked.size + net.size @ weights
     lost = size + net.total * (1 + weights.sum(0))
     error = ROOM * net.unit * size + UNDERFLOW * lost
-    return sweep.finished(low, high, unit=net.unit).bound - error
+    ends = ends_of(low, high, net.leak.unsqueeze(1))
+    return sweep.finished(ends, unit=net.unit).bound - error
 
 
 def coupled_bounds(
@@ -166,16 +216,16 @@ def coupled_bounds(
     sweep = _Sweep(net, asked)
     for k in range(len(net.hidden) - 1, -1, -1):
         sweep.take(k, multipliers[net.slices[k]])
-    return sweep.finished(boxes.low, boxes.high, unit=0.0).bound
+    return sweep.finished(boxes.ends, unit=0.0).bound
 
 
 def minimiser(net: ReducedNetwork, boxes: Boxes, slopes: Slopes, at: Bounded) -> Minimiser:
     """Where the bounds are attained: the units' outputs lie on the lines that bound them."""
     points = torch.cat([least_delta(net.deltas, at.input), at.v])
     z = torch.empty_like(at.v)
-    slope = torch.where(at.v >= 0, boxes.lower(slopes.alpha), boxes.upper)
-    on_chord = boxes.open & (at.v < 0)
-    offset = torch.where(on_chord, (boxes.leak - boxes.upper) * boxes.low, 0.0)
+    below = at.v.sign().clamp_min(0)  # whether a lower line bounds the unit
+    slope = torch.addcmul(boxes.upper, below, boxes.lower(slopes.alpha) - boxes.upper)
+    offset = torch.addcmul(boxes.height, below, boxes.height, value=-1)
     for part, forms in zip(net.slices, net.hidden, strict=True):
         z[part] = forms.forward(points[: net.d + part.start])
         points[net.d + part.start : net.d + part.stop] = torch.addcmul(
@@ -223,8 +273,9 @@ class _Sweep:
         """V of the units of layer k, times the slopes of the lines that bound them from below."""
         part = self.net.slices[k]
         v = self.coefficients(k)
-        lower = boxes.lower(slopes.alpha)[part]
-        return v * torch.where(v >= 0, lower, boxes.upper[part])
+        start, rise = boxes.line
+        lower = torch.addcmul(start[part], rise[part], slopes.alpha[part])
+        return (v.clamp_max(0) * boxes.upper[part]).addcmul_(v.clamp_min(0), lower)
 
     def take(self, k: int, multipliers: Tensor) -> None:
         """Adds the forms of layer k, times these."""
@@ -234,24 +285,23 @@ class _Sweep:
         forms.add_transposed(self.state[: self.net.d + part.start], multipliers)
         self.const.addmv_(multipliers.T, forms.offset)
 
-    def finished(self, low: Tensor, high: Tensor, *, unit: float | None = None) -> Bounded:
+    def finished(self, ends: Ends, *, unit: float | None = None) -> Bounded:
         """The bounds on boxes, all forms being in; unit: in the layers' balls, too, rounded so."""
         d = self.net.d
         rows = self.state[:d]
         v = self.state[d:]
-        terms = _least(v, self.multipliers, low, high, self.net.leak.unsqueeze(1))
+        terms = _least(v, self.multipliers, ends)
         least = terms.sum(0)
         if unit is not None:
-            least = least + gains(self.net, terms, v, self.multipliers, low, high, unit=unit)
+            least = least + gains(
+                self.net, terms, v, self.multipliers, ends.low, ends.high, unit=unit
+            )
         fall = self.net.deltas.support_below(rows.T.unsqueeze(0))[0]
         return Bounded(self.const + least - fall, v, self.multipliers, rows)
 
 
-def _least(v: Tensor, multipliers: Tensor, low: Tensor, high: Tensor, leak: Tensor) -> Tensor:
+def _least(v: Tensor, multipliers: Tensor, ends: Ends) -> Tensor:
     """Min of v a - lambda z over low <= z <= high; at 0 too, where it lies between."""
-    below = v * leak - multipliers
-    above = v - multipliers
-    at_low = torch.where(low > 0, above, below) * low
-    at_high = torch.where(high > 0, above, below) * high
-    ends = torch.minimum(at_low, at_high)
-    return torch.where((low < 0) & (high > 0), ends.clamp_max(0), ends)
+    low = (v * ends.at_low).addcmul_(multipliers, ends.low, value=-1)
+    high = (v * ends.at_high).addcmul_(multipliers, ends.high, value=-1)
+    return low.minimum(high).minimum(ends.least)

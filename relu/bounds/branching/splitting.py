@@ -17,8 +17,7 @@ OTHER_CHILD = 0.1  # what the better child's gain counts beside the worse one's
 
 def losses(v: Float[Tensor, "N m"], boxes: Boxes) -> Float[Tensor, "N m"]:
     """What the upper lines of units cost a bound: -v times their height at z = 0."""
-    height = torch.where(boxes.open, (boxes.leak - boxes.upper) * boxes.low, 0.0)
-    return -v.clamp_max(0) * height
+    return -v.clamp_max(0) * boxes.height
 
 
 def best_splits(
