@@ -632,7 +632,7 @@ MUTANTS = (
         (f"{BRANCHING}::test_the_bound_of_one_unit_is_the_least_on_its_box",),
     ),
     Mutant(
-        "relu/bounds/branching/dual.py",
+        "relu/bounds/branching/boxes.py",
         "at_low=torch.where(low > 0, low, leak * low),",
         "at_low=torch.where(low > 0, leak * low, low),",
         (f"{BRANCHING}::test_the_bound_of_one_unit_is_the_least_on_its_box",),

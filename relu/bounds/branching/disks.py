@@ -3,7 +3,8 @@
 from jaxtyping import Float
 from torch import Tensor
 
-from relu.bounds.branching.reduced import Disk, ReducedNetwork
+from relu.bounds.branching.forms import Disk
+from relu.bounds.branching.reduced import ReducedNetwork
 from relu.bounds.coupling import LeastInBall
 
 

@@ -13,7 +13,6 @@ the ball, up to rounding: `unit` times their sizes.
 Tables of this folder have a line for each unit and a column for each question.
 """
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -23,68 +22,14 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from relu.bounds.ball import Ball, Perturbations
+from relu.bounds.branching.forms import Disk, Forms
 from relu.bounds.coupling import Coupling
 from relu.network.activation import crossing
 from relu.network.layers import Layer
 from relu.rounding import UNDERFLOW, gamma
 
-SPARSE = 0.12  # share of numbers that are not 0, up to which a sparse product is faster
-
 Bounds = Sequence[tuple[Tensor, Tensor]]
 """lower and upper bounds of each hidden layer's pre-activations, of one input"""
-
-
-@dataclass(frozen=True, eq=False)
-class Forms:
-    """Rows on (delta, a), constants, and what the absolute values of all their terms add up to."""
-
-    rows: Float[Tensor, "m columns"]
-    offset: Float[Tensor, " m"]
-    size: Float[Tensor, " m"]
-
-    def at(self, which: Int[Tensor, " k"]) -> "Forms":
-        """Some of them."""
-        return Forms(self.rows[which], self.offset[which], self.size[which])
-
-    def to(self, dtype: torch.dtype) -> "Forms":
-        """In another precision."""
-        return Forms(self.rows.to(dtype), self.offset.to(dtype), self.size.to(dtype))
-
-    def forward(self, points: Float[Tensor, "columns k"]) -> Float[Tensor, "m k"]:
-        """The forms at points (delta, a)."""
-        if self._sparse is not None:
-            return self._sparse[0] @ points + self.offset.unsqueeze(1)
-        return torch.addmm(self.offset.unsqueeze(1), self.rows, points)
-
-    def add_transposed(
-        self, total: Float[Tensor, "columns k"], multipliers: Float[Tensor, "m k"]
-    ) -> None:
-        """Adds sums of the forms times multipliers to the total, in place."""
-        if self._sparse is not None:
-            total += self._sparse[1] @ multipliers
-        else:
-            total.addmm_(self.rows.T, multipliers)
-
-    @cached_property
-    def _sparse(self) -> tuple[Tensor, Tensor] | None:
-        """Rows and their transpose, where most of the numbers are 0."""
-        if not self.rows.numel() or bool((self.rows != 0).double().mean() > SPARSE):
-            return None
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state")
-            return self.rows.to_sparse_csr(), self.rows.T.contiguous().to_sparse_csr()
-
-
-@dataclass(frozen=True, eq=False)
-class Disk:
-    """A ball in l2."""
-
-    center: Float[Tensor, " m"]
-    radius: Float[Tensor, ""]
-
-    def to(self, dtype: torch.dtype) -> "Disk":
-        """In another precision, which then proves nothing."""
-        return Disk(self.center.to(dtype), self.radius.to(dtype))
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,19 +19,13 @@ from torch import Tensor
 
 from relu.batching import at_once
 from relu.bounds.branching.ascent import ascended
+from relu.bounds.branching.boxes import Boxes, boxes_of, crown_slopes
 from relu.bounds.branching.deadline import Deadline
 from relu.bounds.branching.descent import descent
 from relu.bounds.branching.domains import Domain, Domains, Leaf, Split, side_by_side
-from relu.bounds.branching.dual import (
-    Boxes,
-    bounded,
-    boxes_of,
-    coupled_bounds,
-    crown_slopes,
-    safe_bounds,
-    with_level_lines,
-)
-from relu.bounds.branching.reduced import Forms, ReducedNetwork
+from relu.bounds.branching.dual import bounded, coupled_bounds, safe_bounds, with_level_lines
+from relu.bounds.branching.forms import Forms
+from relu.bounds.branching.reduced import ReducedNetwork
 from relu.bounds.branching.splitting import best_splits, losses, split_boxes
 from relu.bounds.branching.tightening import Networks, outward, tightened
 

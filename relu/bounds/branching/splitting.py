@@ -8,8 +8,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from relu.bounds.branching.dual import Boxes, Slopes, bounded, boxes_of
-from relu.bounds.branching.reduced import Forms, ReducedNetwork
+from relu.bounds.branching.boxes import Boxes, Slopes, boxes_of
+from relu.bounds.branching.dual import bounded
+from relu.bounds.branching.forms import Forms
+from relu.bounds.branching.reduced import ReducedNetwork
 
 CANDIDATES = 8
 OTHER_CHILD = 0.1  # what the better child's gain counts beside the worse one's

@@ -8,17 +8,12 @@ from torch import Tensor
 
 from relu.batching import at_once, groups
 from relu.bounds.branching.ascent import Limit, ascended, limited
+from relu.bounds.branching.boxes import Boxes, Slopes, boxes_of, crown_slopes
 from relu.bounds.branching.deadline import Deadline
 from relu.bounds.branching.domains import Tightening
-from relu.bounds.branching.dual import (
-    Boxes,
-    Slopes,
-    boxes_of,
-    crown_slopes,
-    safe_bounds,
-    with_level_lines,
-)
-from relu.bounds.branching.reduced import Forms, ReducedNetwork
+from relu.bounds.branching.dual import safe_bounds, with_level_lines
+from relu.bounds.branching.forms import Forms
+from relu.bounds.branching.reduced import ReducedNetwork
 
 ROOT_STEPS = 10
 STEPS = 4

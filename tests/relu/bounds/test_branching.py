@@ -11,19 +11,18 @@ from torch import Tensor, nn
 from relu.bounds.alpha_crown import relaxations
 from relu.bounds.ball import Ball, ball_of
 from relu.bounds.branching.ascent import ascended, limited
+from relu.bounds.branching.boxes import Slopes, boxes_of, crown_slopes
 from relu.bounds.branching.deadline import Deadline
 from relu.bounds.branching.domains import Leaf, Split, Step
 from relu.bounds.branching.dual import (
-    Slopes,
     bounded,
-    boxes_of,
-    crown_slopes,
     minimiser,
     safe_bounds,
     true_points,
     with_level_lines,
 )
-from relu.bounds.branching.reduced import Forms, ReducedNetwork, reduced_network
+from relu.bounds.branching.forms import Forms
+from relu.bounds.branching.reduced import ReducedNetwork, reduced_network
 from relu.bounds.branching.root import decided
 from relu.bounds.branching.search import Search
 from relu.bounds.branching.splitting import best_splits, split_boxes
