@@ -71,6 +71,29 @@ def with_level_lines(net: ReducedNetwork, asked: Forms, boxes: Boxes, slopes: Sl
     return Slopes(slopes.alpha, beta)
 
 
+def carried(
+    net: ReducedNetwork,
+    asked: Forms,
+    boxes: Boxes,
+    slopes: Slopes,
+    multipliers: Float[Tensor, "N m"],
+) -> Slopes:
+    """Slopes on boxes that have shrunk: as they were, or with the multipliers that they gave.
+
+    The bound with the same multipliers is no worse than it was on the larger boxes, while lines
+    move with the boxes, mostly to the better. Of each question, what gives the better bound.
+    """
+    sweep = _Sweep(net, asked)
+    beta = torch.empty_like(slopes.beta)
+    for k in range(len(net.hidden) - 1, -1, -1):
+        part = net.slices[k]
+        beta[part] = sweep.on_lines(k, boxes, slopes) - multipliers[part]
+        sweep.take(k, multipliers[part])
+    moved = bounded(net, asked, boxes, slopes).bound
+    better = sweep.finished(boxes.ends).bound > moved
+    return Slopes(slopes.alpha, torch.where(better, beta, slopes.beta))
+
+
 def safe_bounds(
     net: ReducedNetwork,
     asked: Forms,

@@ -23,7 +23,13 @@ from relu.bounds.branching.boxes import Boxes, boxes_of, crown_slopes
 from relu.bounds.branching.deadline import Deadline
 from relu.bounds.branching.descent import descent
 from relu.bounds.branching.domains import Domain, Domains, Leaf, Split, side_by_side
-from relu.bounds.branching.dual import bounded, coupled_bounds, safe_bounds, with_level_lines
+from relu.bounds.branching.dual import (
+    bounded,
+    carried,
+    coupled_bounds,
+    safe_bounds,
+    with_level_lines,
+)
 from relu.bounds.branching.forms import Forms
 from relu.bounds.branching.reduced import ReducedNetwork
 from relu.bounds.branching.splitting import best_splits, losses, split_boxes
@@ -138,8 +144,8 @@ class Search:
     def _children(self, domains: Domains) -> Domains:
         """Both parts of each domain, split at its best unit."""
         margins = self.quick_margins.at(domains.rivals)
-        v = bounded(self.nets.quick, margins, domains.boxes, domains.slopes).v
-        units = best_splits(self.nets.quick, margins, domains.boxes, domains.slopes, v)
+        now = bounded(self.nets.quick, margins, domains.boxes, domains.slopes)
+        units = best_splits(self.nets.quick, margins, domains.boxes, domains.slopes, now.v)
         parts = [split_boxes(domains.boxes, units, active) for active in (True, False)]
         both = torch.arange(len(domains), device=units.device).repeat(2)
         self.domains += len(both)
@@ -153,7 +159,14 @@ class Search:
             torch.cat([part.high for part in parts], 1),
             self.nets.quick.leak,
         )
-        return Domains(domains.rivals[both], boxes, domains.slopes.at(both), steps)
+        slopes = carried(
+            self.nets.quick,
+            margins.at(both),
+            boxes,
+            domains.slopes.at(both),
+            now.multipliers[:, both],
+        )
+        return Domains(domains.rivals[both], boxes, slopes, steps)
 
     def _tightened(self, domains: Domains) -> Domains:
         """Those that are not closed as they are, with boxes that are tightened."""
@@ -177,7 +190,10 @@ class Search:
         steps = domains.steps
         if self.keep:
             steps = [(*before, step) for before, step in zip(steps, how, strict=True)]
-        return replace(domains, boxes=boxes_of(low, high, self.nets.quick.leak), steps=steps)
+        boxes = boxes_of(low, high, self.nets.quick.leak)
+        multipliers = now.multipliers[:, left]
+        slopes = carried(self.nets.quick, margins.at(left), boxes, domains.slopes, multipliers)
+        return replace(domains, boxes=boxes, slopes=slopes, steps=steps)
 
     def _bound(self, domains: Domains, steps: int) -> list[Domain]:
         """Domains that so many steps of ascent do not close; they are tried for a witness."""
