@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bench import pipeline
+from bench.pipeline import requests
 from bench.__main__ import main
 from bench.cli.cell_filter import keep, keep_rows
 from bench.data.datasets import DataSet, load
@@ -92,7 +92,7 @@ def test_no_data_is_loaded_of_what_is_left_out(
         loaded.append(name)
         return load(name, *places)
 
-    monkeypatch.setattr(pipeline, "load", note)
+    monkeypatch.setattr(requests, "load", note)
     command = [
         "run",
         "--methods",
