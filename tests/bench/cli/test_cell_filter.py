@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from bench.pipeline import requests
 from bench.__main__ import main
 from bench.cli.cell_filter import keep, keep_rows
 from bench.data.datasets import DataSet, load
+from bench.pipeline import requests
 from bench.plugins.catalogue import Catalogue
 from bench.request import Request
 from leaderboard.row import Row
