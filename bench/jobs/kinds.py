@@ -30,7 +30,7 @@ from bench.jobs.resumable_judging import Pieces
 from bench.jobs.surroundings import DEVICE, keep_freed_memory
 from bench.jobs.training import Checkpoints, Notes, train
 from bench.jobs.verdict import Replay, joined, replay
-from bench.jobs.verified import verified
+from bench.jobs.verify_job import verified
 from bench.plugins.catalogue import Catalogue, Kind
 from bench.plugins.code_digests import code_of, difference
 from bench.store.provenance import provenance

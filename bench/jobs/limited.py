@@ -1,5 +1,6 @@
 """A function in a process of its own, which is killed when its time is up."""
 
+import contextlib
 import math
 import multiprocessing
 import os
@@ -9,10 +10,10 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from relu.errors import InputError
 
@@ -35,12 +36,14 @@ def limited(function: Callable[[A], T], argument: A, *, seconds: float) -> T:
     Whatever it prints goes to stderr. Raises TimeOver; Died where it raised or was killed; and
     InputError as it does.
     """
-    # A fork has all modules; it is safe as this process itself computes nothing with threads.
-    fork = sys.platform == "linux"
+    # A fork has all modules; it is safe as this process itself computes nothing with threads. Not
+    # in a daemon: dask's workers are, and have threads of their own.
+    fork = sys.platform == "linux" and not multiprocessing.current_process().daemon
     receiver, sender = multiprocessing.Pipe(duplex=False)
     kind = get_context("fork").Process if fork else get_context("spawn").Process
     process = kind(target=_child, args=(sender, function, argument, os.getpid()))
-    process.start()
+    with _children_allowed():
+        process.start()
     sender.close()
     try:
         if not receiver.poll(None if seconds == math.inf else seconds):
@@ -58,6 +61,19 @@ def limited(function: Callable[[A], T], argument: A, *, seconds: float) -> T:
     if isinstance(outcome, Died):
         raise outcome
     return cast(T, outcome)
+
+
+@contextlib.contextmanager
+def _children_allowed() -> Iterator[None]:
+    """Lets a daemon have a child: one that ends by itself when its parent has ended."""
+    config: dict[str, Any] = vars(multiprocessing.current_process())["_config"]
+    before = dict(config)
+    config["daemon"] = False
+    try:
+        yield
+    finally:
+        config.clear()
+        config.update(before)
 
 
 def _child(sender: Connection, function: Callable[[A], T], argument: A, parent: int) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from bench.jobs.job import Job, JobTemplate
 from bench.jobs.payloads import VerifyPayload
-from bench.jobs.verified import digest_of
+from bench.jobs.verify_job import digest_of
 from bench.plugins.catalogue import Plugin
 from bench.plugins.code_digests import code_of
 from relu.errors import InputError

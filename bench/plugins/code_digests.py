@@ -50,7 +50,7 @@ MODULES: Mapping[str, tuple[str, ...]] = {
     ),
     "verify": (
         *IN_ALL,
-        "jobs.verified",
+        "jobs.verify_job",
         "jobs.verification",
         "jobs.verifier",
         "jobs.isolation",

@@ -32,7 +32,7 @@ def gains(
         )
         alone = terms[part]
         gain = least - alone.sum(0) - 2 * unit * (least.abs() + alone.abs().sum(0))
-        total = total + gain.nan_to_num(nan=0.0).clamp_min(0)
+        total = total + gain.nan_to_num(nan=0.0, posinf=0.0).clamp_min(0)
     return total * (1 - unit)
 
 

@@ -18,8 +18,8 @@ from bench.__main__ import main
 from bench.jobs.job import Job
 from bench.jobs.limited import Died, TimeOver, limited
 from bench.jobs.payloads import VerifyPayload
-from bench.jobs.verified import verified
 from bench.jobs.verifier import Verifier
+from bench.jobs.verify_job import verified
 from bench.plan.verifications import verification_jobs
 from bench.plugins.catalogue import Catalogue
 from relu.errors import InputError
@@ -213,7 +213,9 @@ def listed(net: nn.Sequential, tmp_path: Path) -> Path:
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize("engine", [("--engine", "inline"), ("--workers", "2")])
+@pytest.mark.parametrize(
+    "engine", [("--engine", "inline"), ("--workers", "2"), ("--engine", "dask")]
+)
 def test_a_list_becomes_results_and_counterexamples(
     listed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], engine: tuple[str, str]
 ) -> None:
