@@ -67,10 +67,8 @@ def relax(
         z = layer.forward(given)
         if known is not None:
             bounds = known[i]
-        elif estimates is not None and _projectable(found, layer, estimates):
-            bounds = _estimated(found, z, estimates)
         else:
-            bounds = next_bounds(found, z, error, every)
+            bounds = _hidden_bounds(found, layer, z, error, every=every, estimates=estimates)
         low = bounds.low
         high = bounds.high
         level = bounds.level
@@ -109,6 +107,21 @@ def margin_lower_bounds(relaxed: RelaxedNetwork, y: Int[Tensor, " n"]) -> Float[
         1, others(y, relaxed.rounding.shape[1])
     )
     return gaps(relaxed.reference[-1], y) - with_rounding(torch.cat(falls), relaxed.unit) - error
+
+
+def _hidden_bounds(
+    below: RelaxedNetwork,
+    layer: Layer,
+    z: Tensor,
+    error: Tensor,
+    *,
+    every: bool,
+    estimates: RandomProjections | None,
+) -> HiddenBounds:
+    """Of the next layer, around its reference z; estimates of them, where it is wide."""
+    if estimates is not None and _projectable(below, layer, estimates):
+        return _estimated(below, z, estimates)
+    return next_bounds(below, z, error, every)
 
 
 def _estimated(below: RelaxedNetwork, z: Tensor, estimates: RandomProjections) -> HiddenBounds:
