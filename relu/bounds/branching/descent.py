@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from relu.bounds.branching.boxes import boxes_of, crown_slopes
-from relu.bounds.branching.dual import bounded, least_delta, true_points
-from relu.bounds.branching.forms import Forms
-from relu.bounds.branching.reduced import ReducedNetwork
+from relu.bounds.reduced.boxes import boxes_of, crown_slopes
+from relu.bounds.reduced.dual import bounded, least_delta, true_points
+from relu.bounds.reduced.forms import Forms
+from relu.bounds.reduced.network import ReducedNetwork
 
 ROUNDS = 3
 SHARES = (1.0, 0.5, 0.2, 0.05)  # of the way that are tried [FW56: convex steps stay in the ball]

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from relu.bounds.branching.boxes import Boxes, Slopes, boxes_of
+from relu.bounds.reduced.boxes import Boxes, Slopes, boxes_of
 
 
 @dataclass(frozen=True)

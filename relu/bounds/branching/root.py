@@ -9,18 +9,23 @@ from torch import Tensor
 from relu.bounds.alpha_crown import relaxations
 from relu.bounds.ball import Ball
 from relu.bounds.branching.deadline import Deadline
-from relu.bounds.branching.reduced import Bounds, ReducedNetwork, reduced_network
 from relu.bounds.branching.search import Result, Search
 from relu.bounds.branching.tightening import refined
 from relu.bounds.linear import margin_lower_bounds, relax
+from relu.bounds.reduced.network import Bounds, ReducedNetwork, reduced_network
 from relu.bounds.relaxed_network import RelaxedNetwork
 from relu.classes import others
 from relu.network.activation import crossing
 from relu.network.layers import Layer
 
-REFINING = 0.3  # share of the time that bounds of all units may take
 FEW = 500  # units that may switch
 SHORT = 40  # domains of a short search
+REFINING = 0.3  # share of the time left that bounds of all units may take, each time
+Effort = tuple[int | None, int | None]
+"""rounds of branch and bound for the bounds of units, and domains of the search that follows"""
+
+EFFORTS: tuple[Effort, ...] = ((0, 500), (30, 2000), (100, None))
+"""efforts for one input, until one decides"""
 
 
 @torch.no_grad()
@@ -45,11 +50,11 @@ def decided(
     kw = relax(layers, ball, "kw")
     found = [kw, relax(layers, ball, "crown", known=kw.hidden, largest=largest)]
     if _open_units(layers, kw) <= FEW:
-        first = _searched(layers, ball, label, found, is_witness, deadline, most=SHORT)
+        first = _searched(layers, ball, label, found, is_witness, deadline, [(None, SHORT)])
         if first.verdict in ("certified", "witness"):
             return first
     found = relaxations(layers, ball, largest)
-    return _searched(layers, ball, label, found, is_witness, deadline)
+    return _searched(layers, ball, label, found, is_witness, deadline, EFFORTS)
 
 
 def _open_units(layers: Sequence[Layer], relaxed: RelaxedNetwork) -> int:
@@ -64,21 +69,27 @@ def _searched(
     found: Sequence[RelaxedNetwork],
     is_witness: Callable[[Float[Tensor, " d"]], bool],
     deadline: Deadline,
-    most: int | None = None,
+    efforts: Sequence[Effort],
 ) -> Result:
-    """What a search finds from these bounds; most: in so many domains, with bounds as they are."""
+    """What searches find from these bounds, until one decides or time is over."""
     margins = torch.stack([margin_lower_bounds(relaxed, label)[0] for relaxed in found])
     left = others(label, margins.shape[1] + 1)[0][~(margins > 0).any(0)]
+    result = Result("certified")
     if not len(left):
-        return Result("certified")
-    bounds = [(low[0], high[0]) for low, high in found[-1].bounds]
+        return result
+    bounds: Bounds = [(low[0], high[0]) for low, high in found[-1].bounds]
     level = [None if units is None else units[0] for units in found[-1].level]
     couplings = [lines.coupling for lines in found[-1].lines]
     net = reduced_network(layers, ball, bounds, level, couplings)
-    if most is None:
-        net = refined(net, Deadline.after(REFINING * deadline.left))
-        net = reduced_network(layers, ball, _improved(bounds, net), level, couplings)
-    return Search(net, int(label), left, is_witness, deadline, most=most).result()
+    for rounds, most in efforts:
+        if rounds is not None:
+            net = refined(net, Deadline.after(REFINING * deadline.left), rounds=rounds)
+            bounds = _improved(bounds, net)
+            net = reduced_network(layers, ball, bounds, level, couplings)
+        result = Search(net, int(label), left, is_witness, deadline, most=most).result()
+        if result.verdict in ("certified", "witness") or deadline.passed:
+            break
+    return result
 
 
 def _improved(bounds: Bounds, net: ReducedNetwork) -> Bounds:

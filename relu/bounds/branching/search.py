@@ -18,22 +18,23 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from relu.batching import at_once
-from relu.bounds.branching.ascent import ascended
-from relu.bounds.branching.boxes import Boxes, boxes_of, crown_slopes
 from relu.bounds.branching.deadline import Deadline
 from relu.bounds.branching.descent import descent
 from relu.bounds.branching.domains import Domain, Domains, Leaf, Split, side_by_side
-from relu.bounds.branching.dual import (
+from relu.bounds.branching.splitting import best_splits, children, losses
+from relu.bounds.branching.tightening import tightened
+from relu.bounds.reduced.ascent import ascended
+from relu.bounds.reduced.boxes import Boxes, boxes_of, crown_slopes
+from relu.bounds.reduced.dual import (
     bounded,
     carried,
     coupled_bounds,
     safe_bounds,
     with_level_lines,
 )
-from relu.bounds.branching.forms import Forms
-from relu.bounds.branching.reduced import ReducedNetwork
-from relu.bounds.branching.splitting import best_splits, losses, split_boxes
-from relu.bounds.branching.tightening import Networks, outward, tightened
+from relu.bounds.reduced.forms import Forms
+from relu.bounds.reduced.network import ReducedNetwork
+from relu.bounds.reduced.precisions import Networks, outward
 
 ROOT_STEPS = 20
 STEPS = 6
@@ -146,7 +147,6 @@ class Search:
         margins = self.quick_margins.at(domains.rivals)
         now = bounded(self.nets.quick, margins, domains.boxes, domains.slopes)
         units = best_splits(self.nets.quick, margins, domains.boxes, domains.slopes, now.v)
-        parts = [split_boxes(domains.boxes, units, active) for active in (True, False)]
         both = torch.arange(len(domains), device=units.device).repeat(2)
         self.domains += len(both)
         steps = [
@@ -154,11 +154,7 @@ class Search:
             for active in (True, False)
             for before, unit in zip(domains.steps, units.tolist(), strict=True)
         ]
-        boxes = boxes_of(
-            torch.cat([part.low for part in parts], 1),
-            torch.cat([part.high for part in parts], 1),
-            self.nets.quick.leak,
-        )
+        boxes = children(domains.boxes, units)
         slopes = carried(
             self.nets.quick,
             margins.at(both),

@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from relu.bounds.branching.boxes import Boxes, Slopes, boxes_of
-from relu.bounds.branching.dual import bounded
-from relu.bounds.branching.forms import Forms
-from relu.bounds.branching.reduced import ReducedNetwork
+from relu.bounds.reduced.boxes import Boxes, Slopes, boxes_of
+from relu.bounds.reduced.dual import bounded
+from relu.bounds.reduced.forms import Forms
+from relu.bounds.reduced.network import ReducedNetwork
 
 CANDIDATES = 8
 OTHER_CHILD = 0.1  # what the better child's gain counts beside the worse one's
@@ -63,3 +63,13 @@ def split_boxes(boxes: Boxes, units: Int[Tensor, " m"], active: bool) -> Boxes:
     else:
         high = high.scatter(0, units, high.gather(0, units).clamp_max(0))
     return boxes_of(low, high, boxes.leak.squeeze(1))
+
+
+def children(boxes: Boxes, units: Int[Tensor, " m"]) -> Boxes:
+    """The parts of all boxes in which their units are active; then those with inactive ones."""
+    parts = [split_boxes(boxes, units, active) for active in (True, False)]
+    return boxes_of(
+        torch.cat([part.low for part in parts], 1),
+        torch.cat([part.high for part in parts], 1),
+        boxes.leak.squeeze(1),
+    )

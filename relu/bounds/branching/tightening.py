@@ -1,86 +1,70 @@
 """Tighter boxes: of all units at the root, of chosen units wherever a margin may be negative."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from relu.batching import at_once, groups
-from relu.bounds.branching.ascent import Limit, ascended, limited
-from relu.bounds.branching.boxes import Boxes, Slopes, boxes_of, crown_slopes
 from relu.bounds.branching.deadline import Deadline
 from relu.bounds.branching.domains import Tightening
-from relu.bounds.branching.dual import safe_bounds, with_level_lines
-from relu.bounds.branching.forms import Forms
-from relu.bounds.branching.reduced import ReducedNetwork
+from relu.bounds.branching.trees import Trees, grown
+from relu.bounds.reduced.ascent import Limit, ascended, limited
+from relu.bounds.reduced.boxes import Boxes, Slopes
+from relu.bounds.reduced.dual import safe_bounds
+from relu.bounds.reduced.forms import Forms
+from relu.bounds.reduced.network import ReducedNetwork
+from relu.bounds.reduced.precisions import Networks, outward
 
-ROOT_STEPS = 10
 STEPS = 4
 LEAST_REACH = 1e-6  # of a margin: what is less is rounding
 
 
-@dataclass(frozen=True, eq=False)
-class Networks:
-    """The same reduced network in float64, which proves, and in float32, which searches."""
+def refined(net: ReducedNetwork, deadline: Deadline, *, rounds: int = 0) -> ReducedNetwork:
+    """With bounds of all units but the first layer's improved, layer by layer.
 
-    exact: ReducedNetwork
-    quick: ReducedNetwork
-
-    @classmethod
-    def of(cls, exact: ReducedNetwork) -> "Networks":
-        """Of the one in float64."""
-        return cls(exact, exact.to(torch.float32))
-
-
-def outward(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
-    """Bounds as float32, rounded outward."""
-    infinity = torch.tensor(torch.inf, dtype=torch.float32, device=low.device)
-    below = low.float()
-    above = high.float()
-    below = torch.where(below.double() > low, torch.nextafter(below, -infinity), below)
-    above = torch.where(above.double() < high, torch.nextafter(above, infinity), above)
-    return below, above
-
-
-def refined(net: ReducedNetwork, deadline: Deadline) -> ReducedNetwork:
-    """With bounds of all units but the first layer's improved by ascent, layer by layer."""
+    By ascent; and by so many rounds of branch and bound, of those that may still switch.
+    """
     low = net.low.clone()
     high = net.high.clone()
     for k in range(1, len(net.hidden)):
         below = Networks.of(replace(net, low=low, high=high).below(k))
         forms = net.hidden[k]
         part = net.slices[k]
-        numbers = torch.arange(len(forms.offset), device=low.device)
-        step = at_once(low.device) // below.exact.columns
+        asked = (low[part] < 0) & (high[part] > 0) if rounds else low[part] == low[part]
+        numbers = asked.nonzero().squeeze(1)
+        step = at_once(low.device) // (below.exact.columns * (1 + rounds // 8))
         for some in groups(len(numbers), step // 2):
             if deadline.passed:
                 return replace(net, low=low, high=high)
-            least, most = _both_sides(below, forms.at(numbers[some]))
             here = part.start + numbers[some]
+            known = low[here], high[here]
+            least, most = _both_sides(below, forms.at(numbers[some]), known, rounds, deadline)
             low[here] = low[here].maximum(least)
             high[here] = high[here].minimum(most)
     return replace(net, low=low, high=high)
 
 
-def _both_sides(nets: Networks, forms: Forms) -> tuple[Tensor, Tensor]:
-    """Bounds of forms from below and from above."""
+def _both_sides(
+    nets: Networks, forms: Forms, known: tuple[Tensor, Tensor], rounds: int, deadline: Deadline
+) -> tuple[Tensor, Tensor]:
+    """Bounds of forms from below and from above; known: bounds that they have."""
     asked = Forms(
         torch.cat([forms.rows, -forms.rows]),
         torch.cat([forms.offset, -forms.offset]),
         torch.cat([forms.size, forms.size]),
     )
-    m = len(asked.offset)
-    low = nets.exact.low.unsqueeze(1).expand(-1, m)
-    high = nets.exact.high.unsqueeze(1).expand(-1, m)
-    quick_low, quick_high = outward(low, high)
-    boxes = boxes_of(quick_low, quick_high, nets.quick.leak)
-    quick = asked.to(torch.float32)
-    start = with_level_lines(nets.quick, quick, boxes, crown_slopes(boxes.low, boxes.high))
-    found = ascended(nets.quick, quick, boxes, start, steps=ROOT_STEPS)
-    proven = safe_bounds(nets.exact, asked, low, high, found.multipliers.double())
-    proven = proven.nan_to_num(nan=-torch.inf)
-    return proven[: m // 2], -proven[m // 2 :]
+    before = torch.stack([known[0], -known[1]])
+
+    def settled(least: Float[Tensor, " m"]) -> Bool[Tensor, " m"]:
+        """Of units that cannot switch."""
+        return (least.view_as(before).maximum(before) >= 0).any(0).repeat(2)
+
+    trees = Trees(nets, asked, rounds=rounds)
+    grown(trees, rounds=rounds, settled=settled, deadline=deadline)
+    least, most = trees.least.view_as(before)
+    return least, -most
 
 
 def tightened(

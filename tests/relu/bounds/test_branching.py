@@ -10,24 +10,25 @@ from torch import Tensor, nn
 
 from relu.bounds.alpha_crown import relaxations
 from relu.bounds.ball import Ball, ball_of
-from relu.bounds.branching.ascent import ascended, limited
-from relu.bounds.branching.boxes import Slopes, boxes_of, crown_slopes
 from relu.bounds.branching.deadline import Deadline
 from relu.bounds.branching.domains import Leaf, Split, Step
-from relu.bounds.branching.dual import (
+from relu.bounds.branching.root import decided
+from relu.bounds.branching.search import Search
+from relu.bounds.branching.splitting import best_splits, split_boxes
+from relu.bounds.branching.tightening import refined
+from relu.bounds.linear import margin_lower_bounds
+from relu.bounds.reduced.ascent import ascended, limited
+from relu.bounds.reduced.boxes import Slopes, boxes_of, crown_slopes
+from relu.bounds.reduced.dual import (
     bounded,
     minimiser,
     safe_bounds,
     true_points,
     with_level_lines,
 )
-from relu.bounds.branching.forms import Forms
-from relu.bounds.branching.reduced import ReducedNetwork, reduced_network
-from relu.bounds.branching.root import decided
-from relu.bounds.branching.search import Search
-from relu.bounds.branching.splitting import best_splits, split_boxes
-from relu.bounds.branching.tightening import outward, refined
-from relu.bounds.linear import margin_lower_bounds
+from relu.bounds.reduced.forms import Forms
+from relu.bounds.reduced.network import ReducedNetwork, reduced_network
+from relu.bounds.reduced.precisions import outward
 from relu.classes import gaps, margins, others
 from relu.network.architectures import build
 from relu.network.layers import Layer, to_images, to_vectors

@@ -6,14 +6,14 @@ from torch import Tensor, nn
 
 from relu.bounds.alpha_crown import relaxations
 from relu.bounds.ball import ball_of
-from relu.bounds.branching.boxes import boxes_of, crown_slopes
 from relu.bounds.branching.deadline import Deadline
-from relu.bounds.branching.disks import gains
-from relu.bounds.branching.dual import coupled_bounds, safe_bounds
-from relu.bounds.branching.forms import Disk, Forms
-from relu.bounds.branching.reduced import ReducedNetwork, reduced_network
 from relu.bounds.branching.search import Search
 from relu.bounds.lipschitz import largest_singular_values
+from relu.bounds.reduced.boxes import boxes_of, crown_slopes
+from relu.bounds.reduced.disks import gains
+from relu.bounds.reduced.dual import coupled_bounds, safe_bounds
+from relu.bounds.reduced.forms import Disk, Forms
+from relu.bounds.reduced.network import ReducedNetwork, reduced_network
 from relu.classes import others
 from relu.network.layers import to_vectors
 from relu.network.reader import read_layers

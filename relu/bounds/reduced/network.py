@@ -22,8 +22,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from relu.bounds.ball import Ball, Perturbations
-from relu.bounds.branching.forms import Disk, Forms
 from relu.bounds.coupling import Coupling
+from relu.bounds.reduced.forms import Disk, Forms
 from relu.network.activation import crossing
 from relu.network.layers import Layer
 from relu.rounding import UNDERFLOW, gamma

@@ -20,10 +20,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from relu.bounds.ball import Perturbations
-from relu.bounds.branching.boxes import Boxes, Ends, Slopes, ends_of
-from relu.bounds.branching.disks import gains
-from relu.bounds.branching.forms import Forms
-from relu.bounds.branching.reduced import ReducedNetwork
+from relu.bounds.reduced.boxes import Boxes, Ends, Slopes, ends_of
+from relu.bounds.reduced.disks import gains
+from relu.bounds.reduced.forms import Forms
+from relu.bounds.reduced.network import ReducedNetwork
 from relu.rounding import UNDERFLOW
 
 ROOM = 4.0

@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from relu.bounds.branching.boxes import Boxes, Slopes
-from relu.bounds.branching.dual import Minimiser, bounded, minimiser
-from relu.bounds.branching.forms import Forms
-from relu.bounds.branching.reduced import ReducedNetwork
+from relu.bounds.reduced.boxes import Boxes, Slopes
+from relu.bounds.reduced.dual import Minimiser, bounded, minimiser
+from relu.bounds.reduced.forms import Forms
+from relu.bounds.reduced.network import ReducedNetwork
 
 # of the first step: of slopes, of beta in parts of |v|, of the limit's multiplier in its unit
 ALPHA_RATE = 0.3

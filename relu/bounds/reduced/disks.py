@@ -3,9 +3,9 @@
 from jaxtyping import Float
 from torch import Tensor
 
-from relu.bounds.branching.forms import Disk
-from relu.bounds.branching.reduced import ReducedNetwork
 from relu.bounds.coupling import LeastInBall
+from relu.bounds.reduced.forms import Disk
+from relu.bounds.reduced.network import ReducedNetwork
 
 
 def gains(

@@ -1,0 +1,139 @@
+"""Lower bounds of forms by branch and bound: a tree of boxes for each form, all side by side.
+
+A tree's bound is the least of its leaves' bounds; each round splits the leaf that has it.
+"""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from relu.bounds.branching.deadline import Deadline
+from relu.bounds.branching.splitting import best_splits, children
+from relu.bounds.reduced.ascent import ascended
+from relu.bounds.reduced.boxes import Boxes, Slopes, boxes_of, crown_slopes
+from relu.bounds.reduced.dual import bounded, carried, safe_bounds, with_level_lines
+from relu.bounds.reduced.forms import Forms
+from relu.bounds.reduced.precisions import Networks, outward
+
+ROOT_STEPS = 10
+STEPS = 4
+LAST_STEPS = 100  # of a leaf that cannot be split
+
+Settled = Callable[[Float[Tensor, " m"]], Bool[Tensor, " m"]]
+"""which forms' bounds are good enough"""
+
+
+class Trees:
+    """A tree for each of m forms, with a place for as many leaves as rounds may give it.
+
+    Bounds are proven in float64; boxes and slopes of leaves are float32.
+    """
+
+    def __init__(self, nets: Networks, asked: Forms, *, rounds: int) -> None:
+        self.nets = nets
+        self.asked = asked
+        self.quick = asked.to(torch.float32)
+        m = len(asked.offset)
+        low, high = outward(nets.exact.low, nets.exact.high)
+        self.leaves = low.new_zeros(4, len(low), m, rounds + 1)  # low, high, alpha, beta
+        self.bounds = asked.offset.new_full((m, rounds + 1), torch.inf)
+        self.last = torch.zeros_like(self.bounds, dtype=torch.bool)
+        self.grown = 0
+        every = torch.arange(m, device=low.device)
+        boxes = boxes_of(
+            low.unsqueeze(1).expand(-1, m), high.unsqueeze(1).expand(-1, m), nets.quick.leak
+        )
+        start = crown_slopes(boxes.low, boxes.high)
+        start = with_level_lines(nets.quick, self.quick, boxes, start)
+        below = torch.full_like(asked.offset, -torch.inf)
+        self._put(every, torch.zeros_like(every), boxes, start, below, ROOT_STEPS)
+
+    @property
+    def least(self) -> Float[Tensor, " m"]:
+        """The forms' bounds."""
+        return self.bounds.amin(1)
+
+    def grow(self, settled: Settled) -> bool:
+        """Splits a leaf of each form that is not settled; whether there was one to split.
+
+        The least leaf of a form may have no unit to split: it is bounded once more, by more steps.
+        """
+        least, places = self.bounds.min(1)
+        which = (~settled(least) & ~self.last.gather(1, places.unsqueeze(1)).squeeze(1)).nonzero()
+        which = which.squeeze(1)
+        if not len(which):
+            return False
+        places = places[which]
+        least = least[which]
+        low, high, alpha, beta = self.leaves[:, :, which, places]
+        boxes = boxes_of(low, high, self.nets.quick.leak)
+        slopes = Slopes(alpha, beta)
+        self.grown += 1
+        for whole in (False, True):
+            some = (boxes.open.any(0) != whole).nonzero().squeeze(1)
+            if len(some):
+                grow = self._finish if whole else self._split
+                grow(which[some], places[some], boxes.at(some), slopes.at(some), least[some])
+        return True
+
+    def _finish(
+        self,
+        which: Int[Tensor, " k"],
+        places: Int[Tensor, " k"],
+        boxes: Boxes,
+        slopes: Slopes,
+        least: Float[Tensor, " k"],
+    ) -> None:
+        self._put(which, places, boxes, slopes, least, LAST_STEPS)
+        self.last[which, places] = True
+
+    def _split(
+        self,
+        which: Int[Tensor, " k"],
+        places: Int[Tensor, " k"],
+        boxes: Boxes,
+        slopes: Slopes,
+        least: Float[Tensor, " k"],
+    ) -> None:
+        net = self.nets.quick
+        asked = self.quick.at(which)
+        now = bounded(net, asked, boxes, slopes)
+        both = torch.arange(len(which), device=which.device).repeat(2)
+        parts = children(boxes, best_splits(net, asked, boxes, slopes, now.v))
+        start = carried(net, asked.at(both), parts, slopes.at(both), now.multipliers[:, both])
+        last = torch.full_like(places, self.grown)
+        places = torch.cat([places, last])
+        self._put(which[both], places, parts, start, least[both], STEPS)
+
+    def _put(
+        self,
+        which: Int[Tensor, " k"],
+        places: Int[Tensor, " k"],
+        boxes: Boxes,
+        start: Slopes,
+        below: Float[Tensor, " k"],
+        steps: int,
+    ) -> None:
+        """Leaves of forms, bounded by so many steps of ascent; below: bounds that they have."""
+        found = ascended(self.nets.quick, self.quick.at(which), boxes, start, steps=steps)
+        proven = safe_bounds(
+            self.nets.exact,
+            self.asked.at(which),
+            boxes.low.double(),
+            boxes.high.double(),
+            found.multipliers.double(),
+        )
+        empty = (boxes.low > boxes.high).any(0)
+        proven = torch.where(empty, torch.inf, proven.nan_to_num(nan=-torch.inf)).maximum(below)
+        self.bounds[which, places] = proven
+        leaves = torch.stack([boxes.low, boxes.high, found.slopes.alpha, found.slopes.beta])
+        self.leaves[:, :, which, places] = leaves
+
+
+def grown(trees: Trees, *, rounds: int, settled: Settled, deadline: Deadline) -> None:
+    """Lets trees grow for so many rounds, until all is settled, or until time is over."""
+    for _ in range(rounds):
+        if deadline.passed or not trees.grow(settled):
+            return
