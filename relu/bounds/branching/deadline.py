@@ -23,3 +23,7 @@ class Deadline:
     @property
     def passed(self) -> bool:
         return self.left <= 0
+
+    def share(self, parts: float) -> "Deadline":
+        """The end of the first of so many equal parts of what is left."""
+        return Deadline.after(self.left / parts)

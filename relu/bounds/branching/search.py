@@ -8,7 +8,6 @@ margin's bound, and the bound rises with the boxes, often to the end without any
 
 import heapq
 import itertools
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -50,21 +49,22 @@ class Result:
     """What a search found. "open": a domain without units to split has no proof.
 
     delta: a witness's perturbation. domains: how many were bounded. bound: the least bound of a
-    domain that is open. leaves: all closed domains, if they were to be kept.
+    domain that is open. left: the other classes that have such domains, by their places among
+    those that were asked about. leaves: all closed domains, if they were to be kept.
     """
 
     verdict: Verdict
     delta: Float[Tensor, " d"] | None = None
     domains: int = 0
     bound: float = 0.0
+    left: tuple[int, ...] = ()
     leaves: tuple[Leaf, ...] = ()
 
 
 class Search:
     """Of one input: whether f_y - f_s <= 0 anywhere for one of the other classes s.
 
-    is_witness: decides whether a perturbation is one. keep: whether leaves are kept. most: domains
-    after which it ends as if time were over.
+    is_witness: decides whether a perturbation is one. keep: whether leaves are kept.
     """
 
     def __init__(
@@ -76,7 +76,6 @@ class Search:
         deadline: Deadline,
         *,
         keep: bool = False,
-        most: int | None = None,
     ) -> None:
         self.nets = Networks.of(net)
         self.margins = net.margins(y, others)
@@ -84,7 +83,6 @@ class Search:
         self.is_witness = is_witness
         self.deadline = deadline
         self.keep = keep
-        self.most = math.inf if most is None else most
         self.heap: list[tuple[float, int, Domain]] = []
         self.order = itertools.count()
         self.domains = 0
@@ -93,11 +91,15 @@ class Search:
         self.leaves: list[Leaf] = []
 
     @torch.no_grad()
-    def result(self) -> Result:
-        """Searches until all is closed, a witness is found, or time is over."""
-        self._push(self._bound(self._root(), ROOT_STEPS))
+    def result(self, most: int | None = None) -> Result:
+        """Searches until all is closed, a witness is found, or time is over.
+
+        most: domains after which it ends as if time were over; asked again, it goes on.
+        """
+        if not self.domains:
+            self._push(self._bound(self._root(), ROOT_STEPS))
         while self.heap and self.delta is None:
-            if self.deadline.passed or self.domains >= self.most:
+            if self.deadline.passed or (most is not None and self.domains >= most):
                 return self._result("timeout")
             count = min(self._at_once, len(self.heap))
             batch = side_by_side([self._next() for _ in range(count)], self.nets.quick.leak)
@@ -112,7 +114,9 @@ class Search:
 
     def _result(self, verdict: Verdict) -> Result:
         bound = self.heap[0][0] if self.heap else 0.0
-        return Result(verdict, self.delta, self.domains, bound, tuple(self.leaves))
+        domains = [*self.stuck, *(domain for _, _, domain in self.heap)]
+        left = tuple(sorted({domain.rival for domain in domains}))
+        return Result(verdict, self.delta, self.domains, bound, left, tuple(self.leaves))
 
     @property
     def _at_once(self) -> int:

@@ -1,70 +1,18 @@
-"""Tighter boxes: of all units at the root, of chosen units wherever a margin may be negative."""
-
-from dataclasses import replace
+"""Tighter boxes of domains: of chosen units, wherever a margin may be negative."""
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from relu.batching import at_once, groups
-from relu.bounds.branching.deadline import Deadline
 from relu.bounds.branching.domains import Tightening
-from relu.bounds.branching.trees import Trees, grown
 from relu.bounds.reduced.ascent import Limit, ascended, limited
 from relu.bounds.reduced.boxes import Boxes, Slopes
 from relu.bounds.reduced.dual import safe_bounds
 from relu.bounds.reduced.forms import Forms
-from relu.bounds.reduced.network import ReducedNetwork
 from relu.bounds.reduced.precisions import Networks, outward
 
 STEPS = 4
 LEAST_REACH = 1e-6  # of a margin: what is less is rounding
-
-
-def refined(net: ReducedNetwork, deadline: Deadline, *, rounds: int = 0) -> ReducedNetwork:
-    """With bounds of all units but the first layer's improved, layer by layer.
-
-    By ascent; and by so many rounds of branch and bound, of those that may still switch.
-    """
-    low = net.low.clone()
-    high = net.high.clone()
-    for k in range(1, len(net.hidden)):
-        below = Networks.of(replace(net, low=low, high=high).below(k))
-        forms = net.hidden[k]
-        part = net.slices[k]
-        asked = (low[part] < 0) & (high[part] > 0) if rounds else low[part] == low[part]
-        numbers = asked.nonzero().squeeze(1)
-        step = at_once(low.device) // (below.exact.columns * (1 + rounds // 8))
-        for some in groups(len(numbers), step // 2):
-            if deadline.passed:
-                return replace(net, low=low, high=high)
-            here = part.start + numbers[some]
-            known = low[here], high[here]
-            least, most = _both_sides(below, forms.at(numbers[some]), known, rounds, deadline)
-            low[here] = low[here].maximum(least)
-            high[here] = high[here].minimum(most)
-    return replace(net, low=low, high=high)
-
-
-def _both_sides(
-    nets: Networks, forms: Forms, known: tuple[Tensor, Tensor], rounds: int, deadline: Deadline
-) -> tuple[Tensor, Tensor]:
-    """Bounds of forms from below and from above; known: bounds that they have."""
-    asked = Forms(
-        torch.cat([forms.rows, -forms.rows]),
-        torch.cat([forms.offset, -forms.offset]),
-        torch.cat([forms.size, forms.size]),
-    )
-    before = torch.stack([known[0], -known[1]])
-
-    def settled(least: Float[Tensor, " m"]) -> Bool[Tensor, " m"]:
-        """Of units that cannot switch."""
-        return (least.view_as(before).maximum(before) >= 0).any(0).repeat(2)
-
-    trees = Trees(nets, asked, rounds=rounds)
-    grown(trees, rounds=rounds, settled=settled, deadline=deadline)
-    least, most = trees.least.view_as(before)
-    return least, -most
 
 
 def tightened(
@@ -87,6 +35,7 @@ def tightened(
     signs[k * m :] = -1
     width = (boxes.high - boxes.low).gather(0, units).flatten().repeat(2)
     reach = (margins.offset.float() - bounds).clamp_min(LEAST_REACH)
+    unit = width / reach[own]
     exact_margins = margins.at(own)
     found = ascended(
         nets.quick,
@@ -94,7 +43,7 @@ def tightened(
         boxes.at(own),
         slopes.at(own),
         steps=STEPS,
-        limit=Limit(exact_margins.to(torch.float32), width / reach[own]),
+        limit=Limit(exact_margins.to(torch.float32), unit, unit),
     )
     asked = limited(nets.exact.units(chosen, signs), exact_margins, found.limit.double())
     low = boxes.low.double()

@@ -1,24 +1,26 @@
 """Lower bounds of forms by branch and bound: a tree of boxes for each form, all side by side.
 
-A tree's bound is the least of its leaves' bounds; each round splits the leaf that has it.
+A tree's bound is the least of its leaves' bounds; each round splits the leaf that has it. Where a
+limit is at most 0 is all that bounds may be asked of, as elsewhere (relu/bounds/reduced/ascent.py).
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from relu.bounds.branching.deadline import Deadline
-from relu.bounds.branching.splitting import best_splits, children
-from relu.bounds.reduced.ascent import ascended
+from relu.bounds.branching.splitting import children, losses
+from relu.bounds.reduced.ascent import Limit, ascended, limited
 from relu.bounds.reduced.boxes import Boxes, Slopes, boxes_of, crown_slopes
 from relu.bounds.reduced.dual import bounded, carried, safe_bounds, with_level_lines
 from relu.bounds.reduced.forms import Forms
 from relu.bounds.reduced.precisions import Networks, outward
 
 ROOT_STEPS = 10
-STEPS = 4
+STEPS = 3
 LAST_STEPS = 100  # of a leaf that cannot be split
 
 Settled = Callable[[Float[Tensor, " m"]], Bool[Tensor, " m"]]
@@ -31,14 +33,19 @@ class Trees:
     Bounds are proven in float64; boxes and slopes of leaves are float32.
     """
 
-    def __init__(self, nets: Networks, asked: Forms, *, rounds: int) -> None:
+    def __init__(
+        self, nets: Networks, asked: Forms, *, rounds: int, limit: Limit | None = None
+    ) -> None:
         self.nets = nets
         self.asked = asked
-        self.quick = asked.to(torch.float32)
+        self.limit = limit
         m = len(asked.offset)
         low, high = outward(nets.exact.low, nets.exact.high)
         self.leaves = low.new_zeros(4, len(low), m, rounds + 1)  # low, high, alpha, beta
         self.bounds = asked.offset.new_full((m, rounds + 1), torch.inf)
+        self.weights = torch.zeros_like(self.bounds, dtype=torch.float32)
+        if limit is not None:
+            self.weights[:, 0] = limit.start
         self.last = torch.zeros_like(self.bounds, dtype=torch.bool)
         self.grown = 0
         every = torch.arange(m, device=low.device)
@@ -46,7 +53,7 @@ class Trees:
             low.unsqueeze(1).expand(-1, m), high.unsqueeze(1).expand(-1, m), nets.quick.leak
         )
         start = crown_slopes(boxes.low, boxes.high)
-        start = with_level_lines(nets.quick, self.quick, boxes, start)
+        start = with_level_lines(nets.quick, asked.to(torch.float32), boxes, start)
         below = torch.full_like(asked.offset, -torch.inf)
         self._put(every, torch.zeros_like(every), boxes, start, below, ROOT_STEPS)
 
@@ -98,14 +105,30 @@ class Trees:
         least: Float[Tensor, " k"],
     ) -> None:
         net = self.nets.quick
-        asked = self.quick.at(which)
+        asked = self._limited(which, self.weights[which, places]).to(torch.float32)
         now = bounded(net, asked, boxes, slopes)
         both = torch.arange(len(which), device=which.device).repeat(2)
-        parts = children(boxes, best_splits(net, asked, boxes, slopes, now.v))
+        costs = torch.where(boxes.open, losses(now.v, boxes), -1.0)
+        parts = children(boxes, costs.argmax(0))
         start = carried(net, asked.at(both), parts, slopes.at(both), now.multipliers[:, both])
         last = torch.full_like(places, self.grown)
+        self.weights[which, last] = self.weights[which, places]
         places = torch.cat([places, last])
         self._put(which[both], places, parts, start, least[both], STEPS)
+
+    def _limited(self, which: Int[Tensor, " k"], weights: Float[Tensor, " k"]) -> Forms:
+        """Forms plus so many times their limits."""
+        asked = self.asked.at(which)
+        if self.limit is None:
+            return asked
+        return limited(asked, self.limit.forms.at(which), weights.double())
+
+    def _limit(self, which: Int[Tensor, " k"], weights: Float[Tensor, " k"]) -> Limit | None:
+        """Forms' limits in single precision, to begin with these multipliers."""
+        if self.limit is None:
+            return None
+        limit = self.limit.at(which)
+        return replace(limit, forms=limit.forms.to(torch.float32), start=weights)
 
     def _put(
         self,
@@ -117,10 +140,18 @@ class Trees:
         steps: int,
     ) -> None:
         """Leaves of forms, bounded by so many steps of ascent; below: bounds that they have."""
-        found = ascended(self.nets.quick, self.quick.at(which), boxes, start, steps=steps)
+        weights = self.weights[which, places]
+        found = ascended(
+            self.nets.quick,
+            self.asked.at(which).to(torch.float32),
+            boxes,
+            start,
+            steps=steps,
+            limit=self._limit(which, weights),
+        )
         proven = safe_bounds(
             self.nets.exact,
-            self.asked.at(which),
+            self._limited(which, found.limit),
             boxes.low.double(),
             boxes.high.double(),
             found.multipliers.double(),
@@ -128,6 +159,7 @@ class Trees:
         empty = (boxes.low > boxes.high).any(0)
         proven = torch.where(empty, torch.inf, proven.nan_to_num(nan=-torch.inf)).maximum(below)
         self.bounds[which, places] = proven
+        self.weights[which, places] = found.limit
         leaves = torch.stack([boxes.low, boxes.high, found.slopes.alpha, found.slopes.beta])
         self.leaves[:, :, which, places] = leaves
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from relu.bounds.reduced.boxes import Boxes, Slopes
@@ -23,11 +23,16 @@ DECAYS = (0.9, 0.98)
 class Limit:
     """A form of each question that is at most 0 wherever anything is of interest.
 
-    unit: what its multiplier is measured in.
+    unit: what its multiplier is measured in; start: the multiplier that an ascent begins with.
     """
 
     forms: Forms
     unit: Float[Tensor, " m"]
+    start: Float[Tensor, " m"]
+
+    def at(self, which: Int[Tensor, " k"]) -> "Limit":
+        """Of some questions."""
+        return Limit(self.forms.at(which), self.unit[which], self.start[which])
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +64,7 @@ def ascended(
     Where the limit g is at most 0, an asked form f is at least f + mu g, for any mu >= 0.
     """
     slopes = start
-    mu = torch.zeros_like(asked.offset) if limit is None else limit.unit.clone()
+    mu = torch.zeros_like(asked.offset) if limit is None else limit.start.clone()
     movers = [_Adam(), _Adam(), _Adam()]
     best: Ascended | None = None
     for step in range(steps + 1):

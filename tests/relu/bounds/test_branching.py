@@ -12,10 +12,10 @@ from relu.bounds.alpha_crown import relaxations
 from relu.bounds.ball import Ball, ball_of
 from relu.bounds.branching.deadline import Deadline
 from relu.bounds.branching.domains import Leaf, Split, Step
+from relu.bounds.branching.refinement import refined
 from relu.bounds.branching.root import decided
 from relu.bounds.branching.search import Search
 from relu.bounds.branching.splitting import best_splits, split_boxes
-from relu.bounds.branching.tightening import refined
 from relu.bounds.linear import margin_lower_bounds
 from relu.bounds.reduced.ascent import ascended, limited
 from relu.bounds.reduced.boxes import Slopes, boxes_of, crown_slopes

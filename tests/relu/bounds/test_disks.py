@@ -114,6 +114,6 @@ def test_open_domains_of_wide_networks_have_higher_bounds() -> None:
         couplings = [lines.coupling for lines in found.lines]
         reduced = reduced_network(layers, ball, sides, None, couplings)
         rivals = others(torch.tensor([y]), 4)[0]
-        search = Search(reduced, y, rivals, lambda delta: False, Deadline.after(60), most=3)
-        bounds.append(search.result().bound)
+        search = Search(reduced, y, rivals, lambda delta: False, Deadline.after(60))
+        bounds.append(search.result(3).bound)
     assert bounds[0] > bounds[1] + 0.01

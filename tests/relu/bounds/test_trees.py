@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from relu.bounds.ball import ball_of
 from relu.bounds.branching.deadline import Deadline
-from relu.bounds.branching.tightening import refined
+from relu.bounds.branching.refinement import refined
 from relu.bounds.branching.trees import Trees, grown
 from relu.bounds.linear import relax
 from relu.bounds.reduced.dual import true_points
