@@ -28,6 +28,8 @@ DISKS = "tests/relu/bounds/test_disks.py"
 COUPLING = "tests/relu/bounds/test_coupling.py"
 LIPSCHITZ = "tests/relu/bounds/test_lipschitz.py"
 BRANCHING = "tests/relu/bounds/test_branching.py"
+TREES = "tests/relu/bounds/test_trees.py"
+EFFORTS = "tests/relu/bounds/test_efforts.py"
 RELAXATION = "tests/relu/bounds/test_relaxation.py"
 BALL = "tests/relu/bounds/test_ball.py"
 PLANES = "tests/relu/regions/test_hyperplanes.py"
@@ -636,6 +638,60 @@ MUTANTS = (
         "at_low=torch.where(low > 0, low, leak * low),",
         "at_low=torch.where(low > 0, leak * low, low),",
         (f"{BRANCHING}::test_the_bound_of_one_unit_is_the_least_on_its_box",),
+    ),
+    Mutant(
+        "relu/bounds/branching/trees.py",
+        "return self.bounds.amin(1)",
+        "return self.bounds[:, 0]",
+        (f"{TREES}::test_trees_reach_the_least_values_and_never_pass_them",),
+    ),
+    Mutant(
+        "relu/bounds/branching/trees.py",
+        "self.last[which, places] = True",
+        "self.bounds[which, places] = torch.inf",
+        (f"{TREES}::test_trees_reach_the_least_values_and_never_pass_them",),
+    ),
+    Mutant(
+        "relu/bounds/branching/trees.py",
+        "places = torch.cat([places, last])",
+        "places = torch.cat([places, places])",
+        (f"{TREES}::test_leaves_cover_the_ball",),
+    ),
+    Mutant(
+        "relu/bounds/branching/trees.py",
+        "self._limited(which, found.limit),",
+        "self.asked.at(which),",
+        (f"{EFFORTS}::test_bounds_where_a_class_wins_hold_there",),
+    ),
+    Mutant(
+        "relu/bounds/branching/refinement.py",
+        "high[here] = -most",
+        "high[here] = -least",
+        (f"{TREES}::test_rounds_refine_and_time_ends_them",),
+    ),
+    Mutant(
+        "relu/bounds/branching/refinement.py",
+        "margin.at(own), unit, unit)",
+        "replace(margin.at(own), offset=margin.offset[own] - 1), unit, unit)",
+        (f"{EFFORTS}::test_bounds_where_a_class_wins_hold_there",),
+    ),
+    Mutant(
+        "relu/bounds/branching/root.py",
+        'if result.verdict == "open":',
+        'if result.verdict == "never":',
+        (f"{EFFORTS}::test_what_is_open_is_not_certified",),
+    ),
+    Mutant(
+        "relu/bounds/branching/root.py",
+        "if crossed(finer):",
+        "if not crossed(finer):",
+        (f"{EFFORTS}::test_every_effort_is_exact",),
+    ),
+    Mutant(
+        "relu/bounds/branching/search.py",
+        "points = found.mean if steps == LAST_STEPS else",
+        "points =",
+        (f"{EFFORTS}::test_every_effort_is_exact",),
     ),
     Mutant(
         "relu/bounds/branching/tightening.py",

@@ -203,7 +203,8 @@ class Search:
         found = ascended(self.nets.quick, margins, domains.boxes, domains.slopes, steps=steps)
         bound = self._coupled(margins, domains.boxes, found.bound, found.multipliers)
         left = self._left(domains, bound, found.multipliers)
-        self._try(found.at.points[: self.nets.exact.d, left], domains.rivals[left])
+        points = found.mean if steps == LAST_STEPS else found.at.points[: self.nets.exact.d]
+        self._try(points[:, left], domains.rivals[left])
         return replace(domains, slopes=found.slopes).at(left).alone(bound[left])
 
     def _coupled(

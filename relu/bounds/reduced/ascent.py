@@ -1,6 +1,6 @@
 """Ascent of the multipliers of bounds: supergradients in closed form, steps by Adam."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -39,7 +39,8 @@ class Limit:
 class Ascended:
     """The best bound of each question, its multipliers, slopes and the limit's multiplier.
 
-    at: where the last step's bounds are attained.
+    at: where the last step's bounds are attained. mean: the mean perturbation of later steps; where
+    no unit can switch, it comes near to where the form itself is least.
     """
 
     bound: Float[Tensor, " m"]
@@ -48,6 +49,7 @@ class Ascended:
     limit: Float[Tensor, " m"]
     v: Float[Tensor, "N m"]
     at: Minimiser
+    mean: Float[Tensor, "d m"]
 
 
 def ascended(
@@ -67,11 +69,15 @@ def ascended(
     mu = torch.zeros_like(asked.offset) if limit is None else limit.start.clone()
     movers = [_Adam(), _Adam(), _Adam()]
     best: Ascended | None = None
+    mean = asked.rows.new_zeros(net.d, len(asked.offset))
     for step in range(steps + 1):
         forms = asked if limit is None else limited(asked, limit.forms, mu)
         now = bounded(net, forms, boxes, slopes)
         at = minimiser(net, boxes, slopes, now)
-        found = Ascended(now.bound, now.multipliers, slopes, mu, now.v, at)
+        if step == (steps + 1) // 2:
+            mean = torch.zeros_like(mean)
+        mean = mean + at.points[: net.d]
+        found = Ascended(now.bound, now.multipliers, slopes, mu, now.v, at, mean)
         best = found if best is None else _better(best, found)
         if step == steps:
             break
@@ -86,7 +92,7 @@ def ascended(
             value = (limit.forms.rows.T * at.points).sum(0) + limit.forms.offset
             mu = (mu + LIMIT_RATE * rate * limit.unit * movers[2].step(value)).clamp_min(0)
     assert best is not None
-    return best
+    return replace(best, mean=mean / (steps + 1 - (steps + 1) // 2))
 
 
 def limited(asked: Forms, limit: Forms, mu: Float[Tensor, " m"]) -> Forms:
@@ -130,6 +136,7 @@ def _better(best: Ascended, found: Ascended) -> Ascended:
         chosen(found.limit, best.limit),
         chosen(found.v, best.v),
         found.at,
+        found.mean,
     )
 
 
