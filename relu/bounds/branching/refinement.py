@@ -18,7 +18,7 @@ from relu.bounds.reduced.network import ReducedNetwork
 from relu.bounds.reduced.precisions import Networks, outward
 
 MARGIN_STEPS = 20
-ROUNDS = 8  # of trees, that take as much memory as what else is computed of a unit
+HELD = 2**25  # numbers that the leaves of all trees at a time may be
 
 
 def refined(net: ReducedNetwork, deadline: Deadline, *, rounds: int = 0) -> ReducedNetwork:
@@ -95,7 +95,8 @@ def _improved(
     """
     low = net.low.clone()
     high = net.high.clone()
-    step = at_once(low.device) // (nets.exact.columns * (1 + rounds // ROUNDS))
+    most_held = HELD // (4 * (1 + rounds) * max(1, len(nets.exact.low)))
+    step = min(at_once(low.device) // nets.exact.columns, most_held)
     for some in groups(len(units), step // 2):
         if deadline.passed:
             break

@@ -120,7 +120,7 @@ def _together(question: _Question, relaxed: RelaxedNetwork, rivals: Int[Tensor, 
     search = question.search(net, rivals)
     for effort in TOGETHER:
         finer = refined(net, question.deadline.share(effort.parts), rounds=effort.rounds)
-        if _width(finer) > effort.pays * _width(net):
+        if _width(finer) >= effort.pays * _width(net):
             return search.result()
         bounds = _improved(bounds, finer)
         net = question.reduced(relaxed, bounds)

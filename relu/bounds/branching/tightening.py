@@ -49,7 +49,7 @@ def tightened(
     low = boxes.low.double()
     high = boxes.high.double()
     proven = safe_bounds(nets.exact, asked, low[:, own], high[:, own], found.multipliers.double())
-    proven = proven.nan_to_num(nan=-torch.inf).view(2, k, m)
+    proven = proven.nan_to_num(-torch.inf, torch.inf, -torch.inf).view(2, k, m)
     low = low.scatter(0, units, low.gather(0, units).maximum(proven[0]))
     high = high.scatter(0, units, high.gather(0, units).minimum(-proven[1]))
     multipliers = found.multipliers.unflatten(1, (2 * k, m)).unbind(2)

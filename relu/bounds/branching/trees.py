@@ -157,7 +157,8 @@ class Trees:
             found.multipliers.double(),
         )
         empty = (boxes.low > boxes.high).any(0)
-        proven = torch.where(empty, torch.inf, proven.nan_to_num(nan=-torch.inf)).maximum(below)
+        proven = proven.nan_to_num(-torch.inf, torch.inf, -torch.inf)
+        proven = torch.where(empty, torch.inf, proven).maximum(below)
         self.bounds[which, places] = proven
         self.weights[which, places] = found.limit
         leaves = torch.stack([boxes.low, boxes.high, found.slopes.alpha, found.slopes.beta])

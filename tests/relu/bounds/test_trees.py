@@ -122,3 +122,11 @@ def test_rounds_refine_and_time_ends_them(norm: Norm) -> None:
     assert float((branched.high - branched.low).sum()) < float((ascent.high - ascent.low).sum())
     late = refined(ascent, Deadline.after(0.0), rounds=20)
     torch.testing.assert_close(late.low, ascent.low)
+
+
+def test_bounds_without_end_stay_so() -> None:
+    """Coefficients so large that nothing is proven: no finite number comes of it."""
+    net = small_network("linf", 0)
+    nets, forms = second_layer(net)
+    huge = Forms(1e308 * forms.rows, 1e308 * forms.offset, torch.full_like(forms.size, torch.inf))
+    assert bool((Trees(nets, huge, rounds=1).least == -torch.inf).all())
