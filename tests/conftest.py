@@ -19,6 +19,7 @@ from bench.plugins.settings import Training
 from methods.plain import Plain
 from relu.network.architectures import build
 from relu.threat import Threat
+from tests import begin_test
 
 LINF = Threat(norm="linf", eps=0.1)
 
@@ -50,6 +51,11 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     if not _gpu_alone(config) or collection_path.suffix != ".py":
         return None
     return True if "mark.gpu" not in collection_path.read_text(encoding="utf-8") else None
+
+
+def pytest_runtest_setup() -> None:
+    """Types of functions that were hot in the test before are checked again."""
+    begin_test()
 
 
 def pytest_collectstart(collector: pytest.Collector) -> None:

@@ -30,7 +30,7 @@ def refined(net: ReducedNetwork, deadline: Deadline, *, rounds: int = 0) -> Redu
         part = net.slices[k]
         units = torch.arange(part.start, part.stop, device=net.low.device)
         if rounds:
-            units = units[_open(net)[part]]
+            units = units[_may_switch(net)[part]]
         below = Networks.of(net.below(k))
         share = deadline.share(_parts(net, k))
         net = _improved(net, below, units, rounds=rounds, deadline=share)
@@ -53,7 +53,7 @@ def refined_where(
         found = ascended(nets.quick, margin.to(torch.float32), boxes, start, steps=MARGIN_STEPS)
         costs = losses(found.v, boxes).squeeze(1)[part]
         units = costs.argsort(descending=True) + part.start
-        units = units[_open(net)[units]]
+        units = units[_may_switch(net)[units]]
         reach = (margin.offset - found.bound).clamp_min(LEAST_REACH)
         unit = ((net.high - net.low)[units] / reach).float().repeat(2)
         own = torch.zeros(2 * len(units), dtype=torch.long, device=units.device)
@@ -70,13 +70,13 @@ def crossed(net: ReducedNetwork) -> bool:
     return bool((net.low > net.high).any())
 
 
-def _open(net: ReducedNetwork) -> Bool[Tensor, " N"]:
+def _may_switch(net: ReducedNetwork) -> Bool[Tensor, " N"]:
     return (net.low < 0) & (net.high > 0)
 
 
 def _parts(net: ReducedNetwork, k: int) -> float:
     """How many times the open units of a layer are those of this layer and all above."""
-    counts = [int(_open(net)[part].sum()) for part in net.slices[k:]]
+    counts = [int(_may_switch(net)[part].sum()) for part in net.slices[k:]]
     return max(1, sum(counts)) / max(1, counts[0])
 
 
