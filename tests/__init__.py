@@ -17,7 +17,11 @@ except ModuleNotFoundError:  # a machine with a GPU may have torch and pytest al
     def _checked(function: Any) -> Any:
         return function
 else:
-    _checked = beartype(conf=BeartypeConf(is_pep484_tower=True))
+    _type_checked: Any = beartype(conf=BeartypeConf(is_pep484_tower=True))
+
+    def _checked(function: Any) -> Any:
+        return _type_checked(function)
+
 
 FIRST = 50  # calls of each function in a test that are checked
 

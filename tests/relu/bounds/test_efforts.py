@@ -27,7 +27,7 @@ NEVER = 1  # domains of a search that is to end open
 SMALL = Effort(0, 3.0, math.inf, NEVER)
 EFFORTS = {
     "apart": (SMALL,),
-    "trees": (SMALL, Effort(20, 3.0, math.inf, NEVER), Effort(40, 3.0, math.inf, 10_000)),
+    "trees": (SMALL, Effort(4, 3.0, math.inf, NEVER), Effort(8, 3.0, math.inf, 10_000)),
     "where trees do not pay": (SMALL, Effort(1, 1e9, 0.0, NEVER)),
 }
 
@@ -107,7 +107,7 @@ def test_bounds_where_a_class_wins_hold_there(norm: Norm) -> None:
             for rival in rivals.split(1):
                 margin = net.margins(question.y, rival)
                 won = (margin.forward(points)[0] <= 0).nonzero().squeeze(1)
-                finer = refined_where(net, margin, Deadline.after(20.0), rounds=10)
+                finer = refined_where(net, margin, Deadline.after(20.0), rounds=4)
                 closed += crossed(finer)
                 assert not (crossed(finer) and len(won))
                 for part, forms in zip(net.slices, net.hidden, strict=True):
