@@ -667,7 +667,7 @@ MUTANTS = (
         "relu/bounds/branching/refinement.py",
         "high[here] = -most",
         "high[here] = -least",
-        (f"{TREES}::test_rounds_refine_and_time_ends_them",),
+        (f"{BRANCHING}::test_refined_bounds_hold_and_are_tighter",),
     ),
     Mutant(
         "relu/bounds/branching/refinement.py",
