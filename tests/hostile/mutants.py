@@ -647,14 +647,14 @@ MUTANTS = (
     ),
     Mutant(
         "relu/bounds/branching/trees.py",
-        "self.last[which, places] = True",
-        "self.bounds[which, places] = torch.inf",
+        "self.last[leaves.which, leaves.places] = True",
+        "self.bounds[leaves.which, leaves.places] = torch.inf",
         (f"{TREES}::test_trees_reach_the_least_values_and_never_pass_them",),
     ),
     Mutant(
         "relu/bounds/branching/trees.py",
-        "places = torch.cat([places, last])",
-        "places = torch.cat([places, places])",
+        "places = torch.cat([leaves.places, last])",
+        "places = torch.cat([leaves.places, leaves.places])",
         (f"{TREES}::test_leaves_cover_the_ball",),
     ),
     Mutant(

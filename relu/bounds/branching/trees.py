@@ -5,7 +5,7 @@ limit is at most 0 is all that bounds may be asked of, as elsewhere (relu/bounds
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -25,6 +25,26 @@ LAST_STEPS = 100  # of a leaf that cannot be split
 
 Settled = Callable[[Float[Tensor, " m"]], Bool[Tensor, " m"]]
 """which forms' bounds are good enough"""
+
+
+@dataclass(frozen=True, eq=False)
+class _Leaves:
+    """Of each chosen form its least leaf: which form, the leaf's place, box, slopes and bound."""
+
+    which: Int[Tensor, " k"]
+    places: Int[Tensor, " k"]
+    boxes: Boxes
+    slopes: Slopes
+    bounds: Float[Tensor, " k"]
+
+    def at(self, some: Int[Tensor, " j"]) -> "_Leaves":
+        return _Leaves(
+            self.which[some],
+            self.places[some],
+            self.boxes.at(some),
+            self.slopes.at(some),
+            self.bounds[some],
+        )
 
 
 class Trees:
@@ -73,48 +93,40 @@ class Trees:
         if not len(which):
             return False
         places = places[which]
-        least = least[which]
         low, high, alpha, beta = self.leaves[:, :, which, places]
         boxes = boxes_of(low, high, self.nets.quick.leak)
-        slopes = Slopes(alpha, beta)
+        leaves = _Leaves(which, places, boxes, Slopes(alpha, beta), least[which])
         self.grown += 1
-        for whole in (False, True):
-            some = (boxes.open.any(0) != whole).nonzero().squeeze(1)
-            if len(some):
-                grow = self._finish if whole else self._split
-                grow(which[some], places[some], boxes.at(some), slopes.at(some), least[some])
+        whole = ~boxes.open.any(0)
+        self._split(leaves.at((~whole).nonzero().squeeze(1)))
+        self._finish(leaves.at(whole.nonzero().squeeze(1)))
         return True
 
-    def _finish(
-        self,
-        which: Int[Tensor, " k"],
-        places: Int[Tensor, " k"],
-        boxes: Boxes,
-        slopes: Slopes,
-        least: Float[Tensor, " k"],
-    ) -> None:
-        self._put(which, places, boxes, slopes, least, LAST_STEPS)
-        self.last[which, places] = True
+    def _finish(self, leaves: _Leaves) -> None:
+        if len(leaves.which):
+            self._put(
+                leaves.which, leaves.places, leaves.boxes, leaves.slopes, leaves.bounds, LAST_STEPS
+            )
+            self.last[leaves.which, leaves.places] = True
 
-    def _split(
-        self,
-        which: Int[Tensor, " k"],
-        places: Int[Tensor, " k"],
-        boxes: Boxes,
-        slopes: Slopes,
-        least: Float[Tensor, " k"],
-    ) -> None:
+    def _split(self, leaves: _Leaves) -> None:
+        which = leaves.which
+        if not len(which):
+            return
         net = self.nets.quick
-        asked = self._limited(which, self.weights[which, places]).to(torch.float32)
-        now = bounded(net, asked, boxes, slopes)
+        weights = self.weights[which, leaves.places]
+        asked = self._limited(which, weights).to(torch.float32)
+        now = bounded(net, asked, leaves.boxes, leaves.slopes)
+        costs = torch.where(leaves.boxes.open, losses(now.v, leaves.boxes), -1.0)
+        parts = children(leaves.boxes, costs.argmax(0))
         both = torch.arange(len(which), device=which.device).repeat(2)
-        costs = torch.where(boxes.open, losses(now.v, boxes), -1.0)
-        parts = children(boxes, costs.argmax(0))
-        start = carried(net, asked.at(both), parts, slopes.at(both), now.multipliers[:, both])
-        last = torch.full_like(places, self.grown)
-        self.weights[which, last] = self.weights[which, places]
-        places = torch.cat([places, last])
-        self._put(which[both], places, parts, start, least[both], STEPS)
+        start = carried(
+            net, asked.at(both), parts, leaves.slopes.at(both), now.multipliers[:, both]
+        )
+        last = torch.full_like(which, self.grown)
+        self.weights[which, last] = weights
+        places = torch.cat([leaves.places, last])
+        self._put(which[both], places, parts, start, leaves.bounds[both], STEPS)
 
     def _limited(self, which: Int[Tensor, " k"], weights: Float[Tensor, " k"]) -> Forms:
         """Forms plus so many times their limits."""
