@@ -12,10 +12,10 @@ from relu.bounds.branching.splitting import losses
 from relu.bounds.branching.tightening import LEAST_REACH
 from relu.bounds.branching.trees import Settled, Trees, grown
 from relu.bounds.reduced.ascent import Limit, ascended
-from relu.bounds.reduced.boxes import boxes_of, crown_slopes
+from relu.bounds.reduced.boxes import crown_slopes
 from relu.bounds.reduced.forms import Forms
 from relu.bounds.reduced.network import ReducedNetwork
-from relu.bounds.reduced.precisions import Networks, outward
+from relu.bounds.reduced.precisions import Networks
 
 MARGIN_STEPS = 20
 HELD = 2**25  # numbers that the leaves of all trees at a time may be
@@ -47,8 +47,7 @@ def refined_where(
     """
     for k, part in enumerate(net.slices):
         nets = Networks.of(net)
-        low, high = outward(net.low, net.high)
-        boxes = boxes_of(low.unsqueeze(1), high.unsqueeze(1), nets.quick.leak)
+        boxes = nets.whole(1)
         start = crown_slopes(boxes.low, boxes.high)
         found = ascended(nets.quick, margin.to(torch.float32), boxes, start, steps=MARGIN_STEPS)
         costs = losses(found.v, boxes).squeeze(1)[part]

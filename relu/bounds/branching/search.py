@@ -33,7 +33,7 @@ from relu.bounds.reduced.dual import (
 )
 from relu.bounds.reduced.forms import Forms
 from relu.bounds.reduced.network import ReducedNetwork
-from relu.bounds.reduced.precisions import Networks, outward
+from relu.bounds.reduced.precisions import Networks
 
 ROOT_STEPS = 20
 STEPS = 6
@@ -136,11 +136,8 @@ class Search:
     def _root(self) -> Domains:
         """The whole ball, for each of the other classes."""
         m = len(self.margins.offset)
-        low, high = outward(self.nets.exact.low, self.nets.exact.high)
-        boxes = boxes_of(
-            low.unsqueeze(1).repeat(1, m), high.unsqueeze(1).repeat(1, m), self.nets.quick.leak
-        )
-        rivals = torch.arange(m, device=low.device)
+        boxes = self.nets.whole(m)
+        rivals = torch.arange(m, device=boxes.low.device)
         self.domains += m
         slopes = crown_slopes(boxes.low, boxes.high)
         slopes = with_level_lines(self.nets.quick, self.quick_margins, boxes, slopes)

@@ -17,7 +17,7 @@ from relu.bounds.reduced.ascent import Limit, ascended, limited
 from relu.bounds.reduced.boxes import Boxes, Slopes, boxes_of, crown_slopes
 from relu.bounds.reduced.dual import bounded, carried, safe_bounds, with_level_lines
 from relu.bounds.reduced.forms import Forms
-from relu.bounds.reduced.precisions import Networks, outward
+from relu.bounds.reduced.precisions import Networks
 
 ROOT_STEPS = 10
 STEPS = 3
@@ -60,18 +60,17 @@ class Trees:
         self.asked = asked
         self.limit = limit
         m = len(asked.offset)
-        low, high = outward(nets.exact.low, nets.exact.high)
-        self.leaves = low.new_zeros(4, len(low), m, rounds + 1)  # low, high, alpha, beta
+        boxes = nets.whole(m)
+        self.leaves = boxes.low.new_zeros(
+            4, len(boxes.low), m, rounds + 1
+        )  # low, high, alpha, beta
         self.bounds = asked.offset.new_full((m, rounds + 1), torch.inf)
         self.weights = torch.zeros_like(self.bounds, dtype=torch.float32)
         if limit is not None:
             self.weights[:, 0] = limit.start
         self.last = torch.zeros_like(self.bounds, dtype=torch.bool)
         self.grown = 0
-        every = torch.arange(m, device=low.device)
-        boxes = boxes_of(
-            low.unsqueeze(1).expand(-1, m), high.unsqueeze(1).expand(-1, m), nets.quick.leak
-        )
+        every = torch.arange(m, device=boxes.low.device)
         start = crown_slopes(boxes.low, boxes.high)
         start = with_level_lines(nets.quick, asked.to(torch.float32), boxes, start)
         below = torch.full_like(asked.offset, -torch.inf)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from relu.bounds.reduced.boxes import Boxes, boxes_of
 from relu.bounds.reduced.network import ReducedNetwork
 
 
@@ -19,6 +20,13 @@ class Networks:
     def of(cls, exact: ReducedNetwork) -> "Networks":
         """Of the one in float64."""
         return cls(exact, exact.to(torch.float32))
+
+    def whole(self, m: int) -> Boxes:
+        """All that the units' bounds allow, for each of m questions."""
+        low, high = (
+            side.unsqueeze(1).repeat(1, m) for side in outward(self.exact.low, self.exact.high)
+        )
+        return boxes_of(low, high, self.quick.leak)
 
 
 def outward(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
