@@ -122,7 +122,7 @@ def _together(question: _Question, relaxed: RelaxedNetwork, rivals: Int[Tensor, 
         finer = refined(net, question.deadline.share(effort.parts), rounds=effort.rounds)
         if _width(finer) >= effort.pays * _width(net):
             return search.result()
-        bounds = _improved(bounds, finer)
+        bounds = _merged(bounds, finer)
         net = question.reduced(relaxed, bounds)
         search = question.search(net, rivals)
         result = search.result(effort.domains)
@@ -146,27 +146,31 @@ def _apart(
     """Efforts for each class that is left, with bounds that hold where this class wins or ties."""
     effort = 0
     ended = Result("certified")
+    timeout = Result("timeout")
     while left and not question.deadline.passed:
         before = left
         left = []
         rounds = min(ROUNDS[0] * (1 + effort), ROUNDS[1])
         for i, (rival, bounds, net) in enumerate(before):
+            if question.deadline.passed:
+                return timeout
             share = question.deadline.share(len(before) - i)
             margin = net.margins(question.y, rival)
             finer = refined_where(net, margin, share.share(PARTS), rounds=rounds)
             if crossed(finer):
                 continue
-            bounds = _improved(bounds, finer)
+            bounds = _merged(bounds, finer)
             net = question.reduced(relaxed, bounds)
             result = question.search(net, rival, share).result(DOMAINS * 2**effort)
             if result.verdict == "witness":
                 return result
             if result.verdict == "timeout":
+                timeout = result
                 left.append((rival, bounds, net))
             if result.verdict == "open":
                 ended = result
         effort += 1
-    return Result("timeout") if left else ended
+    return timeout if left else ended
 
 
 def _open_units(layers: Sequence[Layer], relaxed: RelaxedNetwork) -> int:
@@ -178,7 +182,7 @@ def _bounds(relaxed: RelaxedNetwork) -> Bounds:
     return [(low[0], high[0]) for low, high in relaxed.bounds]
 
 
-def _improved(bounds: Bounds, net: ReducedNetwork) -> Bounds:
+def _merged(bounds: Bounds, net: ReducedNetwork) -> Bounds:
     """All units' bounds, with those that a reduced network has."""
     improved = []
     for (low, high), which, part in zip(bounds, net.which, net.slices, strict=True):

@@ -61,9 +61,8 @@ class Trees:
         self.limit = limit
         m = len(asked.offset)
         boxes = nets.whole(m)
-        self.leaves = boxes.low.new_zeros(
-            4, len(boxes.low), m, rounds + 1
-        )  # low, high, alpha, beta
+        # low, high, alpha and beta of each leaf
+        self.leaves = boxes.low.new_zeros(4, len(boxes.low), m, rounds + 1)
         self.bounds = asked.offset.new_full((m, rounds + 1), torch.inf)
         self.weights = torch.zeros_like(self.bounds, dtype=torch.float32)
         if limit is not None:

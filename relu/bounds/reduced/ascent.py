@@ -70,13 +70,13 @@ def ascended(
     movers = [_Adam(), _Adam(), _Adam()]
     best: Ascended | None = None
     mean = asked.rows.new_zeros(net.d, len(asked.offset))
+    later = (steps + 1) // 2
     for step in range(steps + 1):
         forms = asked if limit is None else limited(asked, limit.forms, mu)
         now = bounded(net, forms, boxes, slopes)
         at = minimiser(net, boxes, slopes, now)
-        if step == (steps + 1) // 2:
-            mean = torch.zeros_like(mean)
-        mean = mean + at.points[: net.d]
+        if step >= later:
+            mean += at.points[: net.d]
         found = Ascended(now.bound, now.multipliers, slopes, mu, now.v, at, mean)
         best = found if best is None else _better(best, found)
         if step == steps:
@@ -92,7 +92,7 @@ def ascended(
             value = (limit.forms.rows.T * at.points).sum(0) + limit.forms.offset
             mu = (mu + LIMIT_RATE * rate * limit.unit * movers[2].step(value)).clamp_min(0)
     assert best is not None
-    return replace(best, mean=mean / (steps + 1 - (steps + 1) // 2))
+    return replace(best, mean=mean / (steps + 1 - later))
 
 
 def limited(asked: Forms, limit: Forms, mu: Float[Tensor, " m"]) -> Forms:
