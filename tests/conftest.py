@@ -15,7 +15,7 @@ from bench.data.datasets import DataSet, load
 from bench.jobs.training import train
 from bench.plugins.catalogue import Catalogue
 from bench.plugins.discovery import discover
-from bench.plugins.settings import Training
+from bench.plugins.training import Training
 from methods.plain import Plain
 from relu.network.architectures import build
 from relu.threat import Threat

@@ -10,7 +10,7 @@ from bench.cli.suites import describe, suites
 from bench.data.sources import Source
 from bench.plugins.catalogue import Catalogue, Plugin
 from bench.plugins.nested_settings import field_types, flat
-from bench.plugins.settings import Training
+from bench.plugins.training import Training
 from relu.ranges import in_symbols
 from relu.threat import format_eps
 

@@ -11,7 +11,7 @@ from bench.data.holdout import parse_share
 from bench.parsing import resolve, suggestion
 from bench.plugins.catalogue import Catalogue, Plugin
 from bench.plugins.nested_settings import field_types
-from bench.plugins.settings import Training
+from bench.plugins.training import Training
 from bench.request import Request
 from bench.tune import Search, Trial
 from leaderboard.row import Row

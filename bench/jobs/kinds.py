@@ -14,6 +14,7 @@ from bench.data.datasets import DataSet, load
 from bench.data.given_inputs import given_inputs
 from bench.data.holdout import hold_out
 from bench.jobs.by_radius import judge_by_radius
+from bench.jobs.checkpoints import Checkpoints, Notes
 from bench.jobs.isolation import Isolation
 from bench.jobs.job import Job, inputs
 from bench.jobs.known import known_interval
@@ -28,7 +29,7 @@ from bench.jobs.payloads import (
 )
 from bench.jobs.resumable_judging import Pieces
 from bench.jobs.surroundings import DEVICE, keep_freed_memory
-from bench.jobs.training import Checkpoints, Notes, train
+from bench.jobs.training import train
 from bench.jobs.verdict import Replay, joined, replay
 from bench.jobs.verify_job import verified
 from bench.plugins.catalogue import Catalogue, Kind

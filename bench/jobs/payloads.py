@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeVar
 
-from bench.plugins.settings import Training
+from bench.plugins.training import Training
 from bench.store.records import make_record
 from relu.threat import Threat
 
@@ -188,5 +188,5 @@ def _typed(said: Mapping[str, Any]) -> dict[str, Any]:
     if said.get("threat") is not None:
         typed["threat"] = Threat.from_json(said["threat"])
     if "training" in said:
-        typed["training"] = Training(**said["training"])
+        typed["training"] = Training.from_json(said["training"])
     return typed

@@ -1,26 +1,27 @@
-"""The one training loop: Adam, a learning rate that falls by 10 at the end, seeds, history."""
+"""The one training loop: seeds, epochs, history, which weights count in the end."""
 
 import math
 import time
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from bench.data.datasets import DataSet, augment
+from bench.data.holdout import hold_out
 from bench.jobs.batch_statistics import BatchStatistics
-from bench.jobs.out_of_memory import free_cached_memory, in_parts
-from bench.plugins.settings import Training
+from bench.jobs.optimisation import Average, Optimisation
+from bench.jobs.out_of_memory import free_cached_memory
+from bench.jobs.watched import attacked_errors, uncertified_error
+from bench.plugins.training import Training
 from bench.store.outcome import is_out_of_memory
-from bench.store.results import Store
 from methods.interface import Method
-from relu.attacks.pgd import ascend
-from relu.classes import margins
 from relu.threat import Threat
 
 WATCHED = 256  # training inputs on which each epoch's errors are measured
-WATCH_STEPS = 10  # PGD steps of that measurement
-LAST_PART = 0.9  # from here on the learning rate is divided by 10 [CAH19, Appendix B]
+HELD_OUT = 1000  # held-out inputs, at most, on which each epoch is judged
 
 
 class Diverged(RuntimeError):
@@ -67,37 +68,125 @@ def train(
 
     Every epoch seeds torch from (seed, epoch), so that two runs on one machine are bit-identical
     and a resumed run equals an undisturbed one. A row holds epoch (from 1), loss (mean over the
-    epoch), clean_error and pgd_error (shares, on WATCHED training inputs), lr and seconds.
-    Raises Diverged where the loss is NaN or infinite, BadLoss where it is no scalar.
+    epoch), clean_error and pgd_error (shares, on WATCHED training inputs), lr and seconds; where a
+    part is held out, also held_out_clean, held_out_pgd and held_out_uncertified, of the weights
+    that would count if it were the last epoch. Raises Diverged where the loss is NaN or infinite,
+    BadLoss where it is no scalar.
     """
     watcher = watcher or Watcher()
-    device = next(net.parameters()).device
-    x = data.x_train.to(device)
-    y = data.y_train.to(device)
-    # Fused, as its square roots are those of IEEE 754; MKL's differ from CPU to CPU in last bits.
-    adam = torch.optim.Adam(net.parameters(), lr=training.lr, fused=True)
-    history: list[dict[str, Any]] = []
+    held = hold_out(data, training.held_out) if training.held_out else None
+    run = _Run(net, training, threat, seed)
     if (state := watcher.resume()) is not None:
-        net.load_state_dict(state["net"])
-        adam.load_state_dict(state["adam"])
-        history = state["history"]
-    step = _Step(net, method, threat, watcher)
-    for epoch in range(len(history), training.epochs):
+        run.load(state)
+    elif (prepare := getattr(method, "prepare", None)) is not None:
+        torch.manual_seed(_seed(seed, -1))
+        prepare(net)
+    device = next(net.parameters()).device
+    part = held or data
+    x = part.x_train.to(device)
+    y = part.y_train.to(device)
+    step = _Step(net, method, threat, training, watcher)
+    for epoch in range(len(run.history), training.epochs):
         started = time.perf_counter()
-        loss = _epoch(step, x, y, training, seed, epoch, augmented, adam)
+        loss = _epoch(step, x, y, training, seed, epoch, augmented, run.optimisation)
         _require_finite(net, loss, epoch + 1, training.epochs)
-        clean_error, pgd_error = _errors(net, x[:WATCHED], y[:WATCHED], threat, seed)
+        clean_error, pgd_error = attacked_errors(net, x[:WATCHED], y[:WATCHED], threat, seed)
         row = {
             "epoch": epoch + 1,
             "loss": loss,
             "clean_error": clean_error,
             "pgd_error": pgd_error,
-            "lr": adam.param_groups[0]["lr"],
-            "seconds": time.perf_counter() - started,
+            "lr": run.optimisation.rate,
         }
-        history.append(row)
-        watcher.epoch(row, {"net": net.state_dict(), "adam": adam.state_dict(), "history": history})
-    return history
+        run.average(epoch + 1)
+        if held is not None:
+            row |= run.judge(
+                x, held.x_test[:HELD_OUT].to(device), held.y_test[:HELD_OUT].to(device)
+            )
+        run.history.append(row | {"seconds": time.perf_counter() - started})
+        watcher.epoch(run.history[-1], run.state())
+    run.finish(x)
+    return run.history
+
+
+def _seed(seed: int, epoch: int) -> int:
+    """What an epoch seeds torch with; -1: what comes before the first."""
+    return seed * 1_000_003 + (epoch if epoch >= 0 else 1_000_002)
+
+
+class _Run:
+    """A training between two epochs: all that a checkpoint keeps."""
+
+    def __init__(self, net: nn.Module, training: Training, threat: Threat, seed: int) -> None:
+        self.net = net
+        self.training = training
+        self.threat = threat
+        self.seed = seed
+        self.optimisation = Optimisation(net, training)
+        self.mean = Average(net) if training.averaging is not None else None
+        self.best: _Best | None = None
+        self.history: list[dict[str, Any]] = []
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "net": self.net.state_dict(),
+            "optimizer": self.optimisation.optimizer.state_dict(),
+            "mean": self.mean and self.mean.state(),
+            "best": self.best and {"errors": self.best.errors, "weights": self.best.weights},
+            "history": self.history,
+        }
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        self.net.load_state_dict(state["net"])
+        self.optimisation.optimizer.load_state_dict(state["optimizer"])
+        if self.mean is not None:
+            self.mean.load(state["mean"])
+        if state["best"] is not None:
+            self.best = _Best(tuple(state["best"]["errors"]), state["best"]["weights"])
+        self.history = state["history"]
+
+    def average(self, epochs: int) -> None:
+        """After so many epochs: takes the weights into the mean, from its share on."""
+        share = self.training.averaging
+        if self.mean is not None and share is not None and epochs > share * self.training.epochs:
+            self.mean.add(self.net)
+
+    def judge(self, x: Tensor, held_x: Tensor, held_y: Tensor) -> dict[str, float]:
+        """Errors on held-out inputs, by which the best weights are kept. x: training inputs."""
+        net = self._counting(x)
+        clean, attacked = attacked_errors(net, held_x, held_y, self.threat, self.seed)
+        uncertified = max(attacked, uncertified_error(net, held_x, held_y, self.threat))
+        errors = (uncertified, attacked, clean)
+        if self.best is None or errors <= self.best.errors:
+            weights = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+            self.best = _Best(errors, weights)
+        return {
+            "held_out_clean": clean,
+            "held_out_pgd": attacked,
+            "held_out_uncertified": uncertified,
+        }
+
+    def finish(self, x: Tensor) -> None:
+        """Puts the weights that count into the network. x: training inputs."""
+        if self.best is not None:
+            self.net.load_state_dict(self.best.weights)
+        else:
+            self.net.load_state_dict(self._counting(x).state_dict())
+
+    def _counting(self, x: Tensor) -> nn.Module:
+        """The network whose weights count now."""
+        if self.mean is None or not self.mean.count:
+            return self.net
+        self.mean.measure(x, self.training.batch)
+        return self.mean.net
+
+
+@dataclass(frozen=True, eq=False)
+class _Best:
+    """Weights, and their errors on held-out inputs: uncertified, under attack, clean."""
+
+    errors: tuple[float, float, float]
+    weights: Mapping[str, Tensor]
 
 
 class _Step:
@@ -106,8 +195,16 @@ class _Step:
     Batch norm has the statistics of the whole clean batch in all of them.
     """
 
-    def __init__(self, net: nn.Module, method: Method, threat: Threat, watcher: Watcher) -> None:
+    def __init__(
+        self,
+        net: nn.Module,
+        method: Method,
+        threat: Threat,
+        training: Training,
+        watcher: Watcher,
+    ) -> None:
         self.statistics = BatchStatistics(net)
+        self.mixed = training.mixed
         self.method = method
         self.threat = threat
         self.watcher = watcher
@@ -137,7 +234,8 @@ class _Step:
         net = self.statistics.net
         total = torch.zeros((), device=x.device)
         for some_x, some_y in zip(x.chunk(self.parts), y.chunk(self.parts), strict=True):
-            loss = self.method.loss(net, some_x, some_y, threat=self.threat, progress=progress)
+            with torch.autocast(x.device.type, torch.bfloat16, enabled=self.mixed and x.is_cuda):
+                loss = self.method.loss(net, some_x, some_y, threat=self.threat, progress=progress)
             if not isinstance(loss, Tensor) or loss.shape != ():
                 got = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
                 name = type(self.method).__name__
@@ -156,19 +254,17 @@ def _epoch(
     seed: int,
     epoch: int,
     augmented: bool,
-    adam: torch.optim.Adam,
+    optimisation: Optimisation,
 ) -> float:
     """One pass over the training set; the mean loss."""
-    torch.manual_seed(seed * 1_000_003 + epoch)
+    torch.manual_seed(_seed(seed, epoch))
     step.statistics.train()
     batches = torch.randperm(len(x), device=x.device).split(training.batch)
     total = torch.zeros((), device=x.device)
     for i, rows in enumerate(batches):
         progress = (epoch + i / len(batches)) / training.epochs
-        for group in adam.param_groups:
-            group["lr"] = training.lr / (10 if progress >= LAST_PART else 1)
         loss = step.gradient(augment(x[rows]) if augmented else x[rows], y[rows], progress)
-        adam.step()
+        optimisation.step(progress)
         total += loss * len(rows)
         step.watcher.step(epoch + 1, i + 1, len(batches))
     return total.item() / len(x)
@@ -179,65 +275,3 @@ def _require_finite(net: nn.Module, loss: float, epoch: int, epochs: int) -> Non
     if not math.isfinite(loss) or not weights:
         what = f"the loss is {loss}" if not math.isfinite(loss) else "a weight is not finite"
         raise Diverged(f"training diverged in epoch {epoch} of {epochs}: {what}")
-
-
-def _errors(net: nn.Module, x: Tensor, y: Tensor, threat: Threat, seed: int) -> tuple[float, float]:
-    """Clean and PGD error of a few inputs, without touching the global generator."""
-    net.eval()
-    generator = torch.Generator(device=x.device).manual_seed(seed)
-
-    def wrong(start: int, stop: int) -> Tensor:
-        some_x = x[start:stop]
-        some_y = y[start:stop]
-        z, _ = ascend(net, some_x, some_y, threat=threat, steps=WATCH_STEPS, generator=generator)
-        with torch.no_grad():
-            errors = [~(margins(net(inputs), some_y) > 0) for inputs in (some_x, z)]
-        return torch.stack([errors[0], errors[0] | errors[1]])
-
-    clean, attacked = torch.cat(in_parts(wrong, len(x)), dim=1).float().mean(1).tolist()
-    return clean, attacked
-
-
-CHECKPOINT_EVERY = 20.0  # seconds of training that a kill may cost
-
-
-@runtime_checkable
-class Notes(Protocol):
-    """Whom a job tells how far it is."""
-
-    def progress(self, done: int, total: int) -> None:
-        """After each step."""
-        ...
-
-    def note(self, text: str) -> None:
-        """What shall be remembered: losses and errors of an epoch, parts that were too large."""
-        ...
-
-
-class Checkpoints(Watcher):
-    """Tells a training's progress and keeps checkpoints from which a killed one goes on."""
-
-    def __init__(self, store: Store, key: str, epochs: int, notes: Notes) -> None:
-        self.store = store
-        self.key = key
-        self.epochs = epochs
-        self.notes = notes
-        self.saved = time.monotonic()
-
-    def resume(self) -> dict[str, Any] | None:
-        return self.store.load_checkpoint(self.key)
-
-    def step(self, epoch: int, done: int, total: int) -> None:
-        self.notes.progress((epoch - 1) * total + done, self.epochs * total)
-
-    def halved(self, parts: int, reason: str) -> None:
-        self.notes.note(f"out of memory, batches in {parts} parts from here on: {reason}")
-
-    def epoch(self, row: dict[str, Any], state: dict[str, Any]) -> None:
-        self.notes.note(
-            f"epoch {row['epoch']}/{self.epochs} loss {row['loss']:.3f} "
-            f"error {row['clean_error']:.1%} PGD {row['pgd_error']:.1%}"
-        )
-        if time.monotonic() - self.saved > CHECKPOINT_EVERY:
-            self.store.save_checkpoint(self.key, state)
-            self.saved = time.monotonic()

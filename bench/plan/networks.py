@@ -11,7 +11,8 @@ from bench.jobs.payloads import ImportPayload, TrainPayload, but_for
 from bench.plugins.catalogue import Catalogue, Plugin
 from bench.plugins.code_digests import code_of
 from bench.plugins.nested_settings import flat
-from bench.plugins.settings import Overrides, Training
+from bench.plugins.settings import Overrides
+from bench.plugins.training import Training
 from bench.request import Checkpoint, Request
 from relu.errors import InputError
 from relu.threat import Threat

@@ -1,34 +1,16 @@
 """Settings of plugins and of training: `--set` texts become checked, typed fields."""
 
-import dataclasses
 import typing
 from collections.abc import Mapping, Sequence
 from types import NoneType
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from annotated_types import Ge, Gt, Le
-
-from bench.parsing import MOST, suggestion
+from bench.parsing import suggestion
 from bench.plugins.catalogue import Catalogue, Kind, Plugin
 from bench.plugins.nested_settings import field_types
+from bench.plugins.training import Training
 from relu.errors import InputError
-from relu.ranges import alternatives, choices, require, require_fields, typed
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Training:
-    """The training loop's settings [CAH19, Appendix B].
-
-    epochs; batch: inputs per step; lr: Adam's learning rate, divided by 10 for the last 10 %.
-    """
-
-    epochs: Annotated[int, Ge(1), Le(MOST)] = 100
-    batch: Annotated[int, Ge(1), Le(MOST)] = 128
-    lr: Annotated[float, Gt(0)] = 1e-3
-
-    def __post_init__(self) -> None:
-        require_fields(self, "train")
-
+from relu.ranges import alternatives, choices, require, typed
 
 TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 Overrides = Mapping[tuple[str, str], Mapping[str, Any]]

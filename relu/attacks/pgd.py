@@ -1,6 +1,7 @@
 """Projected gradient ascent inside a threat [MMSTV18]; adversarial training and PGD share it."""
 
 import math
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -12,6 +13,8 @@ from relu.classes import margins
 from relu.threat import Threat
 
 Loss = Literal["ce", "margin"]
+Objective = Callable[[Tensor], Tensor]
+"""of the batch's logits: a number that is to rise"""
 
 
 def ascend(
@@ -24,14 +27,15 @@ def ascend(
     generator: torch.Generator | None = None,
     random_start: bool = True,
     start: Float[Tensor, "n *shape"] | None = None,
-    loss: Loss = "ce",
+    loss: Loss | Objective = "ce",
     leave_when_fooled: bool = False,
 ) -> tuple[Float[Tensor, "n *shape"], Bool[Tensor, " n"]]:
     """Points of the threat around x where the loss is high, and which of them are adversarial.
 
     Each step goes 2 eps / steps along the steepest ascent of the threat's norm and is projected
     back [CAH19, Appendix B], from a random point unless x itself or `start`, points of the threat,
-    are asked for. With `leave_when_fooled` an input stops at its first adversarial
+    are asked for. loss: what rises; a function of the logits must keep all inputs in the batch.
+    With `leave_when_fooled` an input stops at its first adversarial
     point and leaves the batch; otherwise every input takes all steps and nothing is said about
     which are adversarial (all False), which saves a forward pass. Points obey the threat up to
     float32 rounding; `Threat.inside` removes that. The network's parameters get no gradient.
@@ -48,7 +52,7 @@ def ascend(
     for _ in range(steps):
         z.requires_grad_()
         logits = net(z)
-        value = -margins(logits, y).sum() if loss == "margin" else _cross_entropy(logits, y)
+        value = _value(loss, logits, y)
         (grad,) = torch.autograd.grad(value, z)
         z = z.detach()
         if leave_when_fooled:
@@ -84,6 +88,12 @@ def random_point(
     """
     delta = threat.p_norm.random(len(x), math.prod(x.shape[1:]), x, generator)
     return threat.project(x, x + threat.factor(x) * delta.view_as(x))
+
+
+def _value(loss: Loss | Objective, logits: Tensor, y: Tensor) -> Tensor:
+    if callable(loss):
+        return loss(logits)
+    return -margins(logits, y).sum() if loss == "margin" else _cross_entropy(logits, y)
 
 
 def _cross_entropy(logits: Tensor, y: Tensor) -> Tensor:

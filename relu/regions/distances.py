@@ -9,6 +9,8 @@ norm in the weights is that of s . V_i with s held fixed, and s . V_i is one pas
 were an image, through the frozen network without biases.
 """
 
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -41,19 +43,48 @@ def boundary_distances(
     Distances of `within` or more come without a gradient. A unit that no input of the region
     moves (V_i = 0), or that has no kink, is at distance inf. The region is x's own (`region_of`).
     """
-    z = torch.cat(list(region.z), dim=1).abs()
-    compression = compressed(region)
-    length = norms(region, threat.q, compression)
-    kinked = switching_units(region.hidden)
-    if kinked is not None:
-        length = length * kinked
-    nearest = _quotient(z.detach(), length).topk(k, dim=1, largest=False)
-    z = z.gather(1, nearest.indices)
-    length = length.gather(1, nearest.indices)
-    wanted = (nearest.values < within).nonzero()
-    units = nearest.indices[tuple(wanted.T)]
-    length = _with_gradients(region, compression, length, wanted, units, threat.q)
-    return _quotient(z, length)
+    hyperplanes = Hyperplanes.of(region, threat.q)
+    return hyperplanes.distances(hyperplanes.nearest(k), within)
+
+
+@dataclass(frozen=True, eq=False)
+class Hyperplanes:
+    """Those of all hidden units of regions; lengths of their normals in the dual norm q.
+
+    Of units without a kink, the length is 0: nothing is at a distance from them.
+    """
+
+    region: Region
+    q: float
+    compression: Compression | None
+    lengths: Float[Tensor, "n units"]
+
+    @classmethod
+    def of(cls, region: Region, q: float) -> "Hyperplanes":
+        """The region is x's own."""
+        compression = compressed(region)
+        lengths = norms(region, q, compression)
+        kinked = switching_units(region.hidden)
+        return cls(region, q, compression, lengths if kinked is None else lengths * kinked)
+
+    def nearest(self, k: int) -> Int[Tensor, "n k"]:
+        """The units whose hyperplanes are nearest, the nearest first."""
+        distances = _quotient(self._sizes().detach(), self.lengths)
+        return distances.topk(k, dim=1, largest=False).indices
+
+    def distances(
+        self, units: Int[Tensor, "n k"], within: float = torch.inf
+    ) -> Float[Tensor, "n k"]:
+        """Those of some units of each input; with gradients where they are less than `within`."""
+        sizes = self._sizes().gather(1, units)
+        lengths = self.lengths.gather(1, units)
+        wanted = (_quotient(sizes.detach(), lengths) < within).nonzero()
+        chosen = units[tuple(wanted.T)]
+        lengths = _with_gradients(self.region, self.compression, lengths, wanted, chosen, self.q)
+        return _quotient(sizes, lengths)
+
+    def _sizes(self) -> Tensor:
+        return torch.cat(list(self.region.z), dim=1).abs()
 
 
 def decision_distances(

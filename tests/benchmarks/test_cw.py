@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from bench.data.datasets import DataSet, load
 from bench.jobs.surroundings import keep_freed_memory
 from bench.jobs.training import train
-from bench.plugins.settings import Training
+from bench.plugins.training import Training
 from methods.plain import Plain
 from relu.attacks.carlini_wagner import nearest_adversarial
 from relu.attacks.witness import adversarial, closer, outward

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from bench.data.datasets import load
 from bench.jobs.training import train
 from bench.jobs.verdict import replay
-from bench.plugins.settings import Training
+from bench.plugins.training import Training
 from evaluators.bab import Bab
 from evaluators.interface import EXACT, Evaluator, Interval
 from evaluators.mip import Mip

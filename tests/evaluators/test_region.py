@@ -12,7 +12,7 @@ from bench.data.datasets import DataSet
 from bench.jobs.training import train
 from bench.jobs.verdict import replay
 from bench.parsing import NORMS
-from bench.plugins.settings import Training
+from bench.plugins.training import Training
 from evaluators.interface import Evidence, Interval
 from evaluators.region import Region
 from methods.mmr import Mmr

@@ -9,7 +9,7 @@ from bench.data.datasets import DataSet
 from bench.jobs.training import train
 from bench.jobs.verdict import replay
 from bench.parsing import NORMS
-from bench.plugins.settings import Training
+from bench.plugins.training import Training
 from evaluators.cw import Cw
 from evaluators.interface import Evaluator, Interval
 from evaluators.region import Region

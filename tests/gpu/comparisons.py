@@ -21,7 +21,7 @@ from bench.data.datasets import DataSet, load
 from bench.jobs.isolation import Isolation
 from bench.jobs.training import train
 from bench.jobs.verdict import joined
-from bench.plugins.settings import Training
+from bench.plugins.training import Training
 from evaluators.crown import Crown
 from evaluators.cw import Cw
 from evaluators.ensemble import Ensemble

@@ -11,7 +11,7 @@ from bench.jobs.training import train
 from bench.parsing import NORMS
 from bench.plan.networks import usual_settings
 from bench.plugins.discovery import discover
-from bench.plugins.settings import Training
+from bench.plugins.training import Training
 from methods.interface import Method
 from relu.errors import InputError
 from relu.network.architectures import build

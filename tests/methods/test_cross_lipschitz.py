@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from bench.data.datasets import DataSet
 from bench.jobs.training import train
-from bench.plugins.settings import Training
+from bench.plugins.training import Training
 from methods.cross_lipschitz import CrossLipschitz, cross_lipschitz
 from methods.plain import Plain
 from relu.errors import InputError

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from bench.data.datasets import DataSet
 from bench.jobs.training import train
-from bench.plugins.settings import Training
+from bench.plugins.training import Training
 from methods.kw import Kw
 from relu.bounds.ball import ball_of
 from relu.bounds.linear import margin_lower_bounds, relax

@@ -19,9 +19,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from bench.__main__ import main, script
+from bench.jobs.checkpoints import Notes
 from bench.jobs.job import Job
 from bench.jobs.kinds import Worker
-from bench.jobs.training import Notes
 from bench.store.results import Store
 from relu.network.architectures import build
 from tests.outputs import stored_jobs

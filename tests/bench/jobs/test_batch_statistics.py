@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from bench.data.datasets import DataSet
 from bench.jobs.batch_statistics import BatchStatistics
 from bench.jobs.training import Watcher, _Step, train
-from bench.plugins.settings import Training
+from bench.plugins.training import Training
 from methods.at import At
 from methods.cross_lipschitz import CrossLipschitz
 from methods.interface import Method
@@ -122,7 +122,7 @@ def test_gradients_of_the_cross_entropy_are_those_of_ordinary_batch_norm(parts: 
     net, x, y = drawn()
     own = copy.deepcopy(net)
     F.cross_entropy(own(x), y).backward()
-    split = _Step(net, Plain(), THREAT, Watcher())
+    split = _Step(net, Plain(), THREAT, Training(), Watcher())
     split.parts = parts
     split.gradient(x, y, 0.7)
     for ours, theirs in zip(gradients(net), gradients(own), strict=True):
@@ -313,7 +313,7 @@ def test_a_batch_that_is_split_has_the_statistics_of_the_whole() -> None:
     states = []
     for fits in (9, 2):
         net, x, y = drawn()
-        loss = _Step(net, _Large(fits=fits), THREAT, Watcher()).gradient(x, y, 0.5)
+        loss = _Step(net, _Large(fits=fits), THREAT, Training(), Watcher()).gradient(x, y, 0.5)
         states.append([loss, *gradients(net), *net.state_dict().values()])
     for whole, split in zip(*states, strict=True):
         assert torch.allclose(whole, split, rtol=1e-10, atol=1e-10)

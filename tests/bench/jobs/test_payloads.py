@@ -18,7 +18,7 @@ from bench.jobs.payloads import (
 )
 from bench.plan.cells import all_jobs, make_plan
 from bench.plugins.catalogue import Catalogue
-from bench.plugins.settings import Training
+from bench.plugins.training import Training
 from bench.request import Checkpoint, Request
 from relu.errors import InputError
 from relu.threat import Threat

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from bench.data.datasets import DataSet
 from bench.jobs.training import Diverged, Watcher, train
-from bench.plugins.settings import Training
+from bench.plugins.training import Training
 from methods.at import At
 from methods.interface import Method
 from methods.plain import Plain

@@ -12,7 +12,8 @@ from annotated_types import Ge, Gt, Interval, Le, Lt
 from bench.plugins.catalogue import Catalogue, Kind, Plugin
 from bench.plugins.discovery import discover
 from bench.plugins.nested_settings import field_types
-from bench.plugins.settings import Training, parse_overrides, parse_value
+from bench.plugins.settings import parse_overrides, parse_value
+from bench.plugins.training import Training
 from relu.errors import InputError
 from relu.ranges import alternatives, checked_dataclass, declares_range, described, fits
 

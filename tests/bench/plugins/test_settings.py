@@ -4,7 +4,8 @@ import pytest
 
 from bench.plugins.catalogue import Catalogue
 from bench.plugins.discovery import discover
-from bench.plugins.settings import Training, parse_overrides, parse_value
+from bench.plugins.settings import parse_overrides, parse_value
+from bench.plugins.training import Training
 from relu.errors import InputError
 
 CHOSEN = {"method": ("at", "plain", "twin"), "evaluator": ("pgd", "twin")}

@@ -331,7 +331,7 @@ def test_what_is_reproducible_has_one_thread_and_the_same_instructions_everywher
 DIGEST = """
 import hashlib, torch
 from bench.data.datasets import load
-from bench.plugins.settings import Training
+from bench.plugins.training import Training
 from bench.jobs.training import train
 from methods.plain import Plain
 from relu.network.architectures import build

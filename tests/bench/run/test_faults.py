@@ -24,7 +24,7 @@ from bench.jobs.job import Job
 from bench.jobs.out_of_memory import in_parts
 from bench.jobs.surroundings import own_state
 from bench.jobs.training import Watcher, train
-from bench.plugins.settings import Training
+from bench.plugins.training import Training
 from methods.plain import Plain
 from relu.network.architectures import build
 from relu.threat import Threat

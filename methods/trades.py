@@ -1,0 +1,39 @@
+"""TRADES: clean cross-entropy, and how far an attack moves what the network says [ZYJXGJ19]."""
+
+from typing import Annotated, ClassVar
+
+import torch.nn.functional as F
+from annotated_types import Ge
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from methods._divergence import divergence
+from relu.attacks.pgd import ascend
+from relu.classes import Images, Labels
+from relu.ranges import checked_dataclass
+from relu.threat import Threat
+
+
+@checked_dataclass
+class Trades:
+    """CE(f(x), y) + weight * KL(p(x) || p(z)), where z is to make the divergence large.
+
+    steps: of PGD on the divergence, each 2 eps / steps long.
+    """
+
+    label: ClassVar[str] = "TRADES"
+
+    weight: Annotated[float, Ge(0)] = 6.0
+    steps: Annotated[int, Ge(1)] = 10
+
+    def loss(
+        self, net: nn.Module, x: Images, y: Labels, *, threat: Threat, progress: float
+    ) -> Float[Tensor, ""]:
+        clean = net(x)
+        said = clean.detach()
+
+        def apart(logits: Tensor) -> Tensor:
+            return divergence(said, logits).sum()
+
+        z, _ = ascend(net, x, y, threat=threat, steps=self.steps, loss=apart)
+        return F.cross_entropy(clean, y) + self.weight * divergence(clean, net(z)).mean()
