@@ -131,7 +131,8 @@ def described(hint: Any) -> str:
 
 def _words(marker: Any) -> str:
     if isinstance(marker, Predicate):
-        return str(marker.func.__doc__).removesuffix(".")
+        words = str(marker.func.__doc__).removesuffix(".")
+        return words[:1].lower() + words[1:]
     if marker == Gt(0):
         return "a positive number"
     name, _, words, _ = LIMITS[type(marker)]

@@ -15,7 +15,7 @@ Schedule = Literal["steps", "cosine", "one_cycle", "constant"]
 
 
 def _are_shares(values: tuple[float, ...]) -> bool:
-    """Rising shares of the training, each more than 0 and less than 1."""
+    """Shares of the training, between 0 and 1, in rising order."""
     return list(values) == sorted(set(values)) and all(0 < value < 1 for value in values)
 
 
