@@ -138,8 +138,8 @@ def test_edac_takes_the_gradient_at_weights_that_are_less_certain(
     slopes = torch.autograd.grad(certainty, list(net.parameters()))
     moved = copy.deepcopy(net)
     with torch.no_grad():
-        for theirs, own, slope in zip(moved.parameters(), net.parameters(), slopes, strict=True):
-            theirs.copy_(own - 0.1 * slope)
+        for weight, own, slope in zip(moved.parameters(), net.parameters(), slopes, strict=True):
+            weight.copy_(own - 0.1 * slope)
     assert moved(z).std(1).mean() < certainty
     z, _ = ascend(moved, x, y, threat=LINF, steps=4)
     loss = F.cross_entropy(moved(z), y)

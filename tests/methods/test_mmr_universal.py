@@ -21,6 +21,11 @@ def dense_network(name: str, shape: tuple[int, int, int], classes: int) -> nn.Se
     return net
 
 
+def weights_of(net: nn.Sequential) -> list[tuple[np.ndarray, np.ndarray]]:
+    modules = [module for module in net if isinstance(module, nn.Linear)]
+    return [(m.weight.detach().numpy(), m.bias.detach().numpy()) for m in modules]
+
+
 def test_it_is_its_definition() -> None:
     torch.manual_seed(0)
     net = dense_network("fc:12-9", (1, 3, 3), 4)
@@ -35,9 +40,7 @@ def test_it_is_its_definition() -> None:
         last_share=0.3,
     )
     k = round(0.3 * 21)
-    (w1, b1), (w2, b2), (w3, b3) = [
-        (net[i].weight.detach().numpy(), net[i].bias.detach().numpy()) for i in (1, 3, 5)
-    ]
+    (w1, b1), (w2, b2), (w3, b3) = weights_of(net)
     total = 0.0
     for point, label in zip(x.flatten(1).numpy(), y.tolist(), strict=True):
         first = w1 @ point + b1
@@ -78,14 +81,15 @@ def test_its_gradient_is_that_of_finite_differences() -> None:
     x = torch.rand(4, 1, 2, 2, dtype=torch.float64)
     y = torch.tensor([0, 1, 2, 0])
     method = MmrUniversal()
+    weight = next(net.parameters())
     loss = method.loss(net, x, y, threat=LINF, progress=0.7)
-    gradient = torch.autograd.grad(loss, net[1].weight)[0]
+    gradient = torch.autograd.grad(loss, weight)[0]
     with torch.no_grad():
         for place in ((0, 0), (2, 3), (5, 1)):
             values = []
             for step in (1e-6, -1e-6):
-                net[1].weight[place] += step
+                weight[place] += step
                 values.append(method.loss(net, x, y, threat=LINF, progress=0.7).item())
-                net[1].weight[place] -= step
+                weight[place] -= step
             slope = (values[0] - values[1]) / 2e-6
             assert gradient[place].item() == pytest.approx(slope, rel=1e-4, abs=1e-7)

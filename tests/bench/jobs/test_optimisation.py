@@ -86,8 +86,10 @@ def test_averages_are_means_with_statistics_of_their_own() -> None:
         assert torch.allclose(mean, torch.stack(weights).mean(0), atol=1e-6)
     x = torch.rand(40, 1, 8, 8)
     average.measure(x, 20)
+    assert isinstance(average.net, nn.Sequential)
     first = average.net[0](x)
     statistics = average.net[1]
+    assert isinstance(statistics, nn.BatchNorm2d) and statistics.running_mean is not None
     assert torch.allclose(statistics.running_mean, first.mean((0, 2, 3)), atol=1e-5)
     assert not average.net.training
     assert statistics.momentum == 0.1
@@ -163,13 +165,11 @@ class _Kept(Watcher):
             raise _Stop
 
 
-@pytest.mark.parametrize(
-    "settings", [{"averaging": 0.25}, {"held_out": 0.3}, {"averaging": 0.25, "held_out": 0.3}]
-)
+@pytest.mark.parametrize(("averaging", "held_out"), [(0.25, 0.0), (None, 0.3), (0.25, 0.3)])
 def test_resumed_trainings_keep_averages_and_the_best_weights(
-    digits: DataSet, settings: dict[str, float]
+    digits: DataSet, averaging: float | None, held_out: float
 ) -> None:
-    training = Training(epochs=4, optimizer="radam", **settings)
+    training = Training(epochs=4, optimizer="radam", averaging=averaging, held_out=held_out)
 
     def trained(watcher: Watcher) -> nn.Sequential:
         net = build("cnn3", digits.shape, digits.classes)

@@ -16,7 +16,7 @@ from relu.bounds.linear import margin_lower_bounds, relax
 from relu.classes import gaps
 from relu.network.activation import activated, logits_of
 from relu.network.architectures import build
-from relu.network.layers import Dense, to_vectors
+from relu.network.layers import Dense, Layer, to_vectors
 from relu.network.reader import read_layers
 from relu.threat import Norm, Threat
 
@@ -63,7 +63,7 @@ def test_they_are_the_formula_and_never_tighter_than_crown(arch: str) -> None:
         assert (margins <= crown + 1e-9).all()
 
 
-def _plainly(layers: Sequence[Dense], center: Tensor, radius: Tensor, y: Tensor) -> Tensor:
+def _plainly(layers: Sequence[Layer], center: Tensor, radius: Tensor, y: Tensor) -> Tensor:
     """Bounds of chains by matrices, layer by layer."""
     matrices = [layer.rows(torch.arange(layer.size)) for layer in layers]
     for layer, weight in zip(layers[:-1], matrices, strict=False):
