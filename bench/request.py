@@ -24,7 +24,8 @@ class Request:
     """What one command asks for, or a part of it: everything listed is crossed with all the rest.
 
     An empty `archs` or `eps` means each data set's own. `points`: None for the first 1000.
-    held_out: the share of the training set that is judged in the test set's place, None for none.
+    held_out: the share of the training set that is judged in the test set's place, None for none;
+    on_test: whether the test set is judged all the same, by networks trained without that share.
     inputs: a file of inputs that are, "" for none.
     overrides: one for each point of the grid. cascade: whether evaluators hear of earlier ones.
     published: the table of a paper that the rows are set beside. suite: the file it is from;
@@ -47,6 +48,7 @@ class Request:
     checkpoint: Checkpoint | None = None
     published: str | None = None
     held_out: float | None = None
+    on_test: bool = False
     inputs: str = ""
     reproducible: bool = False
     suite: str = ""

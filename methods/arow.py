@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from methods._divergence import divergence
+from methods.interface import TradeOff
 from relu.attacks.pgd import ascend
 from relu.classes import Images, Labels
 from relu.ranges import checked_dataclass
@@ -22,6 +23,7 @@ class Arow:
     """
 
     label: ClassVar[str] = "ARoW"
+    trade_off: ClassVar[TradeOff] = {"weight": (0.5, 20.0)}
 
     weight: Annotated[float, Ge(0)] = 7.0
     smoothing: Annotated[float, Ge(0), Lt(1)] = 0.2

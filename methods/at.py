@@ -8,6 +8,7 @@ from annotated_types import Ge, Gt, Le
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from methods.interface import TradeOff
 from relu.attacks.pgd import ascend
 from relu.classes import Images, Labels
 from relu.ranges import checked_dataclass
@@ -24,6 +25,7 @@ class At:
 
     label: ClassVar[str] = "AT"
     aliases: ClassVar[tuple[str, ...]] = ("pgd-at", "at-pgd", "madry", "adversarial training")
+    trade_off: ClassVar[TradeOff] = {"share": (0.1, 1.0)}
 
     steps: Annotated[int, Ge(1)] = 40
     share: Annotated[float, Gt(0), Le(1)] = 0.5

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from methods._expressive import Expressive
 from methods._worst_case import worst_cross_entropy
+from methods.interface import TradeOff
 from relu.classes import Labels, gaps
 from relu.ranges import checked_dataclass
 
@@ -17,6 +18,10 @@ class CcIbp(Expressive):
 
     label: ClassVar[str] = "CC-IBP"
     aliases: ClassVar[tuple[str, ...]] = ("convex combination ibp",)
+    trade_off: ClassVar[TradeOff] = {
+        "alpha": (0.001, 1.0),
+        "scale": (0.5, 2.0),
+    }
 
     def mixed(
         self,

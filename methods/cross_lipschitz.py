@@ -7,6 +7,7 @@ from annotated_types import Ge
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from methods.interface import TradeOff
 from methods.mmr import region_at
 from relu.classes import Images, Labels
 from relu.network.layers import matrix
@@ -26,6 +27,7 @@ class CrossLipschitz:
     label: ClassVar[str] = "Cross-Lipschitz"
     aliases: ClassVar[tuple[str, ...]] = ("cl", "cross lip")
     uses_threat: ClassVar[bool] = False
+    trade_off: ClassVar[TradeOff] = {"weight": (1e-4, 1.0)}
 
     weight: Annotated[float, Ge(0)] = 0.01
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from methods._interval_training import Around, IntervalTraining, around
 from methods._worst_case import worst_cross_entropy
+from methods.interface import TradeOff
 from relu.bounds.linear import joint_lower_bounds, margin_lower_bounds, relax
 from relu.bounds.relaxed_network import RelaxedNetwork
 from relu.classes import Images, Labels
@@ -28,6 +29,10 @@ class CrownIbp(IntervalTraining):
     """
 
     label: ClassVar[str] = "CROWN-IBP"
+    trade_off: ClassVar[TradeOff] = {
+        "scale": (0.25, 2.0),
+        "weight": (0.1, 1.0),
+    }
 
     fused: bool = True
     last: Annotated[float, Ge(0), Le(1)] = 1.0

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from methods.interface import TradeOff
 from relu.attacks.pgd import ascend
 from relu.classes import Images, Labels
 from relu.ranges import checked_dataclass
@@ -24,6 +25,7 @@ class Edac:
     """
 
     label: ClassVar[str] = "EDAC"
+    trade_off: ClassVar[TradeOff] = {"step": (0.001, 1.0)}
 
     step: Annotated[float, Ge(0)] = 0.03
     steps: Annotated[int, Ge(1)] = 10

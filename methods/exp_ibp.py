@@ -8,6 +8,7 @@ from torch import Tensor
 
 from methods._expressive import Expressive
 from methods._worst_case import worst_cross_entropies
+from methods.interface import TradeOff
 from relu.classes import Labels
 from relu.ranges import checked_dataclass
 
@@ -20,6 +21,10 @@ class ExpIbp(Expressive):
 
     label: ClassVar[str] = "Exp-IBP"
     aliases: ClassVar[tuple[str, ...]] = ("exponential ibp",)
+    trade_off: ClassVar[TradeOff] = {
+        "alpha": (0.001, 1.0),
+        "scale": (0.5, 2.0),
+    }
 
     def mixed(
         self,

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from methods._interval_training import IntervalTraining, around
 from methods._worst_case import worst_cross_entropy
+from methods.interface import TradeOff
 from relu.classes import Images, Labels
 from relu.ranges import checked_dataclass
 from relu.threat import Threat
@@ -18,6 +19,10 @@ class Ibp(IntervalTraining):
 
     label: ClassVar[str] = "IBP"
     aliases: ClassVar[tuple[str, ...]] = ("interval", "fast-ibp", "shi")
+    trade_off: ClassVar[TradeOff] = {
+        "scale": (0.25, 2.0),
+        "weight": (0.1, 1.0),
+    }
 
     def loss(
         self, net: nn.Module, x: Images, y: Labels, *, threat: Threat, progress: float

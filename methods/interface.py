@@ -1,5 +1,6 @@
 """What a training method is: the loss of a mini-batch."""
 
+from collections.abc import Mapping
 from typing import ClassVar, Protocol, runtime_checkable
 
 from jaxtyping import Float
@@ -7,6 +8,9 @@ from torch import Tensor, nn
 
 from relu.classes import Images, Labels
 from relu.threat import Threat
+
+TradeOff = Mapping[str, tuple[float, float]]
+"""Setting -> the least and the largest value worth trying, both positive."""
 
 
 @runtime_checkable
@@ -25,6 +29,10 @@ class Method(Protocol):
     - `renamed: ClassVar[Mapping[str, str]]`: older spellings of settings -> today's.
     - `uses_threat: ClassVar[bool] = True`: False where the loss never looks at the threat; such
       a network is trained once and judged under every norm and eps.
+    - `prepare(net)`: called once, before the first epoch, with the global generator seeded: other
+      weights to begin with.
+    - `trade_off: ClassVar[TradeOff]`: the settings that trade clean against robust error, which
+      `bench front` tries on a logarithmic scale.
     - `defaults(dataset, arch, threat) -> dict[str, object]` (classmethod): field values that
       differ there, a held method's as "mmr.weight"; "train.epochs", "train.batch" and "train.lr"
       are the loop's. What the methods of this folder have on a data set stands beside the data

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from methods._divergence import divergence
+from methods.interface import TradeOff
 from relu.attacks.pgd import ascend
 from relu.classes import Images, Labels
 from relu.ranges import checked_dataclass
@@ -24,6 +25,7 @@ class Mart:
     """
 
     label: ClassVar[str] = "MART"
+    trade_off: ClassVar[TradeOff] = {"weight": (0.5, 20.0)}
 
     weight: Annotated[float, Ge(0)] = 5.0
     steps: Annotated[int, Ge(1)] = 10

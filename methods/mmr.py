@@ -8,6 +8,7 @@ from annotated_types import Ge, Gt, Le
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from methods.interface import TradeOff
 from relu.classes import Images, Labels
 from relu.network.activation import switching_units
 from relu.network.layers import to_vectors
@@ -33,6 +34,7 @@ class Mmr:
     """
 
     label: ClassVar[str] = "MMR"
+    trade_off: ClassVar[TradeOff] = {"weight": (0.05, 10.0)}
 
     weight: Annotated[float, Ge(0)] = 1.0
     gamma: Annotated[float, Gt(0)] = 0.15

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from methods.at import At
+from methods.interface import TradeOff
 from methods.mmr import Mmr
 from relu.classes import Images, Labels
 from relu.threat import Threat
@@ -17,6 +18,7 @@ class MmrAt:
     """MMR's loss where At has replaced the first half of the batch by PGD examples."""
 
     label: ClassVar[str] = "MMR+at"
+    trade_off: ClassVar[TradeOff] = {"mmr.weight": (0.05, 10.0)}
 
     mmr: Mmr = field(default_factory=Mmr)
     at: At = field(default_factory=At)

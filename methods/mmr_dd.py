@@ -7,6 +7,7 @@ from annotated_types import Ge, Gt, Le
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from methods.interface import TradeOff
 from methods.mmr import Mmr, decision_penalty, region_at, warm
 from relu.classes import Images, Labels
 from relu.ranges import checked_dataclass
@@ -21,6 +22,7 @@ class MmrDd:
     """
 
     label: ClassVar[str] = "MMR-dD"
+    trade_off: ClassVar[TradeOff] = {"weight": (0.05, 10.0)}
 
     weight: Annotated[float, Ge(0)] = 1.0
     gamma: Annotated[float, Gt(0)] = 0.15

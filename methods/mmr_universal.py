@@ -8,6 +8,7 @@ from annotated_types import Ge, Gt, Le
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from methods.interface import TradeOff
 from methods.mmr import warm
 from relu.classes import Images, Labels
 from relu.network.activation import switching_units
@@ -33,6 +34,10 @@ class MmrUniversal:
     label: ClassVar[str] = "MMR-Universal"
     aliases: ClassVar[tuple[str, ...]] = ("mmr-u", "universal")
     uses_threat: ClassVar[bool] = False
+    trade_off: ClassVar[TradeOff] = {
+        "l1_weight": (0.1, 10.0),
+        "linf_weight": (0.1, 30.0),
+    }
 
     l1_weight: Annotated[float, Ge(0)] = 3.0
     linf_weight: Annotated[float, Ge(0)] = 12.0

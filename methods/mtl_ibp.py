@@ -8,6 +8,7 @@ from torch import Tensor
 
 from methods._expressive import Expressive
 from methods._worst_case import worst_cross_entropy
+from methods.interface import TradeOff
 from relu.classes import Labels
 from relu.ranges import checked_dataclass
 
@@ -18,6 +19,10 @@ class MtlIbp(Expressive):
 
     label: ClassVar[str] = "MTL-IBP"
     aliases: ClassVar[tuple[str, ...]] = ("multi-task ibp",)
+    trade_off: ClassVar[TradeOff] = {
+        "alpha": (0.001, 1.0),
+        "scale": (0.5, 2.0),
+    }
 
     def mixed(
         self,

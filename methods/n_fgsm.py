@@ -9,6 +9,7 @@ from annotated_types import Ge, Gt
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from methods.interface import TradeOff
 from relu.classes import Images, Labels
 from relu.ranges import checked_dataclass
 from relu.threat import Threat
@@ -23,6 +24,7 @@ class NFgsm:
 
     label: ClassVar[str] = "N-FGSM"
     aliases: ClassVar[tuple[str, ...]] = ("noisy fgsm", "fast adversarial training")
+    trade_off: ClassVar[TradeOff] = {"step": (0.1, 2.0)}
 
     noise: Annotated[float, Ge(0)] = 2.0
     step: Annotated[float, Gt(0)] = 1.0

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from methods._interval_training import around
+from methods.interface import TradeOff
 from relu.attacks.pgd import ascend
 from relu.bounds.intervals import Intervals
 from relu.classes import Images, Labels
@@ -27,6 +28,7 @@ class ReluStability:
 
     label: ClassVar[str] = "ReLU stability"
     aliases: ClassVar[tuple[str, ...]] = ("rs", "xiao")
+    trade_off: ClassVar[TradeOff] = {"weight": (1e-6, 1e-2)}
 
     weight: Annotated[float, Ge(0)] = 1e-4
     steps: Annotated[int, Ge(1)] = 10

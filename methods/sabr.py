@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from methods._interval_training import Around, IntervalTraining
 from methods._small_balls import small_balls
 from methods._worst_case import worst_cross_entropy
+from methods.interface import TradeOff
 from relu.bounds.intervals import intervals
 from relu.classes import Images, Labels
 from relu.network.reader import read_layers
@@ -22,6 +23,10 @@ class Sabr(IntervalTraining):
 
     label: ClassVar[str] = "SABR"
     aliases: ClassVar[tuple[str, ...]] = ("small boxes",)
+    trade_off: ClassVar[TradeOff] = {
+        "share": (0.02, 1.0),
+        "scale": (0.5, 2.0),
+    }
 
     share: Annotated[float, Gt(0), Le(1)] = 0.4
     steps: Annotated[int, Ge(1)] = 8

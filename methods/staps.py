@@ -7,6 +7,7 @@ from torch import nn
 
 from methods._propagated_attacks import PropagatedAttacks
 from methods._small_balls import small_balls
+from methods.interface import TradeOff
 from relu.bounds.ball import Ball
 from relu.classes import Images, Labels
 from relu.network.layers import Layer
@@ -19,6 +20,10 @@ class Staps(PropagatedAttacks):
     """share: of the radius that the small balls have; attack_steps: of the PGD to their centers."""
 
     label: ClassVar[str] = "STAPS"
+    trade_off: ClassVar[TradeOff] = {
+        "share": (0.02, 1.0),
+        "scale": (0.5, 2.0),
+    }
 
     share: Annotated[float, Gt(0), Le(1)] = 0.4
     attack_steps: Annotated[int, Ge(1)] = 8

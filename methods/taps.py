@@ -5,6 +5,7 @@ from typing import ClassVar
 from torch import nn
 
 from methods._propagated_attacks import PropagatedAttacks
+from methods.interface import TradeOff
 from relu.bounds.ball import Ball, ball_of
 from relu.classes import Images, Labels
 from relu.network.layers import Layer, to_vectors
@@ -17,6 +18,10 @@ class Taps(PropagatedAttacks):
     """Bounds are those over the threat's balls."""
 
     label: ClassVar[str] = "TAPS"
+    trade_off: ClassVar[TradeOff] = {
+        "pull": (0.5, 16.0),
+        "scale": (0.25, 2.0),
+    }
 
     def ball(
         self, net: nn.Module, layers: tuple[Layer, ...], x: Images, y: Labels, threat: Threat

@@ -1,48 +1,44 @@
-"""The commands: run, eval, tune, verify compute; leaderboard, ratios, status, export read runs."""
+"""The commands: some compute (run, eval, tune, front, verify), the others read finished runs."""
 
 import argparse
 import dataclasses
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.cli.cell_filter import keep
+from bench.cli.computing import catalogue_of, complain, computed, rows_of
 from bench.cli.export import export_command as export_command
+from bench.cli.front import front_command as front_command
 from bench.cli.guest import make_guest, near_chance
 from bench.cli.listing import listed
 from bench.cli.requests import make_requests
-from bench.cli.run_options import data_place, parse_run_options
+from bench.cli.run_options import parse_run_options
 from bench.cli.tune_request import command, make_search
 from bench.cli.verify import verify_command as verify_command
 from bench.parsing import resolve
-from bench.pipeline.requests import Computed, compute, plan_requests
 from bench.plugins.catalogue import Catalogue
-from bench.plugins.discovery import discover
 from bench.request import Request
-from bench.run.report import forecast, standing
+from bench.run.report import standing
 from bench.run.run_options import RunOptions
 from bench.store.results import Store, require_folder
 from bench.store.run_files import RUN, TUNE, RunFiles
-from bench.store.run_record import CellRecord
 from bench.tune import make_trials, ranked
-from leaderboard.brief import row_to_line
 from leaderboard.files import printed, written
 from leaderboard.published import tables
 from leaderboard.ratios import HINT, ratios, ratios_to_csv, ratios_to_markdown, ratios_to_svg
 from leaderboard.row import Row
-from leaderboard.rows import make_row, read_judged, read_rows
+from leaderboard.rows import read_judged, read_rows
 from leaderboard.trials import search_record, search_to_markdown, trials_to_csv
 from relu.errors import InputError
-
-NAMED = 10  # contradictions of a row that are printed
 
 
 def run_command(options: argparse.Namespace) -> int:
     """Trains, judges, prints the leaderboard; 0, or 1 where a job failed or evidence conflicts."""
     running = parse_run_options(options)
-    catalogue = _catalogue(options)
+    catalogue = catalogue_of(options)
     requests = make_requests(options, catalogue)
     for request in requests:
         if not request.methods:
@@ -55,7 +51,7 @@ def run_command(options: argparse.Namespace) -> int:
 def eval_command(options: argparse.Namespace) -> int:
     """Judges a checkpoint like a network of our own."""
     running = parse_run_options(options)
-    catalogue = _catalogue(options)
+    catalogue = catalogue_of(options)
     guest = make_guest(options, catalogue)
     done = _leaderboard([guest.request], guest.catalogue, running, options.out)
     for row in done.rows[:1]:
@@ -66,12 +62,12 @@ def eval_command(options: argparse.Namespace) -> int:
 def tune_command(options: argparse.Namespace) -> int:
     """Tries a method's settings on held-out training images, prints the trials and the choice."""
     running = parse_run_options(options)
-    catalogue = _catalogue(options)
+    catalogue = catalogue_of(options)
     search = make_search(options, catalogue)
-    done = _computed(keep([search.request], options.only, catalogue), catalogue, running, TUNE)
+    done = computed(keep([search.request], options.only, catalogue), catalogue, running, TUNE)
     if done is None:
         return 0
-    rows = _rows(done)
+    rows = rows_of(done)
     trials = ranked(make_trials(search, rows))
     best = trials[0] if trials[0].whole else None
     run = command(search, best, options, catalogue) if best else None
@@ -82,7 +78,7 @@ def tune_command(options: argparse.Namespace) -> int:
     done.files.save_run(done.record().to_json() | kept, TUNE)
     print(text, end="")
     print(f"trials and choice: {options.out}/tune.md, .csv, .json", file=sys.stderr)
-    return max(_complain(rows), 1 if done.failures or best is None else 0)
+    return max(complain(rows), 1 if done.failures or best is None else 0)
 
 
 def leaderboard_command(options: argparse.Namespace) -> int:
@@ -94,7 +90,7 @@ def leaderboard_command(options: argparse.Namespace) -> int:
         Store(target).prepare()
         _write(RunFiles(target), rows)
     print(printed(rows), end="")
-    return _complain(rows)
+    return complain(rows)
 
 
 def _drawn_into(out: str | None, folders: Sequence[Path]) -> Path | None:
@@ -113,7 +109,7 @@ def _drawn_into(out: str | None, folders: Sequence[Path]) -> Path | None:
 def ratios_command(options: argparse.Namespace) -> int:
     """How far a run's attacks are from exact radii: a table, all ratios, a figure; 0."""
     folder = Path(options.run)
-    wanted = [_catalogue(options).find("evaluator", e).name for e in options.eval or ()]
+    wanted = [catalogue_of(options).find("evaluator", e).name for e in options.eval or ()]
     curves = ratios(read_judged(folder), wanted)
     if not curves:
         who = f"{' or '.join(wanted)} has" if wanted else "any evaluator has"
@@ -140,13 +136,8 @@ def status_command(options: argparse.Namespace) -> int:
 
 def list_command(options: argparse.Namespace) -> int:
     """Shows what --methods, --eval, --dataset, --arch, --set and --suite accept."""
-    print(listed(_catalogue(options)), end="")
+    print(listed(catalogue_of(options)), end="")
     return 0
-
-
-def _catalogue(options: argparse.Namespace) -> Catalogue:
-    data = getattr(options, "data", None)
-    return discover([Path(file) for file in options.plugin], data_place(data))
 
 
 def _with_table(request: Request) -> Request:
@@ -171,47 +162,17 @@ class _Drawn:
 def _leaderboard(
     requests: Sequence[Request], catalogue: Catalogue, running: RunOptions, out: str
 ) -> _Drawn:
-    done = _computed(requests, catalogue, running, RUN)
+    done = computed(requests, catalogue, running, RUN)
     if done is None:
         return _Drawn()
-    rows = _rows(done)
+    rows = rows_of(done)
     _write(done.files, rows)
     print(printed(rows), end="")
     print(f"leaderboard and evidence: {out}", file=sys.stderr)
     print(f"what each evaluator decided: {out}/attribution.md", file=sys.stderr)
-    return _Drawn(status=max(_complain(rows), 1 if done.failures else 0), rows=rows)
-
-
-def _computed(
-    requests: Sequence[Request], catalogue: Catalogue, running: RunOptions, record: str
-) -> Computed | None:
-    """What the requests ask for, computed; None where only a forecast was wanted."""
-    planned = plan_requests(requests, catalogue, running)
-    if running.forecast:
-        print(forecast(planned.launcher, len(planned.cells)), end="")
-        return None
-    return compute(planned, record, _describe)
-
-
-def _describe(store: Store, cell: CellRecord, failures: Mapping[str, str]) -> str:
-    return row_to_line(make_row([store], cell, failures))
-
-
-def _rows(done: Computed) -> list[Row]:
-    return [make_row([done.store], cell.record(), done.failures) for cell in done.cells]
+    return _Drawn(status=max(complain(rows), 1 if done.failures else 0), rows=rows)
 
 
 def _write(files: RunFiles, rows: Sequence[Row]) -> None:
     for name, text in written(rows).items():
         files.save_text(name, text)
-
-
-def _complain(rows: Sequence[Row]) -> int:
-    """Names contradictions on stderr; 1 where there is one."""
-    for row in rows:
-        where = f"{row.dataset} {row.arch} {row.label} {row.norm}"
-        for text in row.contradictions[:NAMED]:
-            print(f"CONTRADICTION ({where}): {text}", file=sys.stderr)
-        if (more := len(row.contradictions) - NAMED) > 0:
-            print(f"CONTRADICTION ({where}): {more} more, all in leaderboard.json", file=sys.stderr)
-    return int(any(row.contradictions for row in rows))

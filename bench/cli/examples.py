@@ -19,6 +19,15 @@ Every combination is trained without the held-out images and judged on them; the
 error <= decides. The test set is never used. In gts whole tracks (images of one and the same sign)
 are held out; where other data have such, held-out images are easier than test images."""
 
+FRONT = """\
+examples:
+  python -m bench front --methods ibp,sabr,mmr_at,kw --dataset mnist --data DIR --arch cnn
+  python -m bench front --methods mtl_ibp --range mtl_ibp.alpha=0.01:1 --trials 8 --seeds 0,1,2
+
+Trials are proposed by what earlier ones found on held-out images; those that no other beats in both
+clean and robust error are judged on the test set, which chooses nothing. Run it again, with more
+trials if you like, and it goes on."""
+
 EVAL = """\
 example:
   python -m bench eval model.safetensors --arch cnn --dataset mnist --data DIR --points 10000"""

@@ -52,8 +52,9 @@ def make_parser(prog: str = "python -m bench") -> Parser:
     say("--version", action="version", version=__version__, help="print the version, and exit")
     say("--name", action="version", version=NAME, help="print the verifier's name, and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    adders = (_add_run, _add_tune, _add_eval, add_verify, _add_leaderboard, _add_ratios, add_export)
-    for add in adders:
+    for add in (_add_run, _add_tune, _add_front, _add_eval, add_verify):
+        add(commands)
+    for add in (_add_leaderboard, _add_ratios, add_export):
         add(commands)
     _add_others(commands)
     return parser
@@ -99,6 +100,36 @@ def _add_tune(commands: Any) -> None:
             "weight=0.1,0.5 or train.lr=1e-3,1e-4; may be repeated, and all are crossed",
         ),
     )
+
+
+def _add_front(commands: Any) -> None:
+    front = _command(
+        commands,
+        "front",
+        "search methods' fronts of clean against robust error",
+        examples.FRONT,
+    )
+    front.add_argument("--methods", metavar="A,B", help="training methods (see: list)")
+    front.add_argument(
+        "--trials", metavar="N", default="20", help="trainings per method and seed (default: 20)"
+    )
+    front.add_argument(
+        "--range",
+        metavar="NAME.FIELD=LOW:HIGH",
+        action="append",
+        default=[],
+        help="search this setting of a method in place of its own trade-off, e.g. "
+        "mtl_ibp.alpha=0.01:1; may be repeated",
+    )
+    front.add_argument(
+        "--held-out",
+        metavar="SHARE",
+        default="0.1",
+        help="of each class's training images, which choose and are not trained on (default: 0.1)",
+    )
+    front.add_argument("--seeds", metavar="0,1,2", help="of each trial (default: 0)")
+    front.add_argument("--epochs", metavar="N", help="passes over the training set (default: 100)")
+    add_judging(front)
 
 
 def _add_eval(commands: Any) -> None:

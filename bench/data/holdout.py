@@ -16,9 +16,13 @@ TRACKS: Mapping[str, int] = {"gts": 1307}
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class HeldOut(DataSet):
-    """A data set whose "test" part is this share of its training set, which is now the rest."""
+    """A data set whose "test" part is this share of its training set, which is now the rest.
+
+    whole: the data set as it was.
+    """
 
     share: float
+    whole: DataSet
 
 
 def hold_out(data: DataSet, share: float) -> HeldOut:
@@ -43,6 +47,7 @@ def hold_out(data: DataSet, share: float) -> HeldOut:
         name=data.name,
         classes=data.classes,
         share=share,
+        whole=data,
         x_train=data.x_train[kept],
         y_train=data.y_train[kept],
         x_test=data.x_train[out],

@@ -14,7 +14,7 @@ from bench.data.given_inputs import given_inputs
 from bench.data.holdout import hold_out
 from bench.data.sources import Source
 from bench.jobs.cell import Cell
-from bench.plan.cells import all_jobs, make_plan, once
+from bench.plan.cells import all_jobs, judged_data, make_plan, once
 from bench.plugins.catalogue import Catalogue
 from bench.request import Request
 from bench.run.launch import Launcher
@@ -126,12 +126,12 @@ def _load(
     data: dict[str, DataSet] = {}
     for request in requests:
         share = request.held_out
-        part = "test" if share is None else f"held-out ({share:g})"
+        part = "test" if share is None or request.on_test else f"held-out ({share:g})"
         part = "given" if request.inputs else part
         for name in request.datasets:
             if name not in data:
                 data[name] = _part(load(name, folder, sources), request)
-            if request.count(there := len(data[name].y_test)) > there:
+            if request.count(there := len(judged_data(request, data[name]).y_test)) > there:
                 where = f"{request.points_place} {request.points}"
                 raise InputError(f"{where}: {name} has {there} {part} inputs")
     return data

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from bench.data.case import Case
 from bench.data.datasets import DataSet
 from bench.data.given_inputs import GivenInputs
+from bench.data.holdout import HeldOut
 from bench.data.sources import Source
 from bench.jobs.cell import Cell
 from bench.jobs.job import Job
@@ -46,9 +47,15 @@ def _cells(request: Request, catalogue: Catalogue, data: Mapping[str, DataSet]) 
             assert architecture is not None, arch
             case = Case(data=data[dataset], architecture=architecture, threat=threat)
             judged = case if given is None else dataclasses.replace(case, threat=given)
+            judged = dataclasses.replace(judged, data=judged_data(request, data[dataset]))
             judging = Judging(request, catalogue, judged, overrides)
             for network in networks_of(request, catalogue, case, overrides):
                 yield judging.cell(network)
+
+
+def judged_data(request: Request, data: DataSet) -> DataSet:
+    """What is judged: the data set that is trained on, or the one with its own test set."""
+    return data.whole if request.on_test and isinstance(data, HeldOut) else data
 
 
 def _given_radii(request: Request, data: DataSet, norm: Norm) -> Threat | None:

@@ -2,6 +2,7 @@
 
     run.json           the cells of the latest command on this folder, and which jobs failed
     tune.json          the same of the latest search for settings, and what it chose
+    front.json         the same of the latest search of fronts
     logs/KEY.log       what each attempt at a job printed, and tracebacks: for people
     logs/KEY.jsonl     when each attempt began and how it ended (bench/store/attempts.py)
     logs/KEY.timeout   where attempts were when their time was up
@@ -33,6 +34,7 @@ from relu.errors import InputError
 
 RUN = "run.json"
 TUNE = "tune.json"
+FRONT = "front.json"
 
 
 class RunFiles:
@@ -203,7 +205,7 @@ def read_run(root: Path, name: str = RUN) -> RunRecord:
 
 def read_cells(root: Path) -> list[CellRecord]:
     """The cells of all records in a folder. Raises InputError where there is none."""
-    names = [name for name in (RUN, TUNE) if (root / name).is_file()] or [RUN]
+    names = [name for name in (RUN, TUNE, FRONT) if (root / name).is_file()] or [RUN]
     return [cell for name in names for cell in read_run(root, name).cells]
 
 
