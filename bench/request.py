@@ -26,7 +26,8 @@ class Request:
     An empty `archs` or `eps` means each data set's own. `points`: None for the first 1000.
     held_out: the share of the training set that is judged in the test set's place, None for none;
     on_test: whether the test set is judged all the same, by networks trained without that share.
-    inputs: a file of inputs that are, "" for none.
+    judged: norms and radii under which each network is judged, whatever it was trained for; empty:
+    its own. inputs: a file of inputs that are, "" for none.
     overrides: one for each point of the grid. cascade: whether evaluators hear of earlier ones.
     published: the table of a paper that the rows are set beside. suite: the file it is from;
     settings_place, points_place: what errors call the place of its settings and of `points`.
@@ -49,6 +50,7 @@ class Request:
     published: str | None = None
     held_out: float | None = None
     on_test: bool = False
+    judged: tuple[tuple[Norm, float], ...] = ()
     inputs: str = ""
     reproducible: bool = False
     suite: str = ""

@@ -8,6 +8,7 @@ from bench.parsing import parse_box
 from bench.store.records import make_record, plain
 from relu.threat import GIVEN, Norm, Radii, Threat
 
+FOOLED, CERTIFIED, OPEN = "x.?"
 LISTS = ("published", "contradictions", "left_out", "eps")
 
 
@@ -38,9 +39,10 @@ class Row:
     What it is about: box (its edges as text), dataset to points, with eps of all inputs or of each;
     group: what rows share that differ in nothing but their seed. Its numbers, None where unknown or
     infinite: shares in [0, 1] from test_error to exact_over_kw, radii in pixel units;
-    train_seconds. By evaluator: seconds, outcomes and statuses (which -> inputs), unfinished (the
-    outcomes of inputs that it began and did not end), contributions, evaluator_labels. published:
-    names of a paper's tables. What it was computed with: network (the key of its job), weights
+    train_seconds. verdicts: a letter for each input, FOOLED, CERTIFIED or OPEN at eps. By
+    evaluator: seconds, outcomes and statuses (which -> inputs), unfinished (the outcomes of inputs
+    that it began and did not end), contributions, evaluator_labels. published: names of a paper's
+    tables. What it was computed with: network (the key of its job), weights
     (their digest, None where there are none), data (part -> fingerprint), code ("network", "clean"
     or evaluator -> its digests and versions), cascade. What went wrong: refusals and failures (by
     evaluator), contradictions, left_out (folders that hold other weights of the same training).
@@ -80,6 +82,7 @@ class Row:
     statuses: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     unfinished: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     contributions: Mapping[str, Contribution] = field(default_factory=dict)
+    verdicts: str = ""
     left_out: tuple[str, ...] = ()
     weights: str | None = None
     failures: Mapping[str, str] = field(default_factory=dict)

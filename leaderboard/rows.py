@@ -16,7 +16,7 @@ from bench.store.run_record import CellRecord
 from evaluators.interface import certified_at, exact_at, fooled_at
 from leaderboard.contribution import contributions, radius_statistics
 from leaderboard.merge import answered, once
-from leaderboard.row import Row
+from leaderboard.row import CERTIFIED, FOOLED, OPEN, Row
 
 
 def read_rows(folders: Iterable[Path]) -> list[Row]:
@@ -81,6 +81,7 @@ def _with_verdict(row: Row, judged: "Judged") -> Row:
         unfinished={name: _counts(_unfinished(t)) for name, t in evidence.items()},
         contradictions=tuple(str(c) for c in verdict.contradictions),
         contributions=contributions(verdict, evidence, correct, eps),
+        verdicts=letters(verdict, eps),
         **numbers,
     )
 
@@ -177,6 +178,13 @@ def _counts(words: pd.Series) -> dict[str, int]:
 def _unfinished(table: pd.DataFrame) -> pd.Series:
     """The outcomes of inputs that were worked on, but not to the evaluator's end."""
     return table["outcome"][~table["status"].isin(["done", "skipped"])]
+
+
+def letters(verdict: Verdict, eps: float | np.ndarray) -> str:
+    """What is known of each input at eps, in letters."""
+    fooled = fooled_at(verdict.table["high"].to_numpy(), eps)
+    certified = certified_at(verdict.table["low"].to_numpy(), eps)
+    return "".join(np.where(fooled, FOOLED, np.where(certified, CERTIFIED, OPEN)))
 
 
 def summary(verdict: Verdict, eps: float | np.ndarray) -> dict[str, float | None]:

@@ -27,6 +27,7 @@ from bench.store.results import Store, require_folder
 from bench.store.run_files import RUN, TUNE, RunFiles
 from bench.tune import make_trials, ranked
 from leaderboard.files import printed, written
+from leaderboard.pairs import pairs_of, pairs_to_markdown
 from leaderboard.published import tables
 from leaderboard.ratios import HINT, ratios, ratios_to_csv, ratios_to_markdown, ratios_to_svg
 from leaderboard.row import Row
@@ -104,6 +105,19 @@ def _drawn_into(out: str | None, folders: Sequence[Path]) -> Path | None:
     if (target / "run.json").exists() and [target.resolve()] != [f.resolve() for f in folders]:
         raise InputError(f"--out {out!r} holds a run of its own: name another folder")
     return target
+
+
+def compare_command(options: argparse.Namespace) -> int:
+    """Says of every two methods of finished runs whether one beats the other; 0."""
+    rows = read_rows([Path(folder) for folder in options.runs])
+    pairs = list(pairs_of(rows))
+    if not pairs:
+        raise InputError(
+            "compare expects two methods that were judged on the same inputs under one threat; "
+            f"{' and '.join(options.runs)} {'has' if options.runs[1:] == [] else 'have'} none"
+        )
+    print(pairs_to_markdown(pairs), end="")
+    return 0
 
 
 def ratios_command(options: argparse.Namespace) -> int:

@@ -32,6 +32,14 @@ EVAL = """\
 example:
   python -m bench eval model.safetensors --arch cnn --dataset mnist --data DIR --points 10000"""
 
+COMPARE = """\
+examples:
+  python -m bench compare run
+  python -m bench compare run-a run-b
+
+Both methods of a pair are judged on the same inputs; train several seeds of each, as a comparison
+of single networks says nothing of how much another training would differ."""
+
 LEADERBOARD = """\
 examples:
   python -m bench leaderboard run

@@ -85,6 +85,12 @@ def add_cells(parser: argparse.ArgumentParser, *, dataset: str, arch: str, point
         help="what pixels may be changed to (default: 0,1); some published numbers allow "
         "anything, which is --box=-1,2",
     )
+    add(
+        "--judge",
+        metavar="NORM=EPS,...",
+        help="judge each network under all of these, whatever it was trained for, and under their "
+        "union, e.g. l1=1,linf=0.1,l2=0.3 (default: what it was trained for)",
+    )
     add("--points", metavar="N", help=points)
     add(
         "--only",

@@ -54,7 +54,7 @@ def make_parser(prog: str = "python -m bench") -> Parser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for add in (_add_run, _add_tune, _add_front, _add_eval, add_verify):
         add(commands)
-    for add in (_add_leaderboard, _add_ratios, add_export):
+    for add in (_add_leaderboard, _add_compare, _add_ratios, add_export):
         add(commands)
     _add_others(commands)
     return parser
@@ -186,6 +186,13 @@ def _add_leaderboard(commands: Any) -> None:
         help="where to write leaderboard.md, .csv and .json "
         "(default: into the run folder; several runs are only printed)",
     )
+
+
+def _add_compare(commands: Any) -> None:
+    pair = _command(
+        commands, "compare", "say which of two methods is better, and how surely", examples.COMPARE
+    )
+    pair.add_argument("runs", metavar="RUN", nargs="+", help="a run folder (--out of a run)")
 
 
 def _add_ratios(commands: Any) -> None:

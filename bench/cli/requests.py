@@ -130,10 +130,25 @@ class _Asked:
             cascade=self.part.get("cascade", True) and not self.options.no_cascade,
             published=self.part.get("published"),
             suite=self.file,
+            judged=self._judged(datasets, box),
             inputs=self._inputs(datasets),
             settings_place=self._settings_place(),
             points_place=self.where("points"),
         )
+
+    def _judged(
+        self, datasets: Sequence[str], box: tuple[float, float]
+    ) -> tuple[tuple[Norm, float], ...]:
+        """The norms and radii of --judge, each norm once."""
+        judged = self.parsed("judge", _norm_and_radius)
+        norms = [norm for norm, _ in judged]
+        if len(set(norms)) < len(norms):
+            raise InputError(f"{self.where('judge')} expects each norm once, got {norms}")
+        with self._located("judge"):
+            for (norm, eps), dataset in itertools.product(judged, datasets):
+                threat = Threat(norm=norm, eps=eps, box=box)
+                require_inside(threat, dataset, self.catalogue.sources[dataset].shape)
+        return judged
 
     def _inputs(self, datasets: Sequence[str]) -> str:
         """The absolute path of --inputs, which are of one data set."""
@@ -223,3 +238,13 @@ class _Asked:
 
 def _unique(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
+
+
+def _norm_and_radius(text: str) -> tuple[Norm, float]:
+    """What "linf=0.1" says. Raises InputError."""
+    norm, equals, eps = text.partition("=")
+    if not equals:
+        raise InputError(
+            f"--judge expects NORM=EPS,..., such as l1=1,linf=0.1,l2=0.3; got {text!r}"
+        )
+    return parse_norm(norm), parse_eps(eps)

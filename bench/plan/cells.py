@@ -48,9 +48,13 @@ def _cells(request: Request, catalogue: Catalogue, data: Mapping[str, DataSet]) 
             case = Case(data=data[dataset], architecture=architecture, threat=threat)
             judged = case if given is None else dataclasses.replace(case, threat=given)
             judged = dataclasses.replace(judged, data=judged_data(request, data[dataset]))
-            judging = Judging(request, catalogue, judged, overrides)
+            judgings = [
+                Judging(request, catalogue, dataclasses.replace(judged, threat=each), overrides)
+                for each in _judged_threats(request) or (judged.threat,)
+            ]
             for network in networks_of(request, catalogue, case, overrides):
-                yield judging.cell(network)
+                for judging in judgings:
+                    yield judging.cell(network)
 
 
 def judged_data(request: Request, data: DataSet) -> DataSet:
@@ -58,10 +62,17 @@ def judged_data(request: Request, data: DataSet) -> DataSet:
     return data.whole if request.on_test and isinstance(data, HeldOut) else data
 
 
+def _judged_threats(request: Request) -> list[Threat]:
+    """What networks are judged under, where it is not what each was trained for."""
+    return [Threat(norm=norm, eps=eps, box=request.box) for norm, eps in request.judged]
+
+
 def _given_radii(request: Request, data: DataSet, norm: Norm) -> Threat | None:
     """What a file's inputs are judged within, where each has a radius of its own. InputError."""
     if not isinstance(data, GivenInputs) or data.eps is None:
         return None
+    if request.judged:
+        raise InputError(f"{data.path} gives each input an eps of its own: leave out --judge")
     if request.eps and request.checkpoint is not None:
         raise InputError(f"{data.path} gives each input an eps of its own: leave out --eps")
     return data.threat(norm, request.box, request.count(len(data.y_test)))

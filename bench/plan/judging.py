@@ -18,7 +18,7 @@ from bench.plugins.nested_settings import flat
 from bench.plugins.settings import Overrides
 from bench.request import Request
 from evaluators.interface import Evaluator
-from relu.threat import format_box
+from relu.threat import Threat, format_box, format_eps
 
 SHARD = 500  # test inputs per judging job, where the evaluator does not say
 SHARD_OWN = ("network", "start", "stop", "known")  # what no two judgings of an evaluator share
@@ -39,6 +39,7 @@ class Judging:
             "data": case.data.fingerprint("test"),
         }
         self.inputs = case.data.path if isinstance(case.data, GivenInputs) else ""
+        self.union = ",".join(f"{norm}={format_eps(eps)}" for norm, eps in request.judged)
         self.given = isinstance(case.threat.eps, Tensor)  # whether each input has its own radius
         clean = CleanPayload(**self.description, code=code_of("clean", None), network="")
         self.clean = JobTemplate("clean", but_for(clean, ("network",)), resource="gpu")
@@ -81,9 +82,12 @@ class Judging:
         self.steps[plugin.name] = template, getattr(plugin.cls, "shard", SHARD)
 
     def _given(self, network: Network) -> dict[str, Any]:
-        """What a row says of inputs from a file, and what was trained against beside theirs."""
+        """What a row says of inputs from a file, of a union, and of what was trained against."""
         said: dict[str, Any] = {"inputs": Path(self.inputs).name} if self.inputs else {}
         trained = network.job.settings.get("threat")
+        if trained and self.union:
+            said |= {"train.threat": str(Threat.from_json(trained))}
+        said |= {"judged": self.union} if self.union else {}
         return said | ({"train.eps": trained["eps"]} if trained and self.given else {})
 
     def _shards(self, step: int) -> Iterator[dict[str, Any]]:
