@@ -17,7 +17,7 @@ from relu.bounds.backward import fall, steps_below
 from relu.bounds.ball import Ball
 from relu.bounds.coupling import Distances
 from relu.bounds.next_layer import next_bounds
-from relu.bounds.random_projection import ESTIMATES, RandomProjections, projected_falls
+from relu.bounds.random_projection import Projected, RandomProjections
 from relu.bounds.relaxation import Relaxation, lines_of
 from relu.bounds.relaxed_network import (
     HiddenBounds,
@@ -62,13 +62,17 @@ def relax(
     most = ball.center.abs() + ball.deltas.up.maximum(ball.deltas.down)
     total = 1 + most.sum(1, keepdim=True)
     distances = Distances.of(ball) if largest is not None and relaxation == "crown" else None
+    parallel = relaxation == "kw"
+    projected = estimates.of(ball.deltas) if estimates is not None and parallel else None
     for i, layer in enumerate(layers[:-1]):
         error, total = _errors(layer, given, most, total, unit)
         z = layer.forward(given)
         if known is not None:
             bounds = known[i]
+        elif projected is not None and i and layer.size > projected.wider_than:
+            bounds = _estimated(found, z, projected)
         else:
-            bounds = _hidden_bounds(found, layer, z, error, every=every, estimates=estimates)
+            bounds = next_bounds(found, z, error, every)
         low = bounds.low
         high = bounds.high
         level = bounds.level
@@ -129,38 +133,11 @@ def _lost(relaxed: RelaxedNetwork, y: Int[Tensor, " n"]) -> Float[Tensor, "n k1"
     return relaxed.rounding.gather(1, y.unsqueeze(1)) + relaxed.rounding.gather(1, rivals)
 
 
-def _hidden_bounds(
-    below: RelaxedNetwork,
-    layer: Layer,
-    z: Tensor,
-    error: Tensor,
-    *,
-    every: bool,
-    estimates: RandomProjections | None,
-) -> HiddenBounds:
-    """Of the next layer, around its reference z; estimates of them, where it is wide."""
-    if estimates is not None and _projectable(below, layer, estimates):
-        return _estimated(below, z, estimates)
-    return next_bounds(below, z, error, every)
-
-
-def _estimated(below: RelaxedNetwork, z: Tensor, estimates: RandomProjections) -> HiddenBounds:
+def _estimated(below: RelaxedNetwork, z: Tensor, projected: Projected) -> HiddenBounds:
     """Estimates of the next layer's bounds, around its reference z."""
     assert not below.unit, "estimates must not certify"
-    top = len(below.lines)
-    deltas = below.ball.deltas
-    falls = projected_falls(below.layers, below.lines, deltas, top, estimates.count)
+    falls = projected.falls(below.layers, below.lines)
     return HiddenBounds(z - falls, z + falls)
-
-
-def _projectable(below: RelaxedNetwork, layer: Layer, estimates: RandomProjections) -> bool:
-    """Whether the next layer is wide, and the theory of projections covers it."""
-    deltas = below.ball.deltas
-    parallel = all(lines.parallel for lines in below.lines)
-    covered = (
-        parallel and deltas.symmetric and deltas.norm.name in ESTIMATES and len(below.lines) > 0
-    )
-    return covered and layer.size > estimates.wider_than
 
 
 def _errors(
