@@ -109,9 +109,6 @@ class _L2(Projected):
 
 Projection = Callable[[Perturbations, RandomProjections], Projected]
 PROJECTED: Mapping[str, Projection] = {"linf": _Linf, "l2": _L2}
-    "linf": _Linf,
-    "l2": _L2,
-}
 """by norm"""
 
 
