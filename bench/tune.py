@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from bench.plugins.catalogue import Plugin
+from bench.plugins.training import setting
 from bench.request import Request
 
 CRITERIA = ("robust_error_high", "robust_error_low", "test_error")  # the smaller, the better
@@ -78,7 +79,7 @@ def make_trials(search: Search, rows: Sequence[Row]) -> list[Trial[Row]]:
     for row in rows:
         groups.setdefault(row.group, []).append(row)
     return [
-        Trial(values={f: group[0].settings[f] for f in search.fields}, rows=tuple(group))
+        Trial(values={f: setting(group[0].settings, f) for f in search.fields}, rows=tuple(group))
         for group in groups.values()
     ]
 

@@ -18,6 +18,7 @@ from bench.pipeline.fronts import Values, request_of, require_optuna, search_fro
 from bench.pipeline.requests import Computed
 from bench.plan.networks import usual_settings
 from bench.plugins.catalogue import Catalogue, Plugin
+from bench.plugins.training import setting
 from bench.request import Request
 from bench.store.results import Store
 from bench.store.run_files import FRONT, RunFiles
@@ -109,7 +110,7 @@ def _trials(search: MethodSearch, rows: Sequence[Row]) -> list[Trial[Row]]:
     for row in rows:
         groups.setdefault(row.group, []).append(row)
     return [
-        Trial(values={f: group[0].settings[f] for f in fields}, rows=tuple(group))
+        Trial(values={f: setting(group[0].settings, f) for f in fields}, rows=tuple(group))
         for group in groups.values()
     ]
 

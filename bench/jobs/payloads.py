@@ -178,7 +178,7 @@ def _plain(value: object) -> object:
     if isinstance(value, Threat):
         return value.to_json()
     if isinstance(value, Training):
-        return dataclasses.asdict(value)
+        return value.to_json()
     return list(value) if isinstance(value, tuple) else value
 
 

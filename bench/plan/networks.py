@@ -83,7 +83,7 @@ def _trained(
         reproducible=request.reproducible,
         seed=request.seeds[0],
     )
-    chosen = flat(method) | {f"train.{name}": value for name, value in flat(training).items()}
+    chosen = flat(method) | {f"train.{name}": value for name, value in training.to_json().items()}
     template = JobTemplate("train", but_for(payload, ("seed",)), resource="gpu")
     group = template.make({}).key
     for seed in request.seeds:

@@ -1,7 +1,7 @@
 """The training loop's settings: what `--set train.NAME=VALUE` changes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, Predicate
@@ -10,6 +10,7 @@ from bench.parsing import MOST
 from relu.errors import InputError
 from relu.ranges import require_fields
 
+ALWAYS = ("epochs", "batch", "lr")
 Optimizer = Literal["adam", "adamw", "radam", "sgd"]
 Schedule = Literal["steps", "cosine", "one_cycle", "constant"]
 
@@ -51,10 +52,32 @@ class Training:
     def __post_init__(self) -> None:
         require_fields(self, "train")
 
+    def to_json(self) -> dict[str, Any]:
+        """What is always said of a training, and whatever is not as usual.
+
+        Settings that came later are left out where they have their defaults: keys stay the same.
+        """
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        usual = {field.name: field.default for field in fields(self)}
+        said = {n: v for n, v in values.items() if n in ALWAYS or v != usual[n]}
+        return {n: list(v) if isinstance(v, tuple) else v for n, v in said.items()}
+
     @classmethod
     def from_json(cls, said: Mapping[str, Any]) -> "Training":
         """Settings that were written as JSON, which knows no tuples. Raises InputError."""
         try:
-            return cls(**{**said, "milestones": tuple(said["milestones"])})
-        except (KeyError, TypeError) as error:
+            values: dict[str, Any] = {
+                name: tuple(value) if isinstance(value, list) else value
+                for name, value in said.items()
+            }
+            return cls(**values)
+        except TypeError as error:
             raise InputError(f"settings of a training that this version has not: {error}") from None
+
+
+def setting(settings: Mapping[str, Any], name: str) -> Any:
+    """A setting of a row, of which those of the training are left out that are as usual."""
+    if name in settings:
+        return settings[name]
+    usual = {f"train.{field.name}": field.default for field in fields(Training)}
+    return usual[name]

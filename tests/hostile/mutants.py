@@ -26,6 +26,7 @@ MAXIMA = "tests/relu/bounds/test_maxima.py"
 VANISHING = "tests/relu/bounds/test_vanishing.py"
 DISKS = "tests/relu/bounds/test_disks.py"
 COUPLING = "tests/relu/bounds/test_coupling.py"
+INTERVALS = "tests/relu/bounds/test_intervals.py"
 LIPSCHITZ = "tests/relu/bounds/test_lipschitz.py"
 BRANCHING = "tests/relu/bounds/test_branching.py"
 TREES = "tests/relu/bounds/test_trees.py"
@@ -70,6 +71,65 @@ STATED = (f"{DUAL}::test_no_rounding_term_is_left_out",)
 
 MUTANTS = (
     Mutant(
+        "relu/bounds/intervals.py",
+        "radius = radius + unit * size + UNDERFLOW",
+        "radius = radius + UNDERFLOW",
+        (f"{INTERVALS}::test_rounding_never_makes_them_tighter_than_exact_arithmetic",),
+    ),
+    Mutant(
+        "relu/bounds/intervals.py",
+        "radius = radius + lost",
+        "radius = radius + 0 * lost",
+        (f"{INTERVALS}::test_rounding_never_makes_them_tighter_than_exact_arithmetic",),
+    ),
+    Mutant(
+        "relu/bounds/intervals.py",
+        "radius = (most - least) / 2",
+        "radius = (most - least) / 2.1",
+        (f"{INTERVALS}::test_no_point_of_the_ball_leaves_them",),
+    ),
+    Mutant(
+        "relu/bounds/intervals.py",
+        "return low.maximum(z - moved), high.minimum(z + moved)",
+        "return low.maximum(z - moved / 2), high.minimum(z + moved / 2)",
+        (f"{INTERVALS}::test_no_point_of_the_ball_leaves_them",),
+    ),
+    Mutant(
+        "relu/bounds/intervals.py",
+        "low = z - radius",
+        "low = z",
+        (f"{INTERVALS}::test_they_are_the_formula_and_never_tighter_than_crown",),
+    ),
+    Mutant(
+        "methods/_small_balls.py",
+        "room = whole.deltas.up - radius",
+        "room = whole.deltas.up",
+        ("tests/methods/test_interval_losses.py::test_small_balls_lie_in_ball_and_box",),
+    ),
+    Mutant(
+        "bench/jobs/training.py",
+        "uncertified = max(attacked, uncertified_error(net, held_x, held_y, self.threat))",
+        "uncertified = attacked",
+        (
+            "tests/bench/jobs/test_optimisation.py"
+            "::test_the_weights_that_are_best_on_held_out_images_count",
+        ),
+    ),
+    Mutant(
+        "leaderboard/unions.py",
+        "certified = (letters == CERTIFIED).all(0)",
+        "certified = (letters == CERTIFIED).any(0)",
+        ("tests/leaderboard/test_unions.py::test_a_union_is_fooled_by_any_and_certified_by_all",),
+    ),
+    Mutant(
+        "bench/plan/cells.py",
+        "judged = dataclasses.replace(judged, data=judged_data(request, data[dataset]))",
+        "",
+        (
+            "tests/bench/test_front.py::test_a_search_ends_with_fronts_on_the_test_set_and_goes_on_where_it_stopped",
+        ),
+    ),
+    Mutant(
         "relu/rounding.py",
         "return 8 * (d + sum(layer.terms for layer in layers)) * 2.0**-53",
         "return 0.0",
@@ -113,14 +173,14 @@ MUTANTS = (
     ),
     Mutant(
         "relu/bounds/linear.py",
-        "with_rounding(torch.cat(falls), relaxed.unit) - error",
-        "torch.cat(falls) - error",
+        "gaps(relaxed.reference[-1], y) - with_rounding(falls, relaxed.unit) - _lost(relaxed, y)",
+        "gaps(relaxed.reference[-1], y) - falls - _lost(relaxed, y)",
         STATED,
     ),
     Mutant(
         "relu/bounds/linear.py",
-        "with_rounding(torch.cat(falls), relaxed.unit) - error",
-        "with_rounding(torch.cat(falls), relaxed.unit)",
+        "gaps(relaxed.reference[-1], y) - with_rounding(falls, relaxed.unit) - _lost(relaxed, y)",
+        "gaps(relaxed.reference[-1], y) - with_rounding(falls, relaxed.unit)",
         STATED,
     ),
     Mutant(
