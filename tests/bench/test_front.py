@@ -11,10 +11,12 @@ import pytest
 from bench.__main__ import main
 from bench.cli.front import make_front_search
 from bench.cli.options import make_parser
+from bench.data.datasets import DataSet
 from bench.front import Axis, spread, undominated
 from bench.pipeline.fronts import Values, search_fronts
 from bench.plugins.discovery import discover
 from bench.request import Request
+from bench.store.run_files import FRONT, read_run
 from bench.tune import Trial
 from leaderboard.row import Row
 from tests.leaderboard.test_unions import ROW
@@ -49,7 +51,7 @@ COMMAND = [
 
 
 def test_a_search_ends_with_fronts_on_the_test_set_and_goes_on_where_it_stopped(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], digits: DataSet
 ) -> None:
     run = [*COMMAND, "--out", str(tmp_path / "run")]
     assert main([*run, "--trials", "2"]) == 0
@@ -61,6 +63,9 @@ def test_a_search_ends_with_fronts_on_the_test_set_and_goes_on_where_it_stopped(
     assert kept["mtl_ibp"][0] == {"alpha": 0.1, "scale": 1.0}
     assert len({tuple(values.items()) for values in kept["mtl_ibp"]}) == 2
     assert (tmp_path / "run/front.csv").read_text().count("held out") == 3
+    (cell, *_) = read_run(tmp_path / "run", FRONT).cells
+    assert cell.data["test"] == digits.fingerprint("test")
+    assert cell.data["train"] != digits.fingerprint("train")
     assert main([*run, "--trials", "2"]) == 0
     second = capsys.readouterr()
     assert second.out == first.out

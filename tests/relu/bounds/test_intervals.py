@@ -104,6 +104,23 @@ def test_rounding_never_makes_them_tighter_than_exact_arithmetic(seed: int, scal
             assert float(least) - low[0, i].item() < 1e-11
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_terms_that_cancel_leave_room_for_their_rounding(seed: int) -> None:
+    torch.manual_seed(seed)
+    row = torch.randn(40, dtype=torch.float64) * 2.0**40
+    weight = torch.cat([row, -row * (1 + 2.0**-52)]).unsqueeze(0)
+    layers = [
+        Dense(weight, torch.zeros(1, dtype=torch.float64)),
+        Dense(torch.ones(2, 1, dtype=torch.float64), torch.zeros(2, dtype=torch.float64)),
+    ]
+    x = torch.rand(1, 80, dtype=torch.float64)
+    x[0, 40:] = x[0, :40]
+    (hidden,) = intervals(layers, ball_of(x, Threat(norm="linf", eps=1e-18), box=False)).hidden
+    terms = zip(weight[0].tolist(), x[0].tolist(), strict=True)
+    exact = sum((Fraction(w) * Fraction(v) for w, v in terms), Fraction(0))
+    assert Fraction(hidden.low.item()) <= exact <= Fraction(hidden.high.item())
+
+
 def _exactly(
     layers: Sequence[Dense], x: list[float], eps: float, label: int
 ) -> list[tuple[Fraction, Fraction]]:
