@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import pandas as pd
 from tabulate import tabulate
 
-from bench.front import errors_of, spread, undominated
-from bench.tune import Trial
+from bench.search.front import errors_of, spread, undominated
+from bench.search.tune import Trial
 from leaderboard.row import Row
 from leaderboard.seed_groups import plain
 

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
-from bench.tune import RULE, Trial, decided_by
+from bench.search.tune import RULE, Trial, decided_by
 from leaderboard.row import Row
 from leaderboard.tables import (
     HEADERS,

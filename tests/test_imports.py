@@ -41,9 +41,9 @@ ROOMS_BELOW = {
         "jobs": "store data plugins",
         "plan": "jobs data plugins request",
         "run": "jobs store",
-        "tune": "plugins data request parsing",
+        "search": "plugins data request parsing",
         "pipeline": "run plan jobs store data plugins request",
-        "cli": "pipeline tune run store data plugins request parsing",
+        "cli": "pipeline search run store data plugins request parsing",
         "__main__": "cli",
     },
 }

@@ -23,9 +23,9 @@ from bench.plugins.catalogue import Catalogue
 from bench.request import Request
 from bench.run.report import standing
 from bench.run.run_options import RunOptions
+from bench.search.tune import make_trials, ranked
 from bench.store.results import Store, require_folder
 from bench.store.run_files import RUN, TUNE, RunFiles
-from bench.tune import make_trials, ranked
 from leaderboard.files import printed, written
 from leaderboard.pairs import pairs_of, pairs_to_markdown
 from leaderboard.published import tables

@@ -12,17 +12,17 @@ from bench.cli.computing import catalogue_of, complain, computed, rows_of
 from bench.cli.requests import make_request
 from bench.cli.run_options import parse_run_options
 from bench.data.holdout import parse_share
-from bench.front import Axis, FrontSearch, MethodSearch, undominated
 from bench.parsing import resolve, suggestion, whole_number
-from bench.pipeline.fronts import Values, request_of, require_optuna, search_fronts
 from bench.pipeline.requests import Computed
 from bench.plan.networks import usual_settings
 from bench.plugins.catalogue import Catalogue, Plugin
 from bench.plugins.training import setting
 from bench.request import Request
+from bench.search.front import Axis, FrontSearch, MethodSearch, undominated
+from bench.search.proposals import Values, request_of, require_optuna, search_fronts
+from bench.search.tune import Trial
 from bench.store.results import Store
 from bench.store.run_files import FRONT, RunFiles
-from bench.tune import Trial
 from leaderboard.fronts import fronts_to_csv, fronts_to_markdown, fronts_to_svg
 from leaderboard.row import Row
 from relu.errors import InputError

@@ -13,7 +13,7 @@ from bench.plugins.catalogue import Catalogue, Plugin
 from bench.plugins.nested_settings import field_types
 from bench.plugins.training import Training
 from bench.request import Request
-from bench.tune import Search, Trial
+from bench.search.tune import Search, Trial
 from leaderboard.row import Row
 from relu.errors import InputError
 

@@ -126,7 +126,7 @@ MUTANTS = (
         "judged = dataclasses.replace(judged, data=judged_data(request, data[dataset]))",
         "",
         (
-            "tests/bench/test_front.py::test_a_search_ends_with_fronts_on_the_test_set_and_goes_on_where_it_stopped",
+            "tests/bench/search/test_front.py::test_a_search_ends_with_fronts_on_the_test_set_and_goes_on_where_it_stopped",
         ),
     ),
     Mutant(

@@ -3,7 +3,7 @@ from io import StringIO
 
 import pandas as pd
 
-from bench.tune import Trial
+from bench.search.tune import Trial
 from leaderboard.row import Row
 from leaderboard.trials import search_record, search_to_markdown, trials_to_csv
 from tests.leaderboard.test_tables import cells, row

@@ -5,9 +5,9 @@ import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from bench.front import FrontSearch, MethodSearch, errors_of, settings_of
 from bench.request import Request
-from bench.tune import Row, Trial
+from bench.search.front import FrontSearch, MethodSearch, errors_of, settings_of
+from bench.search.tune import Row, Trial
 from relu.errors import InputError
 
 ROUNDS = 4  # in which trials are proposed; those of one round can run side by side

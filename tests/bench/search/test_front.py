@@ -12,12 +12,12 @@ from bench.__main__ import main
 from bench.cli.front import make_front_search
 from bench.cli.options import make_parser
 from bench.data.datasets import DataSet
-from bench.front import Axis, spread, undominated
-from bench.pipeline.fronts import Values, search_fronts
 from bench.plugins.discovery import discover
 from bench.request import Request
+from bench.search.front import Axis, spread, undominated
+from bench.search.proposals import Values, search_fronts
+from bench.search.tune import Trial
 from bench.store.run_files import FRONT, read_run
-from bench.tune import Trial
 from leaderboard.row import Row
 from tests.leaderboard.test_unions import ROW
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.plugins.catalogue import Plugin
 from bench.request import Request
-from bench.tune import TIE, Row, Trial
+from bench.search.tune import TIE, Row, Trial
 
 ERRORS = ("test_error", "robust_error_high")  # what a front is about: the smaller, the better
 

@@ -15,8 +15,8 @@ import pytest
 from bench.__main__ import main
 from bench.data.datasets import DataSet
 from bench.data.sources import SOURCES
+from bench.search.tune import Trial, decided_by, ranked
 from bench.store.results import Store
-from bench.tune import Trial, decided_by, ranked
 from leaderboard.row import Row
 from tests.bench.example_plugins import evaluator
 from tests.leaderboard.test_tables import row as any_row
