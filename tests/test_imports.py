@@ -43,7 +43,7 @@ ROOMS_BELOW = {
         "run": "jobs store",
         "search": "plugins data request parsing",
         "pipeline": "run plan jobs store data plugins request",
-        "cli": "pipeline search run store data plugins request parsing",
+        "cli": "pipeline search plan run store data plugins request parsing",
         "__main__": "cli",
     },
 }
