@@ -171,6 +171,7 @@ RESTS_ON = {
     "cw": {"torch", "numpy"},
     "crown": {"torch"},
     "ensemble": {"torch", "numpy"},
+    "hull": {"torch"},
     "ibp": {"torch"},
     "kw": {"torch"},
     "region_attack": {"torch", "numpy"},
