@@ -20,12 +20,12 @@ def hull_radius(l1: Float[Tensor, " n"], linf: Float[Tensor, " n"], d: int) -> F
     """The l2 norm of the nearest point outside of the hull of both balls [CH20b, Theorem 3.1].
 
     eps_1 / (t - a + a^2)^(1/2) with t = eps_1 / eps_inf and a its fractional part, for t in
-    [1, d]; beyond, the one ball holds the other. Rounded down.
+    [1, d]: a ball of one norm holds one of the other, whose radius is the same or a d-th. Rounded
+    down.
     """
-    linf = linf.minimum(l1)
-    linf = torch.where(linf > 0, linf.maximum(l1 / d), 0.0)
-    ratio = torch.where(linf > 0, l1 / linf, 1.0)
-    ratio = torch.where(ratio.isfinite(), ratio, 1.0).clamp_min(1.0)
+    l1 = l1.maximum(linf)
+    linf = linf.maximum(l1 / d)
+    ratio = (l1 / linf).nan_to_num(1.0, posinf=1.0).clamp_min(1.0)
     part = ratio - ratio.floor()
     return l1 / (ratio - part + part.square()).sqrt() * (1 - ROUNDING)
 

@@ -50,13 +50,14 @@ def test_it_is_the_distance_of_the_hulls_faces(ratio: float) -> None:
     assert found == pytest.approx(least, rel=1e-3)
 
 
-def test_nothing_known_of_a_norm_is_nothing_known() -> None:
+def test_one_ball_alone_holds_one_of_the_other_norm() -> None:
     nothing = torch.zeros(1).double()
     some = torch.ones(1).double()
     endless = torch.full((1,), torch.inf).double()
-    assert hull_radius(some, nothing, 5).item() == 0
-    assert hull_radius(nothing, some, 5).item() == 0
-    assert hull_radius(endless, some, 5).item() == pytest.approx(5**0.5)
+    assert hull_radius(some, nothing, 5).item() == pytest.approx(5**-0.5)
+    assert hull_radius(nothing, some, 5).item() == pytest.approx(1)
+    assert hull_radius(nothing, nothing, 5).item() == 0
+    assert hull_radius(endless, some, 5).item() == torch.inf
     assert hull_radius(endless, endless, 5).item() == torch.inf
 
 
