@@ -7,9 +7,8 @@ from annotated_types import Ge, Lt
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from methods._divergence import divergence
+from methods._divergence import divergence, most_divergent
 from methods.interface import TradeOff
-from relu.attacks.pgd import ascend
 from relu.classes import Images, Labels
 from relu.ranges import checked_dataclass
 from relu.threat import Threat
@@ -33,12 +32,7 @@ class Arow:
         self, net: nn.Module, x: Images, y: Labels, *, threat: Threat, progress: float
     ) -> Float[Tensor, ""]:
         clean = net(x)
-        said = clean.detach()
-
-        def apart(logits: Tensor) -> Tensor:
-            return divergence(said, logits).sum()
-
-        z, _ = ascend(net, x, y, threat=threat, steps=self.steps, loss=apart)
+        z = most_divergent(net, x, y, clean, threat=threat, steps=self.steps)
         attacked = net(z)
         doubt = 1 - attacked.softmax(1).gather(1, y.unsqueeze(1)).squeeze(1)
         moved = (divergence(clean, attacked) * doubt).mean()

@@ -54,9 +54,7 @@ class Mmr:
     ) -> Float[Tensor, ""]:
         region = region_at(net, x, threat.q)
         share = self.first_share + (self.last_share - self.first_share) * progress
-        kinked = switching_units(region.hidden)
-        units = region.starts[-1] if kinked is None else int(kinked.sum())
-        k = max(1, round(share * units))
+        k = max(1, round(share * units_with_kink(region)))
         gamma_b = self.gamma if self.gamma_b is None else self.gamma_b
         gamma_d = self.gamma if self.gamma_d is None else self.gamma_d
         penalty = decision_penalty(region, y, threat, gamma_d)
@@ -71,6 +69,12 @@ def region_at(net: nn.Module, x: Float[Tensor, "n *shape"], q: float) -> Region:
     """The regions of a batch of images, whose rows' norms will be wanted in the dual norm q."""
     layers = read_layers(net, tuple(x.shape[1:]))
     return shortened(region_of(layers, to_vectors(layers, x)), q)
+
+
+def units_with_kink(region: Region) -> int:
+    """How many hidden units can switch: what is but carried past a layer is none."""
+    kinked = switching_units(region.hidden)
+    return region.starts[-1] if kinked is None else int(kinked.sum())
 
 
 def decision_penalty(

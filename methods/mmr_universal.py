@@ -9,14 +9,13 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from methods.interface import TradeOff
-from methods.mmr import warm
+from methods.mmr import units_with_kink, warm
 from relu.classes import Images, Labels
-from relu.network.activation import switching_units
 from relu.network.layers import to_vectors
 from relu.network.reader import read_layers
 from relu.ranges import checked_dataclass
 from relu.regions.distances import Hyperplanes, decision_distances
-from relu.regions.region import Region, region_of
+from relu.regions.region import region_of
 from relu.threat import Threat
 
 
@@ -62,7 +61,7 @@ class MmrUniversal:
             distances = decision_distances(region, y, norm, within=gamma)
             penalty = penalty + weight * hinges(distances, gamma).mean()
         if region.hidden:
-            k = max(1, round(share * _kinks(region)))
+            k = max(1, round(share * units_with_kink(region)))
             planes = [Hyperplanes.of(region, norm.q) for _, _, norm in parts]
             units, counts = union(planes[0].nearest(k), planes[1].nearest(k))
             for (weight, gamma, _), hyperplanes in zip(parts, planes, strict=True):
@@ -82,8 +81,3 @@ def union(
     """Both sets of units side by side, and which count: those of the second not in the first."""
     twice = (second.unsqueeze(2) == first.unsqueeze(1)).any(2)
     return torch.cat([first, second], 1), torch.cat([torch.ones_like(twice), ~twice], 1)
-
-
-def _kinks(region: Region) -> int:
-    kinked = switching_units(region.hidden)
-    return region.starts[-1] if kinked is None else int(kinked.sum())
