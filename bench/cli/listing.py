@@ -56,7 +56,14 @@ def _settings(cls: type[Any]) -> str:
         subsequent_indent=indent,
         break_on_hyphens=False,
     )
-    return filled.replace(FIXED, " ") + "\n"
+    return filled.replace(FIXED, " ") + "\n" + _trade_off(cls)
+
+
+def _trade_off(cls: type[Any]) -> str:
+    """A line about what `front` tries, where the class says so."""
+    axes = getattr(cls, "trade_off", {})
+    tried = ", ".join(f"{name} {low:g} to {high:g}" for name, (low, high) in axes.items())
+    return f"      front tries: {tried}\n" if tried else ""
 
 
 def _fields(cls: type[Any]) -> Iterator[str]:

@@ -57,3 +57,19 @@ def check_calls(kind: str, cls: type[Any], source: Path) -> None:
                 f"{kind} {cls.__name__} in {source}: {function} is called as "
                 f"{function}({call}), but: {error}"
             ) from error
+
+
+def check_trade_off(cls: type[Any], source: Path, fields: Mapping[str, Any]) -> None:
+    """What `front` is to search must be settings, and from where to where."""
+    said = getattr(cls, "trade_off", {})
+    where = f"method {cls.__name__} in {source}: trade_off"
+    if not isinstance(said, Mapping):
+        raise InputError(f"{where} must map settings to (least, largest), got {said!r}")
+    numbers = [name for name, value in fields.items() if type(value) in (int, float)]
+    for name, ends in said.items():
+        if name not in numbers:
+            valid = ", ".join(numbers) or "none at all"
+            raise InputError(f"{where} names {name!r}, expected one of its numbers: {valid}")
+        rising = isinstance(ends, tuple) and len(ends) == 2 and 0 < ends[0] < ends[1]
+        if not rising:
+            raise InputError(f"{where}: {name} must go from a number > 0 to a larger, got {ends!r}")

@@ -18,7 +18,7 @@ from bench.plugins import nested_settings
 from bench.plugins.beside import Beside
 from bench.plugins.catalogue import Catalogue, Kind, Plugin
 from bench.plugins.code_digests import code_behind
-from bench.plugins.contract import check_calls, check_words
+from bench.plugins.contract import check_calls, check_trade_off, check_words
 from bench.plugins.functions import Functions
 from relu.errors import InputError
 from relu.ranges import declares_range, require
@@ -169,5 +169,6 @@ def _checked(kind: Kind, name: str, cls: type[Any], beside: Beside | None = None
         ) from error
     check_words(kind, name, cls, source)
     check_calls(kind, cls, source)
+    check_trade_off(cls, source, defaults)
     code = code_behind(cls.__module__, beside)
     return Plugin(kind=kind, name=name, cls=cls, source=source, code=code)

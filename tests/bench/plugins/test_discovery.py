@@ -79,6 +79,12 @@ def test_an_installed_package_announces_its_plugins(
         ("raise SystemExit(3)", "raises on import: SystemExit"),
         ("x = 1", "has no method or evaluator"),
         (DEFENSE.replace("label: ClassVar", "lable: ClassVar"), "lacks label"),
+        (
+            DEFENSE.replace("    scale:", "    trade_off = {'weight': (1, 2)}\n    scale:"),
+            "'weight'",
+        ),
+        (DEFENSE.replace("    scale:", "    trade_off = {'scale': (2, 1)}\n    scale:"), "larger"),
+        (DEFENSE.replace("    scale:", "    trade_off = ['scale']\n    scale:"), "must map"),
         (DEFENSE.replace("scale: float = 2.0", "scale: float"), "plain finite defaults, but"),
         (
             DEFENSE.replace("@dataclass(frozen=True, kw_only=True)", ""),
