@@ -31,6 +31,7 @@ VARIANTS: Mapping[str, Sequence[Fields]] = {
     "ensemble": [
         {"steps": 8, "restarts": 1, "square_steps": 8, "rounds": 1, "growth": 3.0},
     ],
+    "ibp": [{}, {"box": False, "bisection_steps": 3}],
     "kw": [{"bisection_steps": 8}, {"box": False, "bisection_steps": 3}],
     "lirpa": [{"bound": "CROWN"}, {"bound": "IBP"}, {"bound": "CROWN-IBP", "box": False}],
     "mip": [{"mode": "decide", "seconds": 0.3}, {"mode": "radius", "seconds": 0.25}],
