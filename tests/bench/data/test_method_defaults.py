@@ -85,3 +85,10 @@ def test_a_plugins_own_defaults_still_count(plugin_file: Any) -> None:
     said = {"scale": 5.0, "train.lr": 0.5}
     assert usual_settings(plugin, "digits", "fc1", threat) == said
     assert usual_settings(plugin, "mnist", "fc1", threat) == {}
+
+
+def test_what_was_chosen_for_a_radius_holds_there_alone() -> None:
+    for eps, scale in ((0.1, 2.0), (0.3, None)):
+        threat = Threat(norm="linf", eps=eps)
+        assert method_defaults("mtl_ibp", "mnist", "cnn7", threat).get("scale") == scale
+    assert "scale" not in method_defaults("mtl_ibp", "mnist", "cnn", Threat(norm="linf", eps=0.1))
