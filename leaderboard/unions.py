@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from tabulate import tabulate
 
 from leaderboard import seed_groups
 from leaderboard.merge import case
+from leaderboard.published import read_csv
 from leaderboard.row import CERTIFIED, FOOLED, Row
 
 HEADERS = (
@@ -20,10 +22,13 @@ HEADERS = (
     "robust error ≥ (%)",
     "robust error ≤ (%)",
     "undecided (%)",
+    "published",
 )
 LEGEND = """\
 *robust error ≥*: inputs that are fooled under at least one of the threats; *robust error ≤*: inputs
-that are not certified under each of them."""
+that are not certified under each of them. *published*: test error, and robust error from and to, of
+Croce and Hein 2020, Table 2."""
+FILE = Path(__file__).parent / "published_unions.csv"
 
 
 def unions_to_markdown(rows: Sequence[Row]) -> str:
@@ -40,6 +45,23 @@ def union(rows: Sequence[Row]) -> tuple[float, float]:
     fooled = (letters == FOOLED).any(0)
     certified = (letters == CERTIFIED).all(0)
     return float(fooled.mean()), float((~certified).mean())
+
+
+def published_union(row: Row) -> str:
+    """What [CH20b, Table 2] says of a network under a union; "" where it says nothing."""
+    trained = row.settings.get("train.threat", "").partition(" ")[0]
+    about = {
+        "dataset": row.dataset,
+        "arch": row.arch,
+        "method": row.method,
+        "trained": trained,
+        "judged": ",".join(sorted(row.settings["judged"].split(","))),
+    }
+    for line in read_csv(FILE):
+        if all(line[key] == value for key, value in about.items()):
+            low, high = line["robust_error_low"], line["robust_error_high"]
+            return f"{line['test_error']}; {low} to {high}"
+    return ""
 
 
 def _networks(rows: Sequence[Row]) -> list[list[Row]]:
@@ -73,6 +95,7 @@ def _table(judged: str, networks: Sequence[Sequence[Row]]) -> str:
                 _percent([network[0].test_error or 0.0 for network in group]),
                 *(_percent(bounds[:, side].tolist()) for side in (0, 1)),
                 _percent((bounds[:, 1] - bounds[:, 0]).tolist()),
+                published_union(first) or seed_groups.DASH,
             ]
         )
     align = ["left"] * 4 + ["right"] * (len(HEADERS) - 4)

@@ -8,7 +8,7 @@ import pytest
 from leaderboard.pairs import compared, pairs_of, pairs_to_markdown
 from leaderboard.row import Row
 from leaderboard.sampling import clopper_pearson, sampling_to_markdown
-from leaderboard.unions import union, unions_to_markdown
+from leaderboard.unions import published_union, union, unions_to_markdown
 
 ROW = Row(
     box="0.0,1.0",
@@ -43,6 +43,27 @@ def test_the_table_has_a_line_for_each_network_that_was_judged_under_all() -> No
     assert unions_to_markdown([ROW]) == ""
     assert unions_to_markdown([ROW, replace(OTHER, network="n1")]) == ""
     assert unions_to_markdown([replace(r, settings={}) for r in (ROW, OTHER)]) == ""
+
+
+def test_published_unions_stand_beside_ours() -> None:
+    row = replace(
+        ROW,
+        dataset="mnist",
+        arch="cnn",
+        method="mmr_universal",
+        settings={"judged": "l1=1.0,linf=0.1,l2=0.3"},
+    )
+    assert published_union(row) == "3.04; 12.4 to 20.8"
+    trained = {"judged": "linf=0.1,l1=1.0,l2=0.3", "train.threat": "l2 0.3"}
+    assert published_union(replace(row, method="kw", settings=trained)) == "1.11; 10.3 to 100"
+    assert published_union(replace(row, arch="fc1")) == ""
+    assert published_union(replace(row, settings={"judged": "l1=1.0,linf=0.2,l2=0.3"})) == ""
+    assert "3.04; 12.4 to 20.8" in unions_to_markdown(
+        [
+            replace(row, settings={"judged": "l1=1.0,linf=0.1,l2=0.3"}, norm=n)
+            for n in ("l1", "linf", "l2")
+        ]
+    )
 
 
 def test_seeds_of_a_union_are_one_line() -> None:
