@@ -9,13 +9,19 @@ from torch import Tensor, nn
 
 from bench.data.datasets import DataSet
 from bench.data.holdout import hold_out
+from bench.jobs import watched
 from bench.jobs.optimisation import Average, Optimisation, rate_factor
 from bench.jobs.training import Watcher, train
 from bench.jobs.watched import attacked_errors, uncertified_error
 from bench.plugins.training import Training
 from methods.plain import Plain
+from relu.bounds.ball import ball_of
+from relu.bounds.intervals import intervals
+from relu.bounds.linear import margin_lower_bounds, relax
 from relu.errors import InputError
 from relu.network.architectures import build
+from relu.network.layers import to_vectors
+from relu.network.reader import read_layers
 from relu.threat import Threat
 
 THREAT = Threat(norm="linf", eps=0.02)
@@ -199,3 +205,24 @@ def test_resumed_trainings_keep_averages_and_the_best_weights(
 def test_milestones_must_rise_within_the_training(milestones: tuple[float, ...]) -> None:
     with pytest.raises(InputError, match=r"train\.milestones must be shares of the training"):
         Training(milestones=milestones)
+
+
+def test_what_is_followed_is_what_bounds_certify(
+    digits: DataSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = build("fc_small", digits.shape, digits.classes)
+    training = Training(epochs=15)
+    train(net, Plain(), digits, threat=THREAT, training=training, seed=0, augmented=False)
+    x = digits.x_test[:150]
+    y = digits.y_test[:150]
+    layers = read_layers(net, digits.shape)
+    ball = ball_of(to_vectors(layers, x), THREAT)
+    shares = []
+    for known in (None, intervals(layers, ball).hidden):
+        bounds = margin_lower_bounds(relax(layers, ball, "crown", known=known), y).amin(1)
+        shares.append(float((bounds <= 0).float().mean()))
+    assert shares[0] < shares[1] < 1
+    assert uncertified_error(net, x, y, THREAT) == pytest.approx(shares[0])
+    monkeypatch.setattr(watched, "MANY", 10)
+    assert uncertified_error(net, x, y, THREAT) == pytest.approx(shares[1])
+    assert uncertified_error(nn.Sequential(nn.Flatten(), nn.Sigmoid()), x, y, THREAT) == 1
