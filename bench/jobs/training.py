@@ -2,8 +2,6 @@
 
 import math
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,9 +10,10 @@ from torch import Tensor, nn
 from bench.data.datasets import DataSet, augment
 from bench.data.holdout import hold_out
 from bench.jobs.batch_statistics import BatchStatistics
-from bench.jobs.optimisation import Average, Optimisation
+from bench.jobs.optimisation import Optimisation
 from bench.jobs.out_of_memory import free_cached_memory
-from bench.jobs.watched import attacked_errors, uncertified_error
+from bench.jobs.training_progress import Progress
+from bench.jobs.watched import attacked_errors
 from bench.plugins.training import Training
 from bench.store.outcome import is_out_of_memory
 from methods.interface import Method
@@ -75,7 +74,7 @@ def train(
     """
     watcher = watcher or Watcher()
     held = hold_out(data, training.held_out) if training.held_out else None
-    run = _Run(net, training, threat, seed)
+    run = Progress(net, training, threat, seed)
     if (state := watcher.resume()) is not None:
         run.load(state)
     elif (prepare := getattr(method, "prepare", None)) is not None:
@@ -112,81 +111,6 @@ def train(
 def _seed(seed: int, epoch: int) -> int:
     """What an epoch seeds torch with; -1: what comes before the first."""
     return seed * 1_000_003 + (epoch if epoch >= 0 else 1_000_002)
-
-
-class _Run:
-    """A training between two epochs: all that a checkpoint keeps."""
-
-    def __init__(self, net: nn.Module, training: Training, threat: Threat, seed: int) -> None:
-        self.net = net
-        self.training = training
-        self.threat = threat
-        self.seed = seed
-        self.optimisation = Optimisation(net, training)
-        self.mean = Average(net) if training.averaging is not None else None
-        self.best: _Best | None = None
-        self.history: list[dict[str, Any]] = []
-
-    def state(self) -> dict[str, Any]:
-        return {
-            "net": self.net.state_dict(),
-            "optimizer": self.optimisation.optimizer.state_dict(),
-            "mean": self.mean and self.mean.state(),
-            "best": self.best and {"errors": self.best.errors, "weights": self.best.weights},
-            "history": self.history,
-        }
-
-    def load(self, state: Mapping[str, Any]) -> None:
-        self.net.load_state_dict(state["net"])
-        self.optimisation.optimizer.load_state_dict(state["optimizer"])
-        if self.mean is not None:
-            self.mean.load(state["mean"])
-        if state["best"] is not None:
-            self.best = _Best(tuple(state["best"]["errors"]), state["best"]["weights"])
-        self.history = state["history"]
-
-    def average(self, epochs: int) -> None:
-        """After so many epochs: takes the weights into the mean, from its share on."""
-        share = self.training.averaging
-        if self.mean is not None and share is not None and epochs > share * self.training.epochs:
-            self.mean.add(self.net)
-
-    def judge(self, x: Tensor, held_x: Tensor, held_y: Tensor) -> dict[str, float]:
-        """Errors on held-out inputs, by which the best weights are kept. x: training inputs."""
-        net = self._counting(x)
-        clean, attacked = attacked_errors(net, held_x, held_y, self.threat, self.seed)
-        uncertified = max(attacked, uncertified_error(net, held_x, held_y, self.threat))
-        errors = (uncertified, attacked, clean)
-        if self.best is None or errors <= self.best.errors:
-            weights = {name: tensor.clone() for name, tensor in net.state_dict().items()}
-            self.best = _Best(errors, weights)
-        return {
-            "held_out_clean": clean,
-            "held_out_pgd": attacked,
-            "held_out_uncertified": uncertified,
-        }
-
-    def finish(self, x: Tensor) -> None:
-        """Puts the weights that count into the network. x: training inputs."""
-        if self.best is not None:
-            self.net.load_state_dict(self.best.weights)
-        else:
-            self.net.load_state_dict(self._counting(x).state_dict())
-
-    def _counting(self, x: Tensor) -> nn.Module:
-        """The network whose weights count now."""
-        if self.mean is None or not self.mean.count:
-            return self.net
-        self.mean.measure(x, self.training.batch)
-        return self.mean.net
-
-
-@dataclass(frozen=True, eq=False)
-class _Best:
-    """Weights, and their errors on held-out inputs: uncertified, under attack, clean."""
-
-    errors: tuple[float, float, float]
-    weights: Mapping[str, Tensor]
 
 
 class _Step:

@@ -107,7 +107,7 @@ MUTANTS = (
         ("tests/methods/test_interval_losses.py::test_small_balls_lie_in_ball_and_box",),
     ),
     Mutant(
-        "bench/jobs/training.py",
+        "bench/jobs/training_progress.py",
         "uncertified = max(attacked, uncertified_error(net, held_x, held_y, self.threat))",
         "uncertified = attacked",
         (

@@ -287,6 +287,7 @@ def test_modules_that_are_named_are_there() -> None:
         ("relu/network/architectures.py", {*MODULES}),
         ("relu/attacks/witness.py", {*MODULES}),
         ("bench/jobs/training.py", {"train"}),
+        ("bench/jobs/optimisation.py", {"train"}),
         ("relu/attacks/pgd.py", {"train"}),
         ("bench/data/datasets.py", {"train"}),
         ("bench/data/sources.py", {"train"}),
