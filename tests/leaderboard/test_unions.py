@@ -1,10 +1,12 @@
 """Unions of threats, intervals of shares, paired comparisons: folds over verdicts per input."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from bench.__main__ import main
 from leaderboard.pairs import compared, pairs_of, pairs_to_markdown
 from leaderboard.row import Row
 from leaderboard.sampling import clopper_pearson, sampling_to_markdown
@@ -168,3 +170,10 @@ def test_pairs_are_of_one_threat_and_the_same_points() -> None:
     assert list(pairs_of([two[0], replace(two[1], points=3)])) == []
     assert "| a | b |".replace(" ", "") in pairs_to_markdown(list(pairs_of(two))).replace(" ", "")
     assert pairs_to_markdown([]) == ""
+
+
+def test_comparing_what_cannot_be_compared_gets_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compare", str(tmp_path)]) == 2
+    assert "is no run folder" in capsys.readouterr().err

@@ -260,8 +260,18 @@ def test_usage_and_errors_say_what_was_typed(
 
 RUN = ("run", "--methods", "plain")
 WRONG = [
-    (("run",), "--methods expects one or more of at, cross_lipschitz, kw, mmr, mmr_at"),
+    (("run",), "--methods expects one or more of arow, at, cc_ibp, cross_lipschitz, crown_ibp"),
     (("run", "--methods", "plian"), "did you mean 'plain'"),
+    ((*RUN, "--judge", "0.1"), "--judge expects NORM=EPS"),
+    ((*RUN, "--judge", "linf=0.1,linf=0.2"), "--judge expects each norm once"),
+    ((*RUN, "--judge", "l3=0.1"), "unknown norm 'l3'"),
+    ((*RUN, "--judge", "linf=8"), "did you mean 8/255?"),
+    ((*RUN, "--set", "train.milestones=0.9,0.5"), "must be shares of the training"),
+    ((*RUN, "--set", "train.optimizer=adm"), "did you mean 'adam'?"),
+    ((*RUN, "--set", "train.clip=0"), "train.clip must be a positive number"),
+    ((*RUN, "--set", "train.held_out=1"), "train.held_out must be at least 0 and less than 1"),
+    (("front", "--methods", "plain", "--trials", "x"), "--trials expects a whole number"),
+    (("front",), "--methods expects one or more of"),
     (("run", "--methods", "plain,,at"), "between commas"),
     ((*RUN, "--eval", "pgdd"), "did you mean 'pgd'"),
     ((*RUN, "--dataset", "minst"), "did you mean 'mnist'"),
@@ -320,7 +330,7 @@ WRONG = [
     ((*RUN, "--eval", "pgd", "--grid", "restarts=3"), "did you mean pgd.restarts?"),
     ((*RUN, "--set", "epochs=3"), "did you mean train.epochs?"),
     ((*RUN, "--set", "foo=3"), "nothing in this run has a field 'foo'"),
-    (("run", "--methods", "qqq"), "mmr_dd, plain (methods of yours are given with --plugin FILE)"),
+    (("run", "--methods", "qqq"), "taps, trades (methods of yours are given with --plugin FILE)"),
     ((*RUN, "--timeout", "abc", "--data", "/no/such/folder"), "--timeout expects"),
     ((*RUN, "--workers", "x", "--data", "/no/such/folder"), "--workers expects"),
     ((*RUN, "--gpus", "x", "--data", "/no/such/folder"), "--gpus expects"),
