@@ -134,7 +134,8 @@ def fronts_to_svg(tested: Fronts) -> str:
             robust = [100 * point[1] for point in points]
             axes.plot(clean, robust, marker="o", markersize=3, label=rows_label(trials))
     axes.set(xlabel="test error (%)", ylabel="robust error, upper bound (%)")
-    axes.legend(fontsize="small")
+    if axes.lines:
+        axes.legend(fontsize="small")
     drawn = io.StringIO()
     with rc_context({"svg.hashsalt": "fronts"}):  # random names otherwise
         figure.savefig(drawn, format="svg", metadata={"Date": None})

@@ -60,38 +60,39 @@ def _about(row: Row) -> tuple[object, ...]:
 
 def compared(first: Sequence[Row], second: Sequence[Row]) -> Pair:
     """The comparison of two methods' networks, a row for each seed."""
-    errors = [(_errors(rows, False), _errors(rows, True)) for rows in (first, second)]
-    (first_low, first_high), (second_low, second_high) = errors
+    letters = np.array([list(row.verdicts) for row in (*first, *second)])
+    kinds, counts = np.unique(letters, axis=1, return_counts=True)  # inputs that are alike
+    fooled = (kinds == FOOLED).astype(np.float64)
+    not_certified = (kinds != CERTIFIED).astype(np.float64)
+    seeds = np.array([len(first), len(second)])
+    own = np.concatenate([np.ones(seeds[0]) / seeds[0], -np.ones(seeds[1]) / seeds[1]])
+    best = np.where((own > 0)[:, None], fooled, not_certified)
+    worst = np.where((own > 0)[:, None], not_certified, fooled)
+    share = counts / counts.sum()
     sampled = np.array(
-        [
-            (a @ first_low @ p - b @ second_high @ p, a @ first_high @ p - b @ second_low @ p)
-            for a, b, p in _draws(len(first), len(second), first_low.shape[1])
-        ]
+        [(w @ best @ p, w @ worst @ p) for w, p in _draws(seeds.tolist(), share, counts.sum())]
     )
-    best = _with_interval(first_low.mean() - second_high.mean(), sampled[:, 0])
-    worst = _with_interval(first_high.mean() - second_low.mean(), sampled[:, 1])
     won = (sampled[:, 1] < 0).mean(), (sampled[:, 0] > 0).mean()
-    return Pair(first=first, second=second, best=best, worst=worst, confidence=float(max(won)))
-
-
-def _errors(rows: Sequence[Row], open_fooled: bool) -> np.ndarray:
-    """Which inputs count as not robust, seed by seed."""
-    letters = np.array([list(row.verdicts) for row in rows])
-    wrong = letters != CERTIFIED if open_fooled else letters == FOOLED
-    return np.asarray(wrong, dtype=np.float64)
+    return Pair(
+        first=first,
+        second=second,
+        best=_with_interval(own @ best @ share, sampled[:, 0]),
+        worst=_with_interval(own @ worst @ share, sampled[:, 1]),
+        confidence=float(max(won)),
+    )
 
 
 def _draws(
-    first: int, second: int, points: int
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """How often each seed of both, and each input, is drawn; the same for the same sizes."""
+    seeds: Sequence[int], share: np.ndarray, points: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Weights of the seeds (the second method's are negative), and shares of the kinds of inputs.
+
+    Inputs and the seeds of each method are drawn with replacement, the same for the same sizes.
+    """
     random = np.random.default_rng(0)
     for _ in range(RESAMPLES):
-        yield (
-            random.multinomial(first, np.full(first, 1 / first)) / first,
-            random.multinomial(second, np.full(second, 1 / second)) / second,
-            random.multinomial(points, np.full(points, 1 / points)) / points,
-        )
+        first, second = (random.multinomial(n, np.full(n, 1 / n)) / n for n in seeds)
+        yield np.concatenate([first, -second]), random.multinomial(points, share) / points
 
 
 def _with_interval(found: float, sampled: np.ndarray) -> tuple[float, float, float]:

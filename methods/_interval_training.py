@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from methods._ramp import smooth_ramp
 from relu.bounds.ball import Ball, ball_of
 from relu.bounds.intervals import Intervals, intervals
+from relu.bounds.relaxed_network import HiddenBounds
 from relu.classes import Images, Labels
 from relu.network.activation import switching
 from relu.network.layers import Layer, to_vectors
@@ -105,18 +106,23 @@ def stability(bounds: Intervals, ball: Ball) -> Float[Tensor, ""]:
     """
     first = (ball.deltas.up + ball.deltas.down).mean() / 2
     parts = [
-        part
+        _layer_stability(low, high, first)
         for layer, hidden in zip(bounds.layers, bounds.hidden, strict=False)
-        for part in _layer_stability(layer, hidden.low, hidden.high, first)
+        for low, high in [_of_kinks(layer, hidden)]
+        if low.shape[1]
     ]
-    return torch.stack(parts).sum() / max(1, len(bounds.hidden))
+    return torch.stack(parts).mean() if parts else bounds.center.new_zeros(())
 
 
-def _layer_stability(layer: Layer, low: Tensor, high: Tensor, first: Tensor) -> list[Tensor]:
+def _of_kinks(layer: Layer, hidden: HiddenBounds) -> tuple[Tensor, Tensor]:
+    """The bounds of units that have a kink."""
     kinked = switching(layer)
-    if kinked is not None:
-        low = low[:, kinked]
-        high = high[:, kinked]
+    if kinked is None:
+        return hidden.low, hidden.high
+    return hidden.low[:, kinked], hidden.high[:, kinked]
+
+
+def _layer_stability(low: Tensor, high: Tensor, first: Tensor) -> Tensor:
     center = (low + high) / 2
     active = (low > 0).to(center.dtype)
     inactive = (high < 0).to(center.dtype)
@@ -127,7 +133,7 @@ def _layer_stability(layer: Layer, low: Tensor, high: Tensor, first: Tensor) -> 
         _at_most_one((center * active).sum(), -(center * inactive).sum()),
         _at_most_one((spread * active).sum(), (spread * inactive).sum()),
     ]
-    return [torch.relu(TOLERANCE - ratio) / TOLERANCE for ratio in ratios]
+    return (torch.relu(TOLERANCE - torch.stack(ratios)) / TOLERANCE).sum()
 
 
 def _at_most_one(a: Tensor, b: Tensor) -> Tensor:

@@ -13,9 +13,9 @@ from bench.cli.requests import make_request
 from bench.cli.run_options import parse_run_options
 from bench.data.holdout import parse_share
 from bench.parsing import resolve, suggestion, whole_number
-from bench.pipeline.requests import Computed
 from bench.plan.networks import usual_settings
 from bench.plugins.catalogue import Catalogue, Plugin
+from bench.plugins.nested_settings import field_types
 from bench.plugins.training import setting
 from bench.request import Request
 from bench.search.front import Axis, FrontSearch, MethodSearch, undominated
@@ -26,6 +26,7 @@ from bench.store.run_files import FRONT, RunFiles
 from leaderboard.fronts import fronts_to_csv, fronts_to_markdown, fronts_to_svg
 from leaderboard.row import Row
 from relu.errors import InputError
+from relu.ranges import require
 from relu.threat import Threat
 
 
@@ -35,17 +36,17 @@ def front_command(options: argparse.Namespace) -> int:
     running = parse_run_options(options)
     catalogue = catalogue_of(options)
     search = make_front_search(options, catalogue)
-    last: list[Computed] = []
+    failed: list[int] = []  # of each round
 
-    def judged(requests: Sequence[Request]) -> list[list[Trial[Row]]] | None:
-        done = computed(requests, catalogue, running, FRONT)
+    def judged(requests: Mapping[str, Request]) -> Mapping[str, list[Trial[Row]]] | None:
+        done = computed(list(requests.values()), catalogue, running, FRONT)
         if done is None:
             return None
-        last[:] = [done]
         rows = rows_of(done)
-        return [_trials(one, [r for r in rows if r.method == name]) for name, one in searches]
+        failed.append(max(complain(rows), 1 if done.failures else 0))
+        return {n: _trials(searches[n], [r for r in rows if r.method == n]) for n in requests}
 
-    searches = [(one.method.name, one) for one in search.methods]
+    searches = {one.method.name: one for one in search.methods}
     files = RunFiles(Path(options.out))
     about = _about(search)
 
@@ -55,22 +56,22 @@ def front_command(options: argparse.Namespace) -> int:
             files.save_text(PROPOSED, json.dumps({"search": about, "trials": values}, indent=1))
 
     held = search_fronts(search, judged, _proposed(files, about), keep)
-    if not last:
+    if not failed:
         return 0
     chosen = {name: undominated(trials) for name, trials in held.items()}
     requests = [
         dataclasses.replace(request_of(one, [t.values for t in chosen[name]]), on_test=True)
-        for name, one in searches
+        for name, one in searches.items()
         if chosen[name]
     ]
     done = computed(requests, catalogue, running, FRONT) if requests else None
     rows = rows_of(done) if done else []
-    tested = {n: _trials(one, [r for r in rows if r.method == n]) for n, one in searches}
+    tested = {n: _trials(one, [r for r in rows if r.method == n]) for n, one in searches.items()}
     _write(files, tested, held, search.share)
     print(fronts_to_markdown(tested, held, share=search.share), end="")
     print(f"fronts: {options.out}/front.md, .csv, .svg", file=sys.stderr)
-    failures = last[0].failures or (done is not None and done.failures)
-    return max(complain(rows), 1 if failures or not rows else 0)
+    failures = done is None or done.failures
+    return max(*failed, complain(rows), 1 if failures else 0)
 
 
 PROPOSED = "front.trials.json"
@@ -128,6 +129,10 @@ def make_front_search(options: argparse.Namespace, catalogue: Catalogue) -> Fron
     }.items():
         if len(values) > 1:
             raise InputError(f"front expects one --{option}, got {len(values)}: run it for each")
+    if given.judged:
+        raise InputError(
+            "front judges networks under what they were trained for: leave out --judge"
+        )
     share = parse_share(options.held_out)
     given = dataclasses.replace(given, held_out=share)
     ranges = _ranges(options.range, [catalogue.methods[name] for name in given.methods])
@@ -183,5 +188,7 @@ def _ranges(
                 f"--range {text}: {name} has no number {field!r}: valid are "
                 f"{', '.join(valid) or 'none at all'}{suggestion(field, valid)}"
             )
+        for end in ends:
+            require(end, field_types(method.cls)[field], f"--range {text}: {name}.{field}")
         ranges.setdefault(name, {})[field] = ends
     return ranges

@@ -69,6 +69,8 @@ def _field(name: str, method: Plugin) -> str:
 
 
 def _require_single(request: Request) -> None:
+    if request.judged:
+        raise InputError("tune judges networks under what they were trained for: leave out --judge")
     asked = {
         "dataset": request.datasets,
         "arch": request.archs,

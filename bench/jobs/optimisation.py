@@ -88,11 +88,16 @@ class Average:
         with torch.no_grad():
             for mean, weight in zip(self.net.parameters(), net.parameters(), strict=True):
                 mean.add_((weight - mean) / self.count)
+            for kept, buffer in zip(self.net.buffers(), net.buffers(), strict=True):
+                kept.copy_(buffer)
 
     def measure(self, x: Tensor, batch: int) -> None:
-        """Statistics of batch norm: the means over these inputs' batches."""
+        """Statistics of batch norm: the means over these inputs' batches, of two or more each.
+
+        Of a single input there are none: the network's last ones stay.
+        """
         norms = [m for m in self.net.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-        if not norms:
+        if not norms or len(x) < 2:
             return
         momenta = [norm.momentum for norm in norms]
         self.net.train()
@@ -100,7 +105,7 @@ class Average:
             norm.reset_running_stats()
             norm.momentum = None  # torch's word for a plain mean over batches
         with torch.no_grad():
-            for part in x.split(batch):
+            for part in x.split(max(2, batch)):
                 if len(part) > 1:
                     self.net(part)
         for norm, momentum in zip(norms, momenta, strict=True):

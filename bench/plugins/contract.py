@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bench.plugins.nested_settings import field_types
 from relu.errors import InputError
+from relu.ranges import require
 
 CALLS: Mapping[str, Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "method": {
@@ -65,7 +67,7 @@ def check_trade_off(cls: type[Any], source: Path, fields: Mapping[str, Any]) -> 
     where = f"method {cls.__name__} in {source}: trade_off"
     if not isinstance(said, Mapping):
         raise InputError(f"{where} must map settings to (least, largest), got {said!r}")
-    numbers = [name for name, value in fields.items() if type(value) in (int, float)]
+    numbers = [name for name, value in fields.items() if type(value) is float]
     for name, ends in said.items():
         if name not in numbers:
             valid = ", ".join(numbers) or "none at all"
@@ -73,3 +75,5 @@ def check_trade_off(cls: type[Any], source: Path, fields: Mapping[str, Any]) -> 
         rising = isinstance(ends, tuple) and len(ends) == 2 and 0 < ends[0] < ends[1]
         if not rising:
             raise InputError(f"{where}: {name} must go from a number > 0 to a larger, got {ends!r}")
+        for end in ends:
+            require(float(end), field_types(cls)[name], f"{where}: {name}")

@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bench.request import Request
-from bench.search.front import FrontSearch, MethodSearch, errors_of, settings_of
+from bench.search.front import Axis, FrontSearch, MethodSearch, errors_of, settings_of
 from bench.search.tune import Row, Trial
 from relu.errors import InputError
 
 ROUNDS = 4  # in which trials are proposed; those of one round can run side by side
 DIGITS = 4  # significant digits of values that are proposed
 Values = Mapping[str, float]
-Judged = Callable[[Sequence[Request]], list[list[Trial[Row]]] | None]
-"""Requests -> the trials of each; None where there is nothing to go on with"""
+Judged = Callable[[Mapping[str, Request]], Mapping[str, list[Trial[Row]]] | None]
+"""Requests by method -> the trials of each; None where there is nothing to go on with"""
 
 
 def require_optuna() -> None:
@@ -41,14 +41,17 @@ def search_fronts(
             proposers[name].repeat(values)
     trials: dict[str, list[Trial[Row]]] = {name: [] for name in proposers}
     for number in range(1, ROUNDS + 1):
-        for proposer in proposers.values():
-            proposer.propose(-(-search.trials * number // ROUNDS))
+        new = {
+            s.method.name: request_of(s, values)
+            for s in search.methods
+            if (values := proposers[s.method.name].propose(-(-search.trials * number // ROUNDS)))
+        }
         keep({name: proposer.values for name, proposer in proposers.items()})
-        done = judged([request_of(s, proposers[s.method.name].values) for s in search.methods])
+        done = judged(new) if new else {}
         if done is None:
             break
-        for name, found in zip(proposers, done, strict=True):
-            trials[name] = found
+        for name, found in done.items():
+            trials[name] += found
             proposers[name].tell(found)
     return trials
 
@@ -85,8 +88,9 @@ class _Proposer:
         for known in values:
             self.study.enqueue_trial(dict(known), skip_if_exists=True)
 
-    def propose(self, count: int) -> None:
-        """Proposes trials until there are so many."""
+    def propose(self, count: int) -> list[Values]:
+        """Proposes trials until there are so many; the new ones."""
+        before = len(self.values)
         for _ in range(10 * count):  # a sampler may come back to what was tried
             if len(self.values) >= min(count, self.most):
                 break
@@ -95,17 +99,18 @@ class _Proposer:
             if values not in self.values:
                 self.values.append(values)
                 self.waiting.append(trial)
+        return self.values[before:]
 
-    def _value(self, trial: Any, axis: Any) -> float:
+    def _value(self, trial: Any, axis: Axis) -> float:
         value = trial.suggest_float(axis.field, axis.low, axis.high, log=True)
-        return float(f"{value:.{DIGITS}g}")
+        rounded = float(f"{value:.{DIGITS}g}")
+        return min(max(rounded, axis.low), axis.high)
 
     def tell(self, trials: Sequence[Trial[Row]]) -> None:
-        """The errors of all trials that were proposed, in their order."""
+        """The errors of the trials that were proposed last, in their order."""
         import optuna
 
-        told = len(self.values) - len(self.waiting)
-        for trial, waiting in zip(trials[told:], self.waiting, strict=True):
+        for trial, waiting in zip(trials, self.waiting, strict=True):
             if trial.whole:
                 self.study.tell(waiting, errors_of(trial))
             else:

@@ -109,7 +109,7 @@ def joint_lower_bounds(
 ) -> Float[Tensor, " n"]:
     """Lower bounds of the sums of weights * (f_y - f_s), in one backward pass. Differentiable.
 
-    Never less than the same sums of `margin_lower_bounds`, for weights >= 0.
+    Up to the rounding of these sums themselves: for training, no certificate rests on it.
     """
     rows = (weights.unsqueeze(1) @ logit_rows(relaxed.layers, y)).squeeze(1)
     falls = with_rounding(_falls(relaxed, rows.unsqueeze(1)).squeeze(1), relaxed.unit)

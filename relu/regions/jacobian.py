@@ -153,7 +153,8 @@ def vjp_at_once(region: Region, r: Float[Tensor, "n k size"], layer: int) -> Flo
     n, k = r.shape[:2]
     for i in range(layer - 1, -1, -1):
         gate = region.slopes[i].unsqueeze(1)
-        r = r * gate if i == layer - 1 else r.mul_(gate)
+        ours = i < layer - 1 and not r.requires_grad  # so that nobody needs what it was
+        r = r.mul_(gate) if ours else r * gate
         r = region.layers[i].transposed(r.flatten(0, 1)).unflatten(0, (n, k))
     return r
 

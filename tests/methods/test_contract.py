@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 import torch
+from torch import nn
 
 from bench.data.datasets import DataSet
 from bench.data.sources import SOURCES
@@ -76,12 +77,23 @@ def test_two_epochs_lower_the_loss(name: str, norm: Norm, digits: DataSet) -> No
     assert loss() < before
 
 
+@pytest.mark.parametrize("progress", [0.0, 0.9])
+@pytest.mark.parametrize("arch", ["cnn_small", "cnn_leaky", "cnn_pool", "resnet", "cnn3", "linear"])
 @pytest.mark.parametrize("name", METHODS)
-def test_the_loss_of_an_untrained_network_is_a_scalar_with_gradients(name: str) -> None:
-    net = build("cnn_small", (1, 8, 8), 10)
-    x = torch.rand(7, 1, 8, 8)
-    y = torch.arange(7)
-    loss = METHODS[name].cls().loss(net, x, y, threat=Threat(norm="linf", eps=0.05), progress=0.0)
-    assert loss.shape == ()
-    loss.backward()
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
+def test_the_loss_of_an_untrained_network_is_a_scalar_with_gradients(
+    name: str, arch: str, progress: float
+) -> None:
+    linear = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    net = linear if arch == "linear" else build(arch, (1, 8, 8), 10).eval()
+    method = METHODS[name].cls()
+    if (prepare := getattr(method, "prepare", None)) is not None:
+        prepare(net)
+    for count in (7, 1):
+        net.zero_grad()
+        x = torch.rand(count, 1, 8, 8)
+        y = torch.arange(count)
+        threat = Threat(norm="linf", eps=0.05)
+        loss = method.loss(net, x, y, threat=threat, progress=progress)
+        assert loss.shape == () and loss.isfinite()
+        loss.backward()
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())

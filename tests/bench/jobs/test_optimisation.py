@@ -101,6 +101,18 @@ def test_averages_are_means_with_statistics_of_their_own() -> None:
     assert statistics.momentum == 0.1
 
 
+@pytest.mark.parametrize(("count", "batch"), [(1, 20), (6, 1)])
+def test_statistics_of_averages_are_never_those_of_nothing(count: int, batch: int) -> None:
+    net = build("cnn3", (1, 8, 8), 4)
+    net.train()(torch.rand(20, 1, 8, 8))
+    average = Average(build("cnn3", (1, 8, 8), 4))
+    average.add(net)
+    average.measure(torch.rand(count, 1, 8, 8), batch)
+    assert isinstance(average.net, nn.Sequential) and isinstance(average.net[1], nn.BatchNorm2d)
+    assert average.net[1].running_mean is not None
+    assert average.net[1].running_mean.abs().max() > 1e-3
+
+
 def test_averaged_weights_are_those_of_the_last_epochs(digits: DataSet) -> None:
     kept: list[dict[str, Tensor]] = []
 

@@ -81,6 +81,8 @@ def test_a_search_ends_with_fronts_on_the_test_set_and_goes_on_where_it_stopped(
         (["--trials", "0"], "--trials expects a whole number from 1"),
         (["--held-out", "1"], "--held-out expects a share"),
         (["--norm", "linf,l2"], "front expects one --norm"),
+        (["--judge", "linf=0.1,l2=0.3"], "leave out --judge"),
+        (["--range", "mtl_ibp.alpha=0.5:3"], "mtl_ibp.alpha must be at least 0 and at most 1"),
     ],
 )
 def test_bad_options_get_one_line(
@@ -106,17 +108,19 @@ def test_trials_are_proposed_in_rounds_and_none_twice() -> None:
     told: list[int] = []
     kept: list[int] = []
 
-    def judged(requests: Sequence[Request]) -> list[list[Trial[Row]]]:
-        plain, mtl = ([o.get(("method", "mtl_ibp"), {}) for o in r.overrides] for r in requests)
-        told.append(len(mtl))
-        points = [trial(v["alpha"], 1 - v["alpha"] * v["scale"]) for v in mtl]
-        return [[trial(0.1, 0.2)] * len(plain), points]
+    def judged(requests: Mapping[str, Request]) -> dict[str, list[Trial[Row]]]:
+        told.append(len(requests["mtl_ibp"].overrides))
+        values = [o[("method", "mtl_ibp")] for o in requests["mtl_ibp"].overrides]
+        points = [trial(v["alpha"], 1 - v["alpha"] * v["scale"]) for v in values]
+        plain = {"plain": [trial(0.1, 0.2)]} if "plain" in requests else {}
+        return {**plain, "mtl_ibp": points}
 
     def keep(values: Mapping[str, Sequence[Values]]) -> None:
         kept.append(len(values["mtl_ibp"]))
 
     trials = search_fronts(search, judged, {}, keep)
-    assert told == kept == [3, 5, 7, 9]
+    assert told == [3, 2, 2, 2]
+    assert kept == [3, 5, 7, 9]
     assert len(trials["plain"]) == 1
     assert len({t.mean("test_error") for t in trials["mtl_ibp"]}) == 9
     first = [{"alpha": 0.5, "scale": 1.5}, {"alpha": 0.25, "scale": 0.5}]
