@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from evaluators._auto_lirpa import HINT, auto_lirpa
 from evaluators._lirpa_rounding import rounding_errors
 from evaluators.interface import DECIDED, Evidence, Interval, Status
+from relu.batching import is_out_of_memory
 from relu.classes import Images, Labels, others
 from relu.network.reader import in_float64
 from relu.ranges import checked_dataclass
@@ -91,7 +92,7 @@ class Lirpa:
                 error = rounding_errors(exact, x, eps=float(threat.eps), dtype=inputs.dtype)
                 return bound - margin * _size(exact, x) - error, ""
             except Exception as error:  # the library raises whatever it runs into
-                if "memory" in str(error):
+                if is_out_of_memory(error):
                     raise
                 problem = f"no bound: {type(error).__name__}: " + str(error).partition("\n")[0]
         return torch.full_like(x.flatten(1)[:, 0], -torch.inf, dtype=torch.float64), problem

@@ -7,6 +7,12 @@ from jaxtyping import Int, Shaped
 from torch import Tensor
 
 PART = 2**20  # numbers that a part of the work should touch at a time, to stay in a CPU's cache
+MEMORY = (
+    "DefaultCPUAllocator: ",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)  # what torch's errors say where it did not suffice
 SHARE = 64  # a part of the work on a GPU touches this part of its free bytes, in numbers
 
 
@@ -16,6 +22,13 @@ def at_once(device: torch.device) -> int:
         return PART
     free, _ = torch.cuda.mem_get_info(device)
     return max(PART, free // SHARE)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a GPU's or this machine's memory did not suffice for a tensor."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in MEMORY)
 
 
 def groups(size: int, step: int) -> Iterator[slice]:

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import torch
 
-from bench.store.outcome import is_out_of_memory
+from relu.batching import is_out_of_memory
 
 T = TypeVar("T")
 

@@ -15,8 +15,8 @@ from bench.jobs.out_of_memory import free_cached_memory
 from bench.jobs.training_progress import Progress
 from bench.jobs.watched import attacked_errors
 from bench.plugins.training import Training
-from bench.store.outcome import is_out_of_memory
 from methods.interface import Method
+from relu.batching import is_out_of_memory
 from relu.threat import Threat
 
 WATCHED = 256  # training inputs on which each epoch's errors are measured

@@ -5,16 +5,9 @@ import traceback
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
-
+from relu.batching import is_out_of_memory
 from relu.errors import InputError
 
-MEMORY = (
-    "DefaultCPUAllocator: ",
-    "CUDA error: out of memory",
-    "CUBLAS_STATUS_ALLOC_FAILED",
-    "CUDNN_STATUS_ALLOC_FAILED",
-)
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)  # no job can go on
 
 Status = Literal["done", "stored", "failed", "skipped", "elsewhere"]
@@ -105,13 +98,6 @@ def cause_of(error: BaseException) -> Cause:
         return "bad input"
     named: Cause = getattr(type(error), "cause", "raised")
     return named
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a GPU's or this machine's memory did not suffice for a tensor."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in MEMORY)
 
 
 def _line(error: BaseException, cause: Cause) -> str:

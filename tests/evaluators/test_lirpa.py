@@ -213,3 +213,26 @@ def test_terms_of_batch_norm_that_cancel_count() -> None:
     errors = rounding_errors(net, x, eps=0.1, dtype=torch.float64)
     assert (usual < 1e-9).all()
     assert (errors > 2.0**40 * torch.finfo(torch.float64).eps).all()
+
+
+@needs_it
+def test_what_the_library_runs_into_costs_its_inputs_alone(
+    digits: DataSet, digits_net: nn.Sequential, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """oneDNN speaks of memory, too, where it has no layout for a tensor."""
+
+    def fails(*_: object) -> Tensor:
+        raise RuntimeError("could not construct a memory descriptor using a format tag")
+
+    monkeypatch.setattr(Lirpa, "_bounded", fails)
+    threat = Threat(norm="linf", eps=0.02)
+    evidence = judged(Lirpa(), digits_net, digits.x_test[:3], digits.y_test[:3], threat)
+    assert evidence.statuses == ["failed"] * 3
+    assert "memory descriptor" in evidence.outcome[0]
+
+    def full(*_: object) -> Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Lirpa, "_bounded", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        judged(Lirpa(), digits_net, digits.x_test[:3], digits.y_test[:3], threat)

@@ -71,6 +71,27 @@ STATED = (f"{DUAL}::test_no_rounding_term_is_left_out",)
 
 MUTANTS = (
     Mutant(
+        "evaluators/lirpa.py",
+        "if is_out_of_memory(error):",
+        'if "memory" in str(error):',
+        ("tests/evaluators/test_lirpa.py::test_what_the_library_runs_into_costs_its_inputs_alone",),
+    ),
+    Mutant(
+        "relu/regions/hull.py",
+        "linf = linf.maximum(l1 / d)",
+        "linf = linf.maximum(l1 / 2)",
+        ("tests/relu/regions/test_hull.py::test_one_ball_alone_holds_one_of_the_other_norm",),
+    ),
+    Mutant(
+        "relu/regions/hull.py",
+        "nearest[norm] = torch.where(right, planes.low.amin(1), 0.0)",
+        "nearest[norm] = planes.low.amin(1)",
+        (
+            "tests/relu/regions/test_hull.py"
+            "::test_certificates_are_never_above_the_regions_own_distances",
+        ),
+    ),
+    Mutant(
         "relu/bounds/intervals.py",
         "radius = radius + unit * size + UNDERFLOW",
         "radius = radius + UNDERFLOW",

@@ -111,7 +111,7 @@ def test_names_and_prefixes_find_their_field(twins: Catalogue) -> None:
         ("things.at.steps=1", "no method or evaluator is called 'things'"),
         ("at.inner.steps=1", "at has no field 'inner.steps'"),
         ("evaluators.at.steps=1", "unknown evaluator 'at'"),
-        ("train.momentum=1", "train has no field 'momentum'"),
+        ("train.momenta=1", "train has no field 'momenta'"),
         ("train.lr=fast", r"train\.lr must be of type float"),
     ],
 )
