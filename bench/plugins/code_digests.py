@@ -35,12 +35,11 @@ MODULES: Mapping[str, tuple[str, ...]] = {
         "jobs.watched",
         "jobs.batch_statistics",
         "jobs.out_of_memory",
-        "store.outcome",
         "data.datasets",
         "data.sources",
     ),
     "import": IN_ALL,
-    "clean": (*IN_ALL, "jobs.out_of_memory", "store.outcome"),
+    "clean": (*IN_ALL, "jobs.out_of_memory"),
     "judge": (
         *IN_ALL,
         "jobs.by_radius",

@@ -292,7 +292,7 @@ def test_modules_that_are_named_are_there() -> None:
         ("bench/data/datasets.py", {"train"}),
         ("bench/data/sources.py", {"train"}),
         ("bench/jobs/training.py", {"train"}),
-        ("bench/store/outcome.py", {"train", "clean", "judge", "verify"}),
+        ("bench/store/outcome.py", {"judge", "verify"}),
         ("bench/data/checkpoint.py", set()),
         ("bench/jobs/out_of_memory.py", {"train", "clean", "judge"}),
         ("bench/jobs/verdict.py", {"judge", "verify"}),
