@@ -180,7 +180,7 @@ def test_ctrl_c_once_finishes_what_runs_and_twice_does_not(
 ) -> None:
     calls = tmp_path / "calls"
     out = tmp_path / "out"
-    plugin = str(plugin_file("slow", noting(str(calls), seconds=8.0)))
+    plugin = str(plugin_file("slow", noting(str(calls), seconds=8.0 if finished else 60.0)))
     process = subprocess.Popen(
         command(out, "--plugin", plugin, "--workers", "1", "--eval", "pgd,region,slow"),
         stderr=subprocess.PIPE,
