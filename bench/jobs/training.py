@@ -2,6 +2,7 @@
 
 import math
 import time
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -156,9 +157,10 @@ class _Step:
 
     def _in_parts(self, x: Tensor, y: Tensor, progress: float) -> Tensor:
         net = self.statistics.net
+        mixed = self.mixed and x.is_cuda
         total = torch.zeros((), device=x.device)
         for some_x, some_y in zip(x.chunk(self.parts), y.chunk(self.parts), strict=True):
-            with torch.autocast(x.device.type, torch.bfloat16, enabled=self.mixed and x.is_cuda):
+            with torch.autocast("cuda", torch.bfloat16) if mixed else nullcontext():
                 loss = self.method.loss(net, some_x, some_y, threat=self.threat, progress=progress)
             if not isinstance(loss, Tensor) or loss.shape != ():
                 got = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__

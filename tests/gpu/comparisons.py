@@ -25,6 +25,8 @@ from bench.plugins.training import Training
 from evaluators.crown import Crown
 from evaluators.cw import Cw
 from evaluators.ensemble import Ensemble
+from evaluators.hull import Hull
+from evaluators.ibp import Ibp as IbpBounds
 from evaluators.interface import Evaluator, Evidence, Interval
 from evaluators.kw import Kw
 from evaluators.lipschitz import Lipschitz
@@ -33,12 +35,23 @@ from evaluators.region import Region
 from evaluators.region_attack import RegionAttack
 from methods.at import At
 from methods.cross_lipschitz import CrossLipschitz
+from methods.crown_ibp import CrownIbp
+from methods.edac import Edac
+from methods.ibp import Ibp
 from methods.interface import Method
 from methods.kw import Kw as KwTraining
+from methods.mart import Mart
 from methods.mmr import Mmr
 from methods.mmr_at import MmrAt
 from methods.mmr_dd import MmrDd
+from methods.mmr_universal import MmrUniversal
+from methods.mtl_ibp import MtlIbp
+from methods.n_fgsm import NFgsm
 from methods.plain import Plain
+from methods.relu_stability import ReluStability
+from methods.sabr import Sabr
+from methods.staps import Staps
+from methods.trades import Trades
 from relu.attacks.pgd import ascend
 from relu.bounds.alpha_crown import tightest_margins
 from relu.bounds.ball import ball_of
@@ -114,9 +127,6 @@ class SameDraws(TorchFunctionMode):
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         kwargs = dict(kwargs or {})
-        if function is Tensor.cauchy_:
-            drawn = torch.empty(args[0].shape, dtype=args[0].dtype).cauchy_()
-            return args[0].copy_(drawn)
         if function not in DRAWN:
             return function(*args, **kwargs)
         device = kwargs.pop("device", None)
@@ -197,8 +207,20 @@ TRAININGS: Mapping[str, tuple[Method, str, Threat]] = {
     "mmr_at": (MmrAt(at=At(steps=3)), "cnn_small", LINF),
     "mmr_dd": (MmrDd(), "cnn_small", LINF),
     "cross_lipschitz": (CrossLipschitz(), "cnn_small", LINF),
+    "ibp linf": (Ibp(weight=0.7), "cnn_small", LINF),
+    "ibp l2": (Ibp(), "fc_small", L2),
+    "crown_ibp": (CrownIbp(), "cnn_small", LINF),
+    "sabr": (Sabr(steps=3), "cnn_small", LINF),
+    "mtl_ibp": (MtlIbp(), "cnn_small", L2),
+    "staps": (Staps(ramp=0.3, steps=3, attack_steps=3), "cnn_small", LINF),
+    "trades": (Trades(steps=3), "cnn_small", LINF),
+    "mart": (Mart(steps=3), "cnn_small", LINF),
+    "n_fgsm": (NFgsm(), "cnn_small", LINF),
+    "edac": (Edac(steps=3), "cnn_small", LINF),
+    "relu_stability": (ReluStability(steps=3), "cnn_small", LINF),
+    "mmr_universal": (MmrUniversal(), "cnn_small", LINF),
 }
-SMOOTH = ("plain", "kw linf", "kw l2 in the box", "cross_lipschitz")
+SMOOTH = ("plain", "ibp linf", "ibp l2", "kw linf", "kw l2 in the box", "cross_lipschitz")
 """trainings whose gradient no comparison of two nearly equal numbers chooses"""
 
 
@@ -303,6 +325,8 @@ def attack(arch: str, norm: Norm, place: Place) -> Results:
 
 
 EVALUATORS: Mapping[str, tuple[Evaluator, str]] = {
+    "ibp": (IbpBounds(bisection_steps=40), "cnn_small"),
+    "hull": (Hull(), "cnn_small"),
     "kw": (Kw(bisection_steps=40), "cnn_small"),
     "crown": (Crown(iterations=3, bisection_steps=40), "fc_small"),
     "lipschitz": (Lipschitz(), "cnn_small"),

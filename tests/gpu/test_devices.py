@@ -47,6 +47,10 @@ SHORT = [name for name in COMPARISONS if not name.startswith(LONG)]
 SHORT += [
     "training at linf",
     "training mmr l2",
+    "training ibp linf",
+    "training trades",
+    "evaluator ibp l2",
+    "evaluator hull l2",
     "evaluator pgd linf",
     "evaluator region linf",
     "evaluator kw linf",
