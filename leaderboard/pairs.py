@@ -70,7 +70,7 @@ def compared(first: Sequence[Row], second: Sequence[Row]) -> Pair:
     worst = np.where((own > 0)[:, None], not_certified, fooled)
     share = counts / counts.sum()
     sampled = np.array(
-        [(w @ best @ p, w @ worst @ p) for w, p in _draws(seeds.tolist(), share, counts.sum())]
+        [(w @ best @ p, w @ worst @ p) for w, p in _draws(seeds.tolist(), share, int(counts.sum()))]
     )
     won = (sampled[:, 1] < 0).mean(), (sampled[:, 0] > 0).mean()
     return Pair(
