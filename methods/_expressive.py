@@ -1,5 +1,6 @@
 """What the expressive losses share: interval bounds and PGD examples in one loss [DPBLDB24]."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -14,7 +15,7 @@ from relu.threat import Threat
 
 
 @dataclass(frozen=True, kw_only=True)
-class Expressive(IntervalTraining):
+class Expressive(IntervalTraining, ABC):
     """alpha: how much interval bounds count against PGD examples, 1 being IBP and 0 PGD alone.
 
     steps: of PGD, each 2 / steps of the radius long; reach: its radius, in multiples of the
@@ -25,6 +26,7 @@ class Expressive(IntervalTraining):
     steps: Annotated[int, Ge(1)] = 1
     reach: Annotated[float, Gt(0)] = 1.0
 
+    @abstractmethod
     def mixed(
         self,
         margins: Float[Tensor, "n k1"],
@@ -32,7 +34,6 @@ class Expressive(IntervalTraining):
         y: Labels,
     ) -> Float[Tensor, ""]:
         """The loss of lower bounds of margins, and of the logits of PGD examples."""
-        raise NotImplementedError
 
     def loss(
         self, net: nn.Module, x: Images, y: Labels, *, threat: Threat, progress: float

@@ -137,7 +137,7 @@ def _layer_stability(low: Tensor, high: Tensor, first: Tensor) -> Tensor:
 
 
 def _at_most_one(a: Tensor, b: Tensor) -> Tensor:
-    """A / b or b / a, of numbers >= 0; 1 where both are 0."""
+    """The smaller of two numbers >= 0 over the larger; 1 where both are 0."""
     larger = torch.maximum(a, b)
     some = larger > 0
     return torch.where(some, torch.minimum(a, b) / torch.where(some, larger, 1.0), 1.0)

@@ -1,5 +1,6 @@
 """What TAPS and STAPS share: interval bounds up to a layer, PGD from there on [MBRJFV23]."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -19,7 +20,7 @@ from relu.threat import Threat
 
 
 @dataclass(frozen=True, kw_only=True)
-class PropagatedAttacks(IntervalTraining):
+class PropagatedAttacks(IntervalTraining, ABC):
     """The product of two losses: of bounds, and of attacks on the last layers within them.
 
     tail: affine layers that are attacked, at most all but one; steps: of these attacks; pull:
@@ -30,11 +31,11 @@ class PropagatedAttacks(IntervalTraining):
     steps: Annotated[int, Ge(1)] = 8
     pull: Annotated[float, Gt(0)] = 4.0
 
+    @abstractmethod
     def ball(
         self, net: nn.Module, layers: tuple[Layer, ...], x: Images, y: Labels, threat: Threat
     ) -> Ball:
         """Where bounds are propagated from."""
-        raise NotImplementedError
 
     def loss(
         self, net: nn.Module, x: Images, y: Labels, *, threat: Threat, progress: float

@@ -86,7 +86,12 @@ def decision_penalty(
 
 def hinge(distances: Float[Tensor, "n k"], gamma: float) -> Float[Tensor, ""]:
     """The mean of max(0, 1 - d / gamma)."""
-    return torch.relu(1 - distances / gamma).mean()
+    return hinges(distances, gamma).mean()
+
+
+def hinges(distances: Float[Tensor, "n k"], gamma: float) -> Float[Tensor, "n k"]:
+    """max(0, 1 - d / gamma)."""
+    return torch.relu(1 - distances / gamma)
 
 
 def warm(progress: float, ramp: float) -> float:

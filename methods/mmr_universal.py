@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from methods.interface import TradeOff
-from methods.mmr import units_with_kink, warm
+from methods.mmr import hinge, hinges, units_with_kink, warm
 from relu.classes import Images, Labels
 from relu.network.layers import to_vectors
 from relu.network.reader import read_layers
@@ -59,7 +59,7 @@ class MmrUniversal:
         penalty = region.logits.new_zeros(())
         for weight, gamma, norm in parts:
             distances = decision_distances(region, y, norm, within=gamma)
-            penalty = penalty + weight * hinges(distances, gamma).mean()
+            penalty = penalty + weight * hinge(distances, gamma)
         if region.hidden:
             k = max(1, round(share * units_with_kink(region)))
             planes = [Hyperplanes.of(region, norm.q) for _, _, norm in parts]
@@ -68,11 +68,6 @@ class MmrUniversal:
                 distances = hyperplanes.distances(units, gamma)
                 penalty = penalty + weight * (hinges(distances, gamma) * counts).sum(1).mean() / k
         return F.cross_entropy(region.logits, y) + warm(progress, self.ramp) * penalty
-
-
-def hinges(distances: Float[Tensor, "n k"], gamma: float) -> Float[Tensor, "n k"]:
-    """max(0, 1 - d / gamma)."""
-    return torch.relu(1 - distances / gamma)
 
 
 def union(

@@ -67,12 +67,7 @@ def relax(
     for i, layer in enumerate(layers[:-1]):
         error, total = _errors(layer, given, most, total, unit)
         z = layer.forward(given)
-        if known is not None:
-            bounds = known[i]
-        elif projected is not None and i and layer.size > projected.wider_than:
-            bounds = _estimated(found, z, projected)
-        else:
-            bounds = next_bounds(found, z, error, every)
+        bounds = known[i] if known else _hidden_bounds(found, z, error, every, projected)
         low = bounds.low
         high = bounds.high
         level = bounds.level
@@ -131,6 +126,15 @@ def _lost(relaxed: RelaxedNetwork, y: Int[Tensor, " n"]) -> Float[Tensor, "n k1"
     """What rounding may have done to the reference's margins."""
     rivals = others(y, relaxed.rounding.shape[1])
     return relaxed.rounding.gather(1, y.unsqueeze(1)) + relaxed.rounding.gather(1, rivals)
+
+
+def _hidden_bounds(
+    below: RelaxedNetwork, z: Tensor, error: Tensor, every: bool, projected: Projected | None
+) -> HiddenBounds:
+    """Of the next layer, around its reference z; estimates of them, where it is wide."""
+    if projected is not None and below.lines and below.next.size > projected.wider_than:
+        return _estimated(below, z, projected)
+    return next_bounds(below, z, error, every)
 
 
 def _estimated(below: RelaxedNetwork, z: Tensor, projected: Projected) -> HiddenBounds:

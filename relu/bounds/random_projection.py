@@ -8,6 +8,7 @@ parts share one pass. An estimate can be too small: nothing is certified by it.
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -38,7 +39,7 @@ class RandomProjections:
         return PROJECTED[deltas.norm.name](deltas, self)
 
 
-class Projected:
+class Projected(ABC):
     """Random vectors on their way up through a network: one pass serves all layers' estimates.
 
     Draws from torch's global generator.
@@ -47,11 +48,11 @@ class Projected:
     def __init__(self, settings: RandomProjections) -> None:
         self.wider_than = settings.wider_than
 
+    @abstractmethod
     def falls(
         self, layers: Sequence[Layer], lines: Sequence[LinearRelaxation]
     ) -> Float[Tensor, "n size"]:
         """An estimate of how far the units of the layer above these lines fall and rise."""
-        raise NotImplementedError
 
 
 class _Pushed:
