@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 import pandas as pd
 from tabulate import tabulate
 
-from bench.search.front import errors_of, spread, undominated
+from bench.search.front import errors_of, undominated
 from bench.search.tune import Trial
 from leaderboard.row import Row
 from leaderboard.seed_groups import plain
+from leaderboard.tables import mean
 
 HEADERS = (
     "method",
@@ -86,11 +87,7 @@ def _line(trial: Trial[Row], held: float | None, joint: bool) -> list[str]:
 
 
 def _percent(trial: Trial[Row], name: str) -> str:
-    mean = trial.mean(name)
-    if mean is None:
-        return "–"
-    wide = f" ± {100 * spread(trial, name):.2f}" if trial.rows[1:] else ""
-    return f"{100 * mean:.2f}{wide}"
+    return mean([getattr(row, name) for row in trial.rows], 100, 2)
 
 
 def _seconds(values: Iterator[float | None]) -> str:

@@ -29,7 +29,9 @@ def _merged(same_network: Sequence[CellRecord]) -> CellRecord:
             reasons.setdefault(name, {})[why] = None
     refusals = {name: "; in another run: ".join(texts) for name, texts in reasons.items()}
     tables = dict.fromkeys(table for cell in same_network for table in cell.published)
-    return dataclasses.replace(same_network[0], refusals=refusals, published=tuple(tables))
+    union = next((cell.union for cell in same_network if cell.union), {})
+    first = dataclasses.replace(same_network[0], refusals=refusals, union=union)
+    return dataclasses.replace(first, published=tuple(tables))
 
 
 def answered(rows: Sequence[Row]) -> list[Row]:

@@ -39,8 +39,9 @@ class Row:
     What it is about: box (its edges as text), dataset to points, with eps of all inputs or of each;
     group: what rows share that differ in nothing but their seed. Its numbers, None where unknown or
     infinite: shares in [0, 1] from test_error to exact_over_kw, radii in pixel units;
-    train_seconds. verdicts: a letter for each input, FOOLED, CERTIFIED or OPEN at eps. By
-    evaluator: seconds, outcomes and statuses (which -> inputs), unfinished (the outcomes of inputs
+    train_seconds. trained: the threat that it was trained against; union: norm -> eps of all that
+    it was judged under together. verdicts: a letter for each input, FOOLED, CERTIFIED or OPEN at
+    eps. By evaluator: seconds, outcomes and statuses (which -> inputs), unfinished (the outcomes of inputs
     that it began and did not end), contributions, evaluator_labels. published: names of a paper's
     tables. What it was computed with: network (the key of its job), weights
     (their digest, None where there are none), data (part -> fingerprint), code ("network", "clean"
@@ -83,6 +84,8 @@ class Row:
     unfinished: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     contributions: Mapping[str, Contribution] = field(default_factory=dict)
     verdicts: str = ""
+    trained: Mapping[str, Any] | None = None
+    union: Mapping[Norm, float] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
     weights: str | None = None
     failures: Mapping[str, str] = field(default_factory=dict)

@@ -44,6 +44,8 @@ def make_row(stores: Sequence[Store], cell: CellRecord, failures: Mapping[str, s
         method=cell.method,
         label=cell.label,
         settings=cell.settings,
+        trained=cell.trained,
+        union=cell.union,
         group=cell.group,
         seed=cell.seed,
         points=cell.points,

@@ -1,16 +1,17 @@
 """Networks under several norms at once: fooled under any of them, certified under all."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from tabulate import tabulate
 
+from bench.parsing import parse_eps
 from leaderboard import seed_groups
-from leaderboard.merge import case
 from leaderboard.published import read_csv
 from leaderboard.row import CERTIFIED, FOOLED, Row
+from leaderboard.tables import mean
+from relu.threat import Norm, Threat, format_eps
 
 HEADERS = (
     "data set",
@@ -31,12 +32,20 @@ Croce and Hein 2020, Table 2."""
 FILE = Path(__file__).parent / "published_unions.csv"
 
 
+Threats = tuple[tuple[str, float], ...]
+"""norms and radii, in the order of the norms"""
+
+
 def unions_to_markdown(rows: Sequence[Row]) -> str:
     """A table for each set of threats that networks were judged under; "" where there is none."""
-    sets: dict[str, list[list[Row]]] = {}
+    sets: dict[Threats, list[list[Row]]] = {}
     for network in _networks(rows):
-        sets.setdefault(network[0].settings["judged"], []).append(network)
-    return "\n".join(_table(judged, networks) for judged, networks in sets.items())
+        sets.setdefault(_threats(network[0].union), []).append(network)
+    return "\n".join(_table(threats, networks) for threats, networks in sets.items())
+
+
+def _threats(union: Mapping[Norm, float]) -> Threats:
+    return tuple(sorted(union.items()))
 
 
 def union(rows: Sequence[Row]) -> tuple[float, float]:
@@ -49,16 +58,15 @@ def union(rows: Sequence[Row]) -> tuple[float, float]:
 
 def published_union(row: Row) -> str:
     """What [CH20b, Table 2] says of a network under a union; "" where it says nothing."""
-    trained = row.settings.get("train.threat", "").partition(" ")[0]
     about = {
         "dataset": row.dataset,
         "arch": row.arch,
         "method": row.method,
-        "trained": trained,
-        "judged": ",".join(sorted(row.settings["judged"].split(","))),
+        "trained": row.trained["norm"] if row.trained else "",
     }
     for line in read_csv(FILE):
-        if all(line[key] == value for key, value in about.items()):
+        radii = {norm: parse_eps(line[norm]) for norm in ("l1", "l2", "linf")}
+        if radii == row.union and all(line[key] == value for key, value in about.items()):
             low, high = line["robust_error_low"], line["robust_error_high"]
             return f"{line['test_error']}; {low} to {high}"
     return ""
@@ -66,16 +74,17 @@ def published_union(row: Row) -> str:
 
 def _networks(rows: Sequence[Row]) -> list[list[Row]]:
     """The rows of each network that has one, judged, for each threat of a union."""
-    by_network: dict[object, list[Row]] = {}
+    by_network: dict[object, dict[str, Row]] = {}
     for row in rows:
-        if (judged := row.settings.get("judged")) and row.verdicts:
-            key = judged, row.network, row.points, row.weights
-            by_network.setdefault(key, []).append(row)
-    whole = [part for part in by_network.values() if len({case(row) for row in part}) > 1]
-    return [part for part in whole if len(part) == part[0].settings["judged"].count("=")]
+        if row.verdicts and row.union.get(row.norm) == row.eps:
+            data = row.data.get("test")
+            key = _threats(row.union), row.network, row.weights, row.points, row.box, data
+            by_network.setdefault(key, {})[row.norm] = row
+    judged = [list(by_norm.values()) for by_norm in by_network.values()]
+    return [part for part in judged if len(part) == len(part[0].union) > 1]
 
 
-def _table(judged: str, networks: Sequence[Sequence[Row]]) -> str:
+def _table(threats: Threats, networks: Sequence[Sequence[Row]]) -> str:
     groups: dict[tuple[str, ...], list[Sequence[Row]]] = {}
     for network in networks:
         groups.setdefault(tuple(row.group for row in network), []).append(network)
@@ -90,22 +99,15 @@ def _table(judged: str, networks: Sequence[Sequence[Row]]) -> str:
                 first.dataset,
                 first.arch,
                 seed_groups.plain(labels[first.group]) + seeds,
-                str(first.settings.get("train.threat", seed_groups.DASH)),
+                str(Threat.from_json(first.trained)) if first.trained else seed_groups.DASH,
                 str(first.points),
-                _percent([network[0].test_error or 0.0 for network in group]),
-                *(_percent(bounds[:, side].tolist()) for side in (0, 1)),
-                _percent((bounds[:, 1] - bounds[:, 0]).tolist()),
+                mean([network[0].test_error for network in group], 100, 2),
+                *(mean(bounds[:, side].tolist(), 100, 2) for side in (0, 1)),
+                mean((bounds[:, 1] - bounds[:, 0]).tolist(), 100, 2),
                 published_union(first) or seed_groups.DASH,
             ]
         )
     align = ["left"] * 4 + ["right"] * (len(HEADERS) - 4)
     drawn = tabulate(lines, HEADERS, tablefmt="pipe", colalign=align, disable_numparse=True)
-    return f"Under the union of {judged.replace(',', ', ')}\n\n{drawn}\n\n{LEGEND}\n"
-
-
-def _percent(shares: Sequence[float]) -> str:
-    mean = math.fsum(shares) / len(shares)
-    if len(shares) == 1:
-        return f"{100 * mean:.2f}"
-    wide = math.sqrt(math.fsum((share - mean) ** 2 for share in shares) / (len(shares) - 1))
-    return f"{100 * mean:.2f} ± {100 * wide:.2f}"
+    named = ", ".join(f"{norm} {format_eps(eps)}" for norm, eps in threats)
+    return f"Under the union of {named}\n\n{drawn}\n\n{LEGEND}\n"

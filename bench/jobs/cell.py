@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bench.jobs.job import Job
@@ -17,6 +17,8 @@ class Cell:
     settings: everything that was chosen, by dotted name ("steps", "train.lr", "pgd.restarts").
     group: what cells share that differ in nothing but their seed. judges: evaluator -> shards.
     refusals: evaluator -> why the cell is outside its theory. published: tables of a paper.
+    trained: what the network was trained against, as JSON, None where that is nothing. union: norm
+    -> eps of all that it is judged under together; {}: under this threat alone.
     """
 
     dataset: str
@@ -37,6 +39,8 @@ class Cell:
     refusals: Mapping[str, str]
     cascade: bool = True
     published: tuple[str, ...] = ()
+    trained: Mapping[str, Any] | None = None
+    union: Mapping[Norm, float] = field(default_factory=dict)
 
     def jobs(self) -> Iterator[Job]:
         """Each after the jobs it reads from."""
@@ -65,6 +69,8 @@ class Cell:
             refusals=self.refusals,
             cascade=self.cascade,
             published=self.published,
+            trained=self.trained,
+            union=self.union,
             evidence={name: tuple(job.key for job in jobs) for name, jobs in self.judges.items()},
             data={"train": network.get("data"), "test": clean["data"]},
             code=code | {name: jobs[0].settings["code"] for name, jobs in self.judges.items()},

@@ -18,7 +18,7 @@ from bench.plugins.nested_settings import flat
 from bench.plugins.settings import Overrides
 from bench.request import Request
 from evaluators.interface import Evaluator
-from relu.threat import Threat, format_box, format_eps
+from relu.threat import Threat, format_box
 
 SHARD = 500  # test inputs per judging job, where the evaluator does not say
 SHARD_OWN = ("network", "start", "stop", "known")  # what no two judgings of an evaluator share
@@ -39,7 +39,7 @@ class Judging:
             "data": case.data.fingerprint("test"),
         }
         self.inputs = case.data.path if isinstance(case.data, GivenInputs) else ""
-        self.union = ",".join(f"{norm}={format_eps(eps)}" for norm, eps in request.judged)
+        self.union = dict(request.judged)
         self.given = isinstance(case.threat.eps, Tensor)  # whether each input has its own radius
         clean = CleanPayload(**self.description, code=code_of("clean", None), network="")
         self.clean = JobTemplate("clean", but_for(clean, ("network",)), resource="gpu")
@@ -85,9 +85,8 @@ class Judging:
         """What a row says of inputs from a file, of a union, and of what was trained against."""
         said: dict[str, Any] = {"inputs": Path(self.inputs).name} if self.inputs else {}
         trained = network.job.settings.get("threat")
-        if trained and self.union:
+        if trained and self.union:  # for people: what tells rows of one method apart
             said |= {"train.threat": str(Threat.from_json(trained))}
-        said |= {"judged": self.union} if self.union else {}
         return said | ({"train.eps": trained["eps"]} if trained and self.given else {})
 
     def _shards(self, step: int) -> Iterator[dict[str, Any]]:
@@ -133,6 +132,8 @@ class Judging:
             group=self.group.make({"network": network.group}).key,
             cascade=self.cascade,
             published=self.published,
+            trained=network.job.settings.get("threat"),
+            union=self.union,
         )
 
 

@@ -63,15 +63,6 @@ def errors_of(trial: Trial[Row]) -> tuple[float, float]:
     return round(clean, TIE), round(robust, TIE)
 
 
-def spread(trial: Trial[Row], name: str) -> float:
-    """The standard deviation of a number over the seeds (of the sample); 0 of one seed."""
-    values = [getattr(row, name) for row in trial.rows]
-    if len(values) < 2 or None in values:
-        return 0.0
-    mean = math.fsum(values) / len(values)
-    return math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1))
-
-
 def settings_of(values: Mapping[str, float], method: Plugin) -> dict[tuple[str, str], Any]:
     """The overrides of a request that give a method these values."""
     own = {field: value for field, value in values.items() if not field.startswith("train.")}

@@ -22,8 +22,9 @@ class CellRecord:
     eps: of all inputs, or of each. box: its edges as text. settings: everything that was chosen, by
     dotted name. group: what cells share that differ in nothing but their seed. network, clean: keys
     of jobs; evidence: evaluator -> keys. refusals: evaluator -> why it does not judge. published:
-    tables of a paper. data: part -> fingerprint, None for a network from a file. code: "network",
-    "clean" or evaluator -> its digests and versions. What has a default is not in the records of
+    tables of a paper. trained: what the network was trained against; union: norm -> eps of all that
+    it is judged under together. data: part -> fingerprint, None for a network from a file. code:
+    "network", "clean" or evaluator -> its digests and versions. What has a default is not in the records of
     all versions.
     """
 
@@ -44,6 +45,8 @@ class CellRecord:
     refusals: Mapping[str, str]
     cascade: bool = True
     published: tuple[str, ...] = ()
+    trained: Mapping[str, Any] | None = None
+    union: Mapping[Norm, float] = field(default_factory=dict)
     evidence: Mapping[str, tuple[str, ...]]
     data: Mapping[str, str | None] = field(default_factory=dict)
     code: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

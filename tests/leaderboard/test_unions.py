@@ -11,6 +11,7 @@ from leaderboard.pairs import compared, pairs_of, pairs_to_markdown
 from leaderboard.row import Row
 from leaderboard.sampling import clopper_pearson, sampling_to_markdown
 from leaderboard.unions import published_union, union, unions_to_markdown
+from relu.threat import Norm
 
 ROW = Row(
     box="0.0,1.0",
@@ -20,7 +21,9 @@ ROW = Row(
     eps=0.1,
     method="at",
     label="AT",
-    settings={"judged": "linf=0.1,l2=0.3", "train.threat": "linf 0.1"},
+    settings={},
+    trained={"norm": "linf", "eps": 0.1, "box": [0.0, 1.0]},
+    union={"linf": 0.1, "l2": 0.3},
     group="g-linf",
     seed=0,
     points=6,
@@ -39,33 +42,29 @@ def test_a_union_is_fooled_by_any_and_certified_by_all() -> None:
 
 def test_the_table_has_a_line_for_each_network_that_was_judged_under_all() -> None:
     text = unions_to_markdown([ROW, OTHER])
-    assert "Under the union of linf=0.1, l2=0.3" in text
+    assert "Under the union of l2 0.3, linf 0.1" in text
     assert "| digits     | fc_small | AT       | linf 0.1      |        6 |" in text
     assert "50.00 |                66.67 |           16.67" in text
     assert unions_to_markdown([ROW]) == ""
     assert unions_to_markdown([ROW, replace(OTHER, network="n1")]) == ""
-    assert unions_to_markdown([replace(r, settings={}) for r in (ROW, OTHER)]) == ""
+    assert unions_to_markdown([replace(r, union={}) for r in (ROW, OTHER)]) == ""
 
 
 def test_published_unions_stand_beside_ours() -> None:
+    radii: dict[Norm, float] = {"l1": 1.0, "linf": 0.1, "l2": 0.3}
     row = replace(
-        ROW,
-        dataset="mnist",
-        arch="cnn",
-        method="mmr_universal",
-        settings={"judged": "l1=1.0,linf=0.1,l2=0.3"},
+        ROW, dataset="mnist", arch="cnn", method="mmr_universal", trained=None, union=radii
     )
     assert published_union(row) == "3.04; 12.4 to 20.8"
-    trained = {"judged": "linf=0.1,l1=1.0,l2=0.3", "train.threat": "l2 0.3"}
-    assert published_union(replace(row, method="kw", settings=trained)) == "1.11; 10.3 to 100"
+    trained = {"norm": "l2", "eps": 0.3, "box": [0.0, 1.0]}
+    assert published_union(replace(row, method="kw", trained=trained)) == "1.11; 10.3 to 100"
     assert published_union(replace(row, arch="fc1")) == ""
-    assert published_union(replace(row, settings={"judged": "l1=1.0,linf=0.2,l2=0.3"})) == ""
-    assert "3.04; 12.4 to 20.8" in unions_to_markdown(
-        [
-            replace(row, settings={"judged": "l1=1.0,linf=0.1,l2=0.3"}, norm=n)
-            for n in ("l1", "linf", "l2")
-        ]
-    )
+    assert published_union(replace(row, union={**radii, "linf": 0.2})) == ""
+    gts: dict[Norm, float] = {"l1": 3.0, "linf": 4 / 255, "l2": 0.2}
+    assert published_union(replace(row, dataset="gts", union=gts)) == "15.98; 51.6 to 52.4"
+    three = [replace(row, norm=norm, eps=eps) for norm, eps in radii.items()]
+    assert "3.04; 12.4 to 20.8" in unions_to_markdown(three)
+    assert unions_to_markdown([*three[:2], replace(three[2], box="-1.0,2.0")]) == ""
 
 
 def test_seeds_of_a_union_are_one_line() -> None:

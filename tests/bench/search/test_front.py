@@ -14,7 +14,7 @@ from bench.cli.options import make_parser
 from bench.data.datasets import DataSet
 from bench.plugins.discovery import discover
 from bench.request import Request
-from bench.search.front import Axis, spread, undominated
+from bench.search.front import Axis, undominated
 from bench.search.proposals import Values, search_fronts
 from bench.search.tune import Trial
 from bench.store.run_files import FRONT, read_run
@@ -35,12 +35,6 @@ def test_a_front_has_what_nothing_beats() -> None:
         undominated([trial(0.1, None), trial(0.5, 0.5, failures={"network": "out of memory"})])
         == []
     )
-
-
-def test_the_spread_is_the_deviation_over_seeds() -> None:
-    rows = tuple(replace(ROW, test_error=error) for error in (0.1, 0.2, 0.3))
-    assert spread(Trial(values={}, rows=rows), "test_error") == pytest.approx(0.1)
-    assert spread(Trial(values={}, rows=rows[:1]), "test_error") == 0
 
 
 COMMAND = [
