@@ -24,8 +24,8 @@ class CellRecord:
     of jobs; evidence: evaluator -> keys. refusals: evaluator -> why it does not judge. published:
     tables of a paper. trained: what the network was trained against; union: norm -> eps of all that
     it is judged under together. data: part -> fingerprint, None for a network from a file. code:
-    "network", "clean" or evaluator -> its digests and versions. What has a default is not in the records of
-    all versions.
+    "network", "clean" or evaluator -> its digests and versions. What has a default is not in the
+    records of all versions.
     """
 
     dataset: str
