@@ -42,8 +42,8 @@ class Row:
     train_seconds. trained: the threat that it was trained against; union: norm -> eps of all that
     it was judged under together. verdicts: a letter for each input, FOOLED, CERTIFIED or OPEN at
     eps. By evaluator: seconds, outcomes and statuses (which -> inputs), unfinished (the outcomes of
-    inputs that it began and did not end), contributions, evaluator_labels. published: names of a paper's
-    tables. What it was computed with: network (the key of its job), weights
+    inputs that it began and did not end), contributions, evaluator_labels. published: names of a
+    paper's tables. What it was computed with: network (the key of its job), weights
     (their digest, None where there are none), data (part -> fingerprint), code ("network", "clean"
     or evaluator -> its digests and versions), cascade. What went wrong: refusals and failures (by
     evaluator), contradictions, left_out (folders that hold other weights of the same training).
