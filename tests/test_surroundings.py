@@ -1,5 +1,8 @@
 """What a test may take for granted, whichever others ran before it."""
 
+import subprocess
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
@@ -45,3 +48,14 @@ def test_types_are_checked_in_every_test_of_the_first_calls_of_a_function(
     assert not is_checked(wrong)
     begin_test()
     assert is_checked(wrong)
+
+
+def test_nothing_that_is_tracked_was_built_elsewhere() -> None:
+    root = Path(__file__).parents[1]
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=root, capture_output=True, text=True, check=False
+    )
+    if listed.returncode:
+        pytest.skip("not a clone")
+    built = (".whl", ".gz", ".zip", ".pyc", ".so")
+    assert not [name for name in listed.stdout.splitlines() if name.endswith(built)]
