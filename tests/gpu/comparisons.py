@@ -11,7 +11,7 @@ import copy
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -84,13 +84,17 @@ class Place:
     device: torch.device
     factor: float = 1.0
 
-    def net(self, arch: str, dtype: torch.dtype = torch.float64) -> nn.Sequential:
-        """A network on the device, its parameters with gradients."""
-        net = copy.deepcopy(_trained(arch))
+    def net(
+        self, arch: str, dtype: torch.dtype = torch.float64, method: Method | None = None
+    ) -> nn.Sequential:
+        """A network on the device, its parameters with gradients, as `method` begins with it."""
+        net = copy.deepcopy(_trained(arch)).to(dtype).to(self.device)
+        if (prepare := getattr(method, "prepare", None)) is not None:
+            prepare(net)
         second = [layer for layer in net if isinstance(layer, nn.Linear | nn.Conv2d)][1]
         with torch.no_grad():
             second.weight.flatten()[second.weight.abs().argmax()] *= self.factor
-        return net.to(dtype).to(self.device)
+        return net
 
     def batch(self, count: int = INPUTS, dtype: torch.dtype = torch.float64) -> tuple[Tensor, ...]:
         """Test images and their labels."""
@@ -224,6 +228,19 @@ SMOOTH = ("plain", "ibp linf", "ibp l2", "kw linf", "kw l2 in the box", "cross_l
 """trainings whose gradient no comparison of two nearly equal numbers chooses"""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A method without its preparation, which would undo a disturbance."""
+
+    label: ClassVar[str] = "prepared"
+    method: Method
+
+    def loss(
+        self, net: nn.Module, x: Tensor, y: Tensor, *, threat: Threat, progress: float
+    ) -> Tensor:
+        return self.method.loss(net, x, y, threat=threat, progress=progress)
+
+
 def training(name: str, place: Place) -> Results:
     """Loss, errors and weights after six steps in float64."""
     method, arch, threat = TRAININGS[name]
@@ -236,9 +253,16 @@ def training(name: str, place: Place) -> Results:
         x_test=whole.x_test,
         y_test=whole.y_test,
     )
-    net = place.net(arch)
-    settings = Training(epochs=2, batch=32)
-    history = train(net, method, data, threat=threat, training=settings, seed=3, augmented=True)
+    net = place.net(arch, method=method)
+    history = train(
+        net,
+        Prepared(method=method),
+        data,
+        threat=threat,
+        training=Training(epochs=2, batch=32),
+        seed=3,
+        augmented=True,
+    )
     told = {
         key: torch.tensor([row[key] for row in history])
         for key in ("loss", "clean_error", "pgd_error")
