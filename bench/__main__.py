@@ -28,9 +28,9 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = MODULE) -> int:
     try:
         # Imports take a second or two, in which Ctrl-C and typing errors deserve an answer too.
         with _interruptible():
-            from bench.cli.options import make_parser
+            from bench.cli.parser import parsed
 
-            options = make_parser(prog).parse_args(arguments)
+            options = parsed(arguments, prog)
             from bench.cli import commands
 
         return int(getattr(commands, f"{options.command}_command")(options))

@@ -1,6 +1,5 @@
 """The pages tell the truth: options, names, settings, commands, links and places are of today."""
 
-import argparse
 import ast
 import configparser
 import re
@@ -10,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from bench.cli import commands
-from bench.cli.options import make_parser
-from bench.cli.requests import make_request, make_requests
-from bench.cli.suites import suites
-from bench.cli.tune_request import make_search
+from bench.cli.parser import make_parser, parsed
 from bench.data.sources import SOURCES
+from bench.face.options import Options
+from bench.face.requests import make_request, make_requests
+from bench.face.suites import suites
+from bench.face.tuning import make_search
 from bench.plugins.catalogue import Catalogue
 from bench.plugins.discovery import discover
 from leaderboard.tables import HEADERS
@@ -98,17 +98,17 @@ def test_settings_are_of_today(page: Path, catalogue: Catalogue) -> None:
 def test_commands_are_understood(page: Path, all_plugins: Catalogue) -> None:
     for words in bench_commands(page):
         if words[-1] != "--help":
-            understand(make_parser().parse_args(words), all_plugins)
+            understand(parsed(words), all_plugins)
 
 
-def understand(options: argparse.Namespace, catalogue: Catalogue) -> None:
+def understand(options: Options, catalogue: Catalogue) -> None:
     """Reads a command's options as the command itself does, up to where data are needed."""
-    assert set(getattr(options, "plugin", [])) <= set(PLUGINS)
+    assert set(options.get("plugin") or []) <= set(PLUGINS)
     assert hasattr(commands, f"{options.command}_command")
     if options.command in ("run", "eval", "tune"):
         if options.command == "tune":
             make_search(options, catalogue)
-        elif getattr(options, "methods", None) or options.command == "eval" or options.suite:
+        elif options.get("methods") or options.command == "eval" or options.suite:
             assert make_requests(options, catalogue)
 
 
@@ -127,7 +127,7 @@ def test_examples_are_of_their_language(page: Path) -> None:
 def test_the_example_of_a_suite_is_one(tmp_path: Path, catalogue: Catalogue) -> None:
     (suite,) = examples(RUNNING, "toml")
     (tmp_path / "suite.toml").write_text(suite)
-    options = make_parser().parse_args(["run", "--suite", str(tmp_path / "suite.toml")])
+    options = parsed(["run", "--suite", str(tmp_path / "suite.toml")])
     request = make_request(options, catalogue)
     assert request.datasets == ("mnist", "gts")
     assert request.norms == ("linf", "l2")

@@ -1,6 +1,5 @@
 """`export`: the networks of a run as files for others, and what is asked of them."""
 
-import argparse
 import hashlib
 import re
 import sys
@@ -8,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.cli.cell_filter import keep_rows
 from bench.cli.exported_questions import Asked, parse_questions, parse_seconds, row_questions
-from bench.cli.run_options import data_place
 from bench.data.datasets import DataSet, load
 from bench.data.given_inputs import given_inputs
 from bench.data.onnx_file import ONNX
+from bench.face.cell_filter import keep_rows
+from bench.face.options import Options
+from bench.face.run_options import data_place
 from bench.plugins.catalogue import Catalogue
 from bench.plugins.discovery import discover
 from bench.store.results import Store
@@ -31,7 +31,7 @@ LONGEST = 40  # characters of each part of a file's name
 KEY = 8  # characters of a network's key in it
 
 
-def export_command(options: argparse.Namespace) -> int:
+def export_command(options: Options) -> int:
     """Writes ONNX files, model cards and questions of a run's networks; 0."""
     if not options.out:
         raise InputError("--out expects a value, got ''")
@@ -89,7 +89,7 @@ class _Written:
 class _Exporter:
     """Makes the files of networks, and notes which questions instances.csv lists."""
 
-    def __init__(self, options: argparse.Namespace, asked: Asked | None) -> None:
+    def __init__(self, options: Options, asked: Asked | None) -> None:
         self.store = Store(Path(options.run))
         self.place = data_place(options.data)
         self.catalogue = discover([Path(file) for file in options.plugin], self.place)

@@ -6,8 +6,8 @@ from typing import Any
 
 from tabulate import tabulate
 
-from bench.cli.suites import describe, suites
 from bench.data.sources import Source
+from bench.face.suites import describe, suites
 from bench.plugins.catalogue import Catalogue, Plugin
 from bench.plugins.nested_settings import field_types, flat
 from bench.plugins.training import Training

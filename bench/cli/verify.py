@@ -1,11 +1,11 @@
 """`verify`: properties in VNN-LIB of networks in ONNX."""
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench.cli.run_options import parse_run_options
+from bench.face.options import Options
+from bench.face.run_options import parse_run_options
 from bench.parsing import parse_seconds, split
 from bench.pipeline.properties import RESULTS, Asked, decide, decide_list
 from bench.plugins.catalogue import Catalogue
@@ -27,7 +27,7 @@ FIXED: Mapping[str, object] = {
 }
 
 
-def verify_command(options: argparse.Namespace) -> int:
+def verify_command(options: Options) -> int:
     """Prints the verdict on a property, or judges a whole list; 0."""
     catalogue = discover([Path(file) for file in options.plugin])
     asked = _evaluators(options, catalogue)
@@ -47,7 +47,7 @@ def verify_command(options: argparse.Namespace) -> int:
     return 0
 
 
-def _evaluators(options: argparse.Namespace, catalogue: Catalogue) -> Asked:
+def _evaluators(options: Options, catalogue: Catalogue) -> Asked:
     texts = split(options.eval or "all", "--eval", empty=False)
     if [text.lower() for text in texts] == ["all"]:
         chosen = catalogue.everybody
@@ -80,14 +80,14 @@ def _tell(by: str, notes: Sequence[str], took: float) -> None:
     print(f"bench: {decided} in {took:.2f} s", file=sys.stderr)
 
 
-def _list(options: argparse.Namespace, asked: Asked, most: float) -> int:
+def _list(options: Options, asked: Asked, most: float) -> int:
     """Decides the instances of a list; 0."""
     if options.network is not None:
         raise InputError("--network is for one property; a list of instances names its networks")
     if not options.out:
         raise InputError("verify instances.csv expects --out DIR, the folder for its results")
     instances = read_instances(Path(options.query))
-    run_options = parse_run_options(argparse.Namespace(**{**vars(options), **FIXED}))
+    run_options = parse_run_options(options.but(**FIXED))
     for one in decide_list(instances, asked, run_options, most=most):
         name = f"{one.instance.network} {one.instance.query}"
         print(f"{name}: {one.result}")

@@ -11,8 +11,8 @@ from bench.jobs.verification import Answer
 from bench.jobs.verifier import Verifier
 from bench.plan.verifications import verification_jobs
 from bench.plugins.catalogue import Plugin
-from bench.run.launch import Launcher
-from bench.run.run_options import RunOptions
+from bench.scheduling.launch import Launcher
+from bench.scheduling.run_options import RunOptions
 from bench.store.outcome import Outcome
 from bench.store.results import Store
 from bench.store.run_files import RunFiles

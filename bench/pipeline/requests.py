@@ -15,12 +15,12 @@ from bench.data.holdout import hold_out
 from bench.data.sources import Source
 from bench.jobs.cell import Cell
 from bench.plan.cells import all_jobs, judged_data, make_plan, once
+from bench.plan.request import Request
 from bench.plugins.catalogue import Catalogue
-from bench.request import Request
-from bench.run.launch import Launcher
-from bench.run.machine import limit_threads
-from bench.run.run_options import RunOptions
-from bench.run.withdrawal import contradicted, judged_again, without
+from bench.scheduling.launch import Launcher
+from bench.scheduling.machine import limit_threads
+from bench.scheduling.run_options import RunOptions
+from bench.scheduling.withdrawal import contradicted, judged_again, without
 from bench.store.provenance import provenance
 from bench.store.results import Store
 from bench.store.run_files import RunFiles

@@ -13,8 +13,8 @@ from bench.jobs.cell import Cell
 from bench.jobs.job import Job
 from bench.plan.judging import Judging
 from bench.plan.networks import networks_of
+from bench.plan.request import Request
 from bench.plugins.catalogue import Catalogue
-from bench.request import Request
 from relu.errors import InputError
 from relu.threat import Norm, Threat
 

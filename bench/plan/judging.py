@@ -12,11 +12,11 @@ from bench.jobs.cell import Cell
 from bench.jobs.job import Job, JobTemplate
 from bench.jobs.payloads import CleanPayload, JudgePayload, but_for
 from bench.plan.networks import Network
+from bench.plan.request import Request
 from bench.plugins.catalogue import Catalogue, Plugin
 from bench.plugins.code_digests import code_of
 from bench.plugins.nested_settings import flat
 from bench.plugins.settings import Overrides
-from bench.request import Request
 from evaluators.interface import Evaluator
 from relu.threat import Threat, format_box
 

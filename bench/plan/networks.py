@@ -8,12 +8,12 @@ from bench.data.case import Case
 from bench.data.method_defaults import method_defaults
 from bench.jobs.job import Job, JobTemplate
 from bench.jobs.payloads import ImportPayload, TrainPayload, but_for
+from bench.plan.request import Checkpoint, Request
 from bench.plugins.catalogue import Catalogue, Plugin
 from bench.plugins.code_digests import code_of
 from bench.plugins.nested_settings import flat
 from bench.plugins.settings import Overrides
 from bench.plugins.training import Training
-from bench.request import Checkpoint, Request
 from relu.errors import InputError
 from relu.threat import Threat
 

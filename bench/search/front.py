@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bench.plan.request import Request
 from bench.plugins.catalogue import Plugin
-from bench.request import Request
 from bench.search.tune import TIE, Row, Trial
 
 ERRORS = ("test_error", "robust_error_high")  # what a front is about: the smaller, the better

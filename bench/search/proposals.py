@@ -5,7 +5,7 @@ import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from bench.request import Request
+from bench.plan.request import Request
 from bench.search.front import Axis, FrontSearch, MethodSearch, errors_of, settings_of
 from bench.search.tune import Row, Trial
 from relu.errors import InputError

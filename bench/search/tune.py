@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
+from bench.plan.request import Request
 from bench.plugins.catalogue import Plugin
 from bench.plugins.training import setting
-from bench.request import Request
 
 CRITERIA = ("robust_error_high", "robust_error_low", "test_error")  # the smaller, the better
 RULE = (

@@ -234,7 +234,7 @@ def _speeds() -> Path:
 
 
 def read_speeds() -> dict[str, tuple[float, float]]:
-    """What earlier runs of this user measured (bench/run/speeds.py); nothing at first."""
+    """What earlier runs of this user measured (bench/scheduling/speeds.py); nothing at first."""
     try:
         known = json.loads(_speeds().read_text(encoding="utf-8"))
         return {str(k): (float(s), float(n)) for k, (s, n) in known.items() if n > 0}

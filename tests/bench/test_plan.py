@@ -8,9 +8,9 @@ from bench.data.holdout import hold_out
 from bench.jobs.cell import Cell
 from bench.jobs.job import Job
 from bench.plan.cells import all_jobs, make_plan
+from bench.plan.request import Request
 from bench.plugins.catalogue import Catalogue
 from bench.plugins.discovery import discover
-from bench.request import Request
 from relu.errors import InputError
 from tests.bench.example_plugins import evaluator
 

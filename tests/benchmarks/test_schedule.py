@@ -16,13 +16,13 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from bench.data.datasets import load
 from bench.jobs.job import Job
 from bench.plan.cells import all_jobs, make_plan
+from bench.plan.request import Request
 from bench.plugins.discovery import discover
-from bench.request import Request
-from bench.run.display import Display
-from bench.run.engines.local import Local
-from bench.run.machine import Machine, Slot
-from bench.run.progress import Progress
-from bench.run.scheduler import run
+from bench.scheduling.display import Display
+from bench.scheduling.engines.local import Local
+from bench.scheduling.machine import Machine, Slot
+from bench.scheduling.progress import Progress
+from bench.scheduling.scheduler import run
 from bench.store.outcome import Outcome
 from bench.store.results import Store
 from bench.store.run_files import RunFiles

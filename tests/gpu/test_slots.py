@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from bench.cli.run_options import parse_gpus
-from bench.run.machine import cores
+from bench.face.run_options import parse_gpus
+from bench.scheduling.machine import cores
 from tests.gpu.runs import run
 
 # Waits until as many processes as wanted are at work, so that they are so at the same time.

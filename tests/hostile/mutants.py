@@ -887,7 +887,7 @@ MUTANTS = (
         'low=("low", "max"),\n            high=("high", "min"),',
         'low=("low", "min"),\n            high=("high", "min"),',
         (
-            "tests/bench/run/test_withdrawal.py::test_rounds_of_one_evaluator_become_one_row_for_each_input",
+            "tests/bench/scheduling/test_withdrawal.py::test_rounds_of_one_evaluator_become_one_row_for_each_input",
         ),
     ),
     Mutant(
@@ -916,7 +916,9 @@ MUTANTS = (
         "bench/jobs/payloads.py",
         "return set(self.known) - set(self.withdrawn or ())",
         "return set()",
-        ("tests/bench/run/test_withdrawal.py::test_what_a_liar_had_spared_others_is_judged_again",),
+        (
+            "tests/bench/scheduling/test_withdrawal.py::test_what_a_liar_had_spared_others_is_judged_again",
+        ),
     ),
     Mutant(
         "relu/bounds/relaxation.py",

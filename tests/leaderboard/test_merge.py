@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from bench.plan.cells import make_plan
-from bench.request import Request
+from bench.plan.request import Request
 from bench.store.results import Store
 from bench.store.run_files import RunFiles
 from bench.store.run_record import CellRecord, RunRecord

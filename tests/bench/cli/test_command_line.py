@@ -613,7 +613,7 @@ def test_ctrl_c_while_starting_is_one_line_too(tmp_path: Path, after: float) -> 
     code = """
 import bench.__main__ as m, sys
 def importing(event, names):
-    if event == "import" and names[0] == "bench.cli.options":
+    if event == "import" and names[0] == "bench.cli.parser":
         print("ready", flush=True)
 sys.addaudithook(importing)
 sys.exit(m.main())

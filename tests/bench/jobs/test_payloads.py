@@ -17,9 +17,9 @@ from bench.jobs.payloads import (
     but_for,
 )
 from bench.plan.cells import all_jobs, make_plan
+from bench.plan.request import Checkpoint, Request
 from bench.plugins.catalogue import Catalogue
 from bench.plugins.training import Training
-from bench.request import Checkpoint, Request
 from relu.errors import InputError
 from relu.threat import Threat
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from bench.__main__ import main
-from bench.cli.front import make_front_search
-from bench.cli.options import make_parser
+from bench.cli.parser import parsed
 from bench.data.datasets import DataSet
+from bench.face.fronts import make_front_search
+from bench.plan.request import Request
 from bench.plugins.discovery import discover
-from bench.request import Request
 from bench.search.front import Axis, undominated
 from bench.search.proposals import Values, search_fronts
 from bench.search.tune import Trial
@@ -90,7 +90,7 @@ def test_bad_options_get_one_line(
 
 def test_a_range_takes_the_place_of_the_methods_own() -> None:
     text = [*COMMAND, "--range", "mtl_ibp.alpha=0.3:0.6", "--set", "mtl_ibp.alpha=0.9"]
-    search = make_front_search(make_parser().parse_args(text), discover())
+    search = make_front_search(parsed(text), discover())
     (plain, mtl) = search.methods
     assert plain.axes == ()
     assert mtl.axes == (Axis(field="alpha", low=0.3, high=0.6),)
@@ -98,7 +98,7 @@ def test_a_range_takes_the_place_of_the_methods_own() -> None:
 
 
 def test_trials_are_proposed_in_rounds_and_none_twice() -> None:
-    search = make_front_search(make_parser().parse_args([*COMMAND, "--trials", "9"]), discover())
+    search = make_front_search(parsed([*COMMAND, "--trials", "9"]), discover())
     told: list[int] = []
     kept: list[int] = []
 
