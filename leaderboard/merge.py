@@ -14,11 +14,16 @@ def case(row: CellRecord | Row) -> tuple[str, str, str, Radii, str, int]:
     return row.dataset, row.arch, row.norm, row.eps, row.box, row.points
 
 
+def identity(row: CellRecord | Row) -> tuple[Any, ...]:
+    """What no two rows of a leaderboard share."""
+    return (row.group, row.network, *case(row))
+
+
 def once(cells: Iterable[CellRecord]) -> list[CellRecord]:
     """Each network in each group once, with all published tables and all reasons of refusals."""
     by_network: dict[tuple[Any, ...], list[CellRecord]] = {}
     for cell in cells:
-        by_network.setdefault((cell.group, cell.network, *case(cell)), []).append(cell)
+        by_network.setdefault(identity(cell), []).append(cell)
     return [_merged(same_network) for same_network in by_network.values()]
 
 

@@ -15,17 +15,22 @@ from bench.store.run_files import read_run
 from bench.store.run_record import CellRecord
 from evaluators.interface import certified_at, exact_at, fooled_at
 from leaderboard.contribution import contributions, radius_statistics
-from leaderboard.merge import answered, once
+from leaderboard.merge import answered, identity, once
 from leaderboard.row import CERTIFIED, FOOLED, OPEN, Row
 
 
 def read_rows(folders: Iterable[Path]) -> list[Row]:
     """The rows of all runs, each once, in order. Raises InputError for folders that hold no run."""
-    stores = [Store(folder) for folder in folders]
+    return [row for _, row in read_table([Store(folder) for folder in folders])]
+
+
+def read_table(stores: Sequence[Store]) -> list[tuple[CellRecord, Row]]:
+    """The rows of all runs, each once, in order, and the cells behind them. Raises InputError."""
     runs = [read_run(store.root) for store in stores]
     failures = {key: why for run in runs for key, why in run.failures.items()}
-    cells = once(cell for run in runs for cell in run.cells)
-    return answered([make_row(stores, cell, failures) for cell in cells])
+    cells = {identity(cell): cell for cell in once(cell for run in runs for cell in run.cells)}
+    rows = answered([make_row(stores, cell, failures) for cell in cells.values()])
+    return [(cells[identity(row)], row) for row in rows]
 
 
 def make_row(stores: Sequence[Store], cell: CellRecord, failures: Mapping[str, str]) -> Row:
@@ -90,12 +95,22 @@ def _with_verdict(row: Row, judged: "Judged") -> Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """What is known of a cell's network, input by input."""
+    """What is known of a cell's network, input by input.
+
+    clean: index, label, predicted, correct. evidence: by evaluator; parts: the same by evaluator
+    and key, each from the store that holds it.
+    """
 
     test_error: float
-    correct: np.ndarray
+    clean: pd.DataFrame
     evidence: Mapping[str, pd.DataFrame]
+    parts: Mapping[str, Mapping[str, pd.DataFrame]]
     verdict: Verdict
+    held: Mapping[str, Store]
+
+    @property
+    def correct(self) -> np.ndarray:
+        return self.clean["correct"].to_numpy()
 
 
 def read_judged(folder: Path) -> Iterator[tuple[Row, Judged]]:
@@ -103,9 +118,13 @@ def read_judged(folder: Path) -> Iterator[tuple[Row, Judged]]:
     store = Store(folder)
     run = read_run(folder)
     for cell in once(run.cells):
-        held, _ = _held([store], cell)
-        if (judged := _judged(held, cell)) is not None:
+        if (judged := judged_cell([store], cell)) is not None:
             yield make_row([store], cell, run.failures), judged
+
+
+def judged_cell(stores: Sequence[Store], cell: CellRecord) -> Judged | None:
+    """What is known of a cell's network; None where not even its predictions are there."""
+    return _judged(_held(stores, cell)[0], cell)
 
 
 def correct_inputs(store: Store, row: Row) -> np.ndarray | None:
@@ -124,12 +143,15 @@ def _judged(held: Mapping[str, Store], cell: CellRecord) -> Judged | None:
         return None
     clean = store.load_clean(cell.clean)
     points = clean.head(cell.points)
-    evidence = _evidence(held, cell)
+    parts = _parts(held, cell)
+    evidence = {name: merged(list(tables.values())) for name, tables in parts.items()}
     return Judged(
         test_error=1 - float(clean["correct"].mean()),
-        correct=points["correct"].to_numpy(),
+        clean=points,
         evidence=evidence,
+        parts=parts,
         verdict=combine(points, evidence),
+        held=held,
     )
 
 
@@ -165,12 +187,13 @@ def _about(stores: Sequence[Store], cell: CellRecord, weights: str) -> dict[str,
     return held
 
 
-def _evidence(held: Mapping[str, Store], cell: CellRecord) -> dict[str, pd.DataFrame]:
+def _parts(held: Mapping[str, Store], cell: CellRecord) -> dict[str, dict[str, pd.DataFrame]]:
+    """Evaluator -> key -> its table, of the evidence that is there."""
     tables = {
-        name: [held[key].load_evidence(key) for key in keys if key in held]
+        name: {key: held[key].load_evidence(key) for key in keys if key in held}
         for name, keys in cell.evidence.items()
     }
-    return {name: merged(parts) for name, parts in tables.items() if parts}
+    return {name: by_key for name, by_key in tables.items() if by_key}
 
 
 def _counts(words: pd.Series) -> dict[str, int]:

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.cli.exported_questions import Asked, parse_questions, parse_seconds, row_questions
-from bench.data.datasets import DataSet, load
-from bench.data.given_inputs import given_inputs
+from bench.data.datasets import DataSet
 from bench.data.onnx_file import ONNX
 from bench.face.cell_filter import keep_rows
 from bench.face.options import Options
@@ -18,6 +17,7 @@ from bench.plugins.catalogue import Catalogue
 from bench.plugins.discovery import discover
 from bench.store.results import Store
 from bench.store.run_files import save_all
+from leaderboard.board.data import RowData
 from leaderboard.model_card import NetworkFile, model_card
 from leaderboard.row import Row
 from leaderboard.rows import read_rows
@@ -91,13 +91,12 @@ class _Exporter:
 
     def __init__(self, options: Options, asked: Asked | None) -> None:
         self.store = Store(Path(options.run))
-        self.place = data_place(options.data)
-        self.catalogue = discover([Path(file) for file in options.plugin], self.place)
-        self.inputs = options.inputs
+        place = data_place(options.data)
+        self.catalogue = discover([Path(file) for file in options.plugin], place)
+        self.data = RowData(catalogue=self.catalogue, place=place, inputs=options.inputs or "")
         self.asked = asked
         self.names: set[str] = set()
         self.instances: list[tuple[str, str]] = []
-        self._data: dict[str, DataSet] = {}
 
     def files(self, rows: Sequence[Row]) -> dict[str, bytes]:
         """File name -> content, of one network; rows: all that are about it."""
@@ -105,7 +104,7 @@ class _Exporter:
         if name in self.names:  # keys that begin alike
             name = f"{name}_{rows[0].network}"
         self.names.add(name)
-        data = self._data_of(rows[0])
+        data = self.data.of(rows[0])
         try:
             written = _written(self.store, rows[0].network, self.catalogue, data)
         except InputError as error:
@@ -135,20 +134,6 @@ class _Exporter:
             files |= row_questions(self.store, row, stem, data, written.shape, self.asked)
         self.instances += [(f"{name}.onnx", query) for query in files]
         return files
-
-    def _data_of(self, row: Row) -> DataSet:
-        """The data that the row is about. Raises InputError for others."""
-        if row.dataset not in self._data:
-            source = self.catalogue.find_source(row.dataset)
-            whole = load(source, self.place, self.catalogue.sources)
-            whole = given_inputs(whole, Path(self.inputs)) if self.inputs else whole
-            self._data[row.dataset] = whole
-        data = self._data[row.dataset]
-        if data.fingerprint("test") != row.data.get("test"):
-            given = row.settings.get("inputs")
-            hint = f": give --inputs, the file {given!r} of the run" if given else ""
-            raise InputError(f"the test data of {row.dataset} are not those of the run{hint}")
-        return data
 
 
 def _written(store: Store, key: str, catalogue: Catalogue, data: DataSet) -> _Written:

@@ -1,25 +1,20 @@
 """What each kind of job does: train or import a network, predict the test set, judge a shard."""
 
-import functools
 import os
 import time
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
-from torch import Tensor, nn
 
 from bench.data.datasets import DataSet, load
 from bench.data.given_inputs import given_inputs
 from bench.data.holdout import hold_out
-from bench.jobs.by_radius import judge_by_radius
 from bench.jobs.checkpoints import Checkpoints, Notes
-from bench.jobs.isolation import Isolation
 from bench.jobs.job import Job, inputs
+from bench.jobs.judging import evidence_table, isolated
 from bench.jobs.known import known_interval
 from bench.jobs.networks import Networks
-from bench.jobs.out_of_memory import in_parts
 from bench.jobs.payloads import (
     CleanPayload,
     ImportPayload,
@@ -27,22 +22,21 @@ from bench.jobs.payloads import (
     TrainPayload,
     VerifyPayload,
 )
+from bench.jobs.predictions import prediction_table
 from bench.jobs.resumable_judging import Pieces
 from bench.jobs.surroundings import DEVICE, keep_freed_memory
 from bench.jobs.training import train
-from bench.jobs.verdict import Replay, joined, replay
+from bench.jobs.verdict import joined, replay
 from bench.jobs.verify_job import verified
 from bench.plugins.catalogue import Catalogue, Kind
 from bench.plugins.code_digests import code_of, difference
 from bench.store.provenance import provenance
 from bench.store.results import Store
 from evaluators.interface import Evidence
-from relu.attacks.witness import adversarial
 from relu.errors import InputError
 from relu.network.reader import in_float64
 from relu.threat import Threat
 
-BATCH = 1000  # inputs that are predicted at once
 WATCHED_EPS = 0.1  # linf, of a training's own PGD errors, where a data set has no usual radius
 
 
@@ -142,31 +136,9 @@ class Worker:
         data = self.data(payload, "test", job.path)
         exact_net = in_float64(self.networks.stored(payload).to(self.device))
         started = time.perf_counter()
-        wrong = []
-        predicted = []
-        for x, y in zip(data.x_test.split(BATCH), data.y_test.split(BATCH), strict=True):
-            for prediction in in_parts(functools.partial(self._predict, exact_net, x, y), len(x)):
-                wrong.append(prediction[0])
-                predicted.append(prediction[1])
-        table = pd.DataFrame(
-            {
-                "index": range(len(data.y_test)),
-                "label": data.y_test.numpy(),
-                "predicted": torch.cat(predicted).numpy(),
-                "correct": ~torch.cat(wrong).numpy(),
-            }
-        )
+        table = prediction_table(exact_net, data.x_test, data.y_test)
         seconds = time.perf_counter() - started
         self.store.save_clean(job.key, table, self._about(job, seconds))
-
-    def _predict(
-        self, exact_net: nn.Module, x: Tensor, y: Tensor, start: int, stop: int
-    ) -> tuple[Tensor, Tensor]:
-        """Which of x[start:stop] are misclassified, and the classes they are given."""
-        x = x[start:stop].to(self.device)
-        y = y[start:stop].to(self.device)
-        with torch.no_grad():
-            return adversarial(exact_net, x, y).cpu(), exact_net(x.double()).argmax(1).cpu()
 
     def _judge(self, job: Job, payload: JudgePayload, notes: Notes) -> None:
         data = self.data(payload, "test", job.path)
@@ -179,22 +151,16 @@ class Worker:
         known = known_interval(self.store, job, payload, x)
         started = time.perf_counter()
 
-        def judge(start: int, stop: int) -> Evidence:
-            torch.manual_seed(int(job.key[:15], 16) + start)
-            part = slice(start, stop)
-            return judge_by_radius(
-                evaluator, net, x[part], y[part], threat=threat.at(part), known=known.part(part)
-            )
-
-        def fitting(start: int, stop: int) -> Evidence:
-            parts = in_parts(
-                lambda first, last: judge(start + first, start + last),
-                stop - start,
-                note=notes.note,
-            )
-            return joined(parts)
-
-        isolation = Isolation(fitting, x)
+        isolation = isolated(
+            evaluator,
+            net,
+            x,
+            y,
+            threat=threat,
+            known=known,
+            seed=int(job.key[:15], 16),
+            note=notes.note,
+        )
 
         def piece(start: int, stop: int) -> Evidence:
             return joined(isolation.judge(start, stop))
@@ -212,7 +178,7 @@ class Worker:
             torch.cuda.synchronize(self.device)
         seconds = time.perf_counter() - started
         checked = replay(exact_net, x, y, evidence, threat=threat)
-        table = _table(payload.start, checked, seconds, evidence.seconds)
+        table = evidence_table(payload.start, checked, seconds, evidence.seconds)
         self.store.save_evidence(job.key, table, checked.witness, self._about(job, seconds))
         self.store.forget_checkpoint(job.key)
 
@@ -240,23 +206,3 @@ def _device(job: Job) -> torch.device:
     if os.environ.get(DEVICE) == "cuda":  # a training on one core in its place would take days
         raise RuntimeError("this worker was given a GPU, but CUDA does not start in it")
     return torch.device("cpu")
-
-
-def _table(start: int, checked: Replay, seconds: float, each: Tensor | None) -> pd.DataFrame:
-    """A row per input; wall time goes to the inputs that were worked on, unless `each` says."""
-    status = pd.Series(checked.status, dtype=str)
-    if each is None:
-        worked = (status != "skipped").to_numpy()
-        shares = worked * (seconds / max(1, worked.sum()))
-    else:
-        shares = each.double().cpu().numpy()
-    return pd.DataFrame(
-        {
-            "index": range(start, start + len(status)),
-            "low": checked.low.numpy(),
-            "high": checked.high.numpy(),
-            "seconds": shares,
-            "status": status,
-            "outcome": checked.outcome,
-        }
-    )

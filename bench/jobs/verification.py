@@ -148,7 +148,7 @@ class _Decision:
 
     def _turns(self) -> list[tuple[Plugin, bool]]:
         """Who is asked, in order, and whether about each disjunct apart."""
-        turns = [(_cost(plugin), plugin, False) for plugin in self.query.evaluators]
+        turns = [(float(plugin.turn[0]), plugin, False) for plugin in self.query.evaluators]
         again = [p for p in self.query.evaluators if p.name in APART]
         turns += [(APART[plugin.name], plugin, True) for plugin in again]
         return [(plugin, apart) for _, plugin, apart in sorted(turns, key=lambda turn: turn[0])]
@@ -219,7 +219,3 @@ class _Decision:
 def _violation(case: OpenCase, u: Tensor) -> Violation | None:
     """What a witness of the property's network is to the network itself; NaN: there is none."""
     return None if bool(u.isnan().any()) else case.violations.near(case.net.inputs(u))
-
-
-def _cost(plugin: Plugin) -> float:
-    return float(getattr(plugin.cls, "cost", 100))

@@ -47,7 +47,8 @@ class Judging:
         self.refusals: dict[str, str] = {}
         self.settings: dict[str, Any] = {}
         self.steps: dict[str, tuple[JobTemplate, int]] = {}  # evaluator -> its jobs, their size
-        for plugin in sorted((catalogue.evaluators[e] for e in request.evaluators), key=_cost):
+        chosen = [catalogue.evaluators[name] for name in request.evaluators]
+        for plugin in sorted(chosen, key=lambda plugin: plugin.turn):
             self._add(plugin, overrides.get(("evaluator", plugin.name), {}))
         judging = [[template.make({}).key, step] for template, step in self.steps.values()]
         # With the threat, as there may be nobody who judges.
@@ -159,7 +160,3 @@ def _refusal(evaluator: Evaluator, case: Case) -> str | None:
         return str(evaluator.refusal(net, case.threat.widest) or "") or None
     except Exception as error:
         return f"its refusal() raises {type(error).__name__}: {error}"
-
-
-def _cost(plugin: Plugin) -> tuple[int, str]:
-    return getattr(plugin.cls, "cost", 100), plugin.name

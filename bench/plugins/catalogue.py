@@ -35,6 +35,11 @@ class Plugin:
     def aliases(self) -> tuple[str, ...]:
         return (self.cls.label, *getattr(self.cls, "aliases", ()))
 
+    @property
+    def turn(self) -> tuple[int, str]:
+        """By what evaluators are ordered, the cheapest first."""
+        return getattr(self.cls, "cost", 100), self.name
+
     def fields(self) -> dict[str, object]:
         """Settings and their defaults."""
         return nested_settings.flat(self.cls())

@@ -126,6 +126,10 @@ class Store:
         """The state dict of a stored network."""
         return load(self._read("networks", key, "network.safetensors"))
 
+    def load_history(self, key: str) -> list[dict[str, Any]]:
+        """What was followed while a stored network was trained, epoch by epoch."""
+        return list(json.loads(self._read("networks", key, "history.json")))
+
     def load_graph(self, key: str) -> bytes:
         """The ONNX file that a stored network is from."""
         return self._read("networks", key, "network.onnx")

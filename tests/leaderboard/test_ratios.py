@@ -33,8 +33,11 @@ def table(low: Sequence[float], high: Sequence[float]) -> pd.DataFrame:
 
 
 def judged(evidence: Mapping[str, pd.DataFrame], correct: Sequence[bool] = (True,) * 5) -> Judged:
-    verdict = combine(pd.DataFrame({"index": INDEX, "correct": correct}), evidence)
-    return Judged(test_error=0.0, correct=np.array(correct), evidence=evidence, verdict=verdict)
+    clean = pd.DataFrame({"index": INDEX, "correct": correct})
+    verdict = combine(clean, evidence)
+    return Judged(
+        test_error=0.0, clean=clean, evidence=evidence, parts={}, verdict=verdict, held={}
+    )
 
 
 def row(**changes: Any) -> Row:

@@ -1,0 +1,245 @@
+"""What `import bench` offers: run, read and judge."""
+
+import contextlib
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from os import fspath
+from pathlib import Path as Folder
+from typing import Any, Literal
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from bench.face.keywords import Assignments, Names, Numbers, Path, assignments, paths, said, text
+from bench.face.options import Options
+from bench.face.run_options import data_place
+from bench.face.runs import finished_run
+from bench.parsing import parse_norm
+from bench.pipeline.judging import judge_inputs
+from bench.plugins.catalogue import Catalogue, Plugin
+from bench.plugins.discovery import discover
+from bench.plugins.settings import parse_overrides
+from bench.store.results import Store
+from leaderboard.board.board import Board
+from leaderboard.board.data import RowData
+from leaderboard.board.inputs import input_frame
+from leaderboard.rows import Judged
+from relu.errors import InputError
+from relu.threat import Threat
+
+RENAMED = {"eval": "evaluators"}  # options whose names are Python's own
+OPTION = re.compile(r"--([a-z]+(?:-[a-z]+)*)")
+
+
+def run(
+    methods: Names | None = None,
+    *,
+    evaluators: Names | None = None,
+    dataset: Names | None = None,
+    arch: Names | None = None,
+    norm: Names | None = None,
+    eps: Numbers | None = None,
+    box: str | Sequence[float] | None = None,
+    judge: str | Mapping[str, float] | None = None,
+    points: int | Literal["all"] | None = None,
+    seeds: str | int | Sequence[int] | None = None,
+    epochs: int | None = None,
+    set: Assignments | None = None,
+    grid: Assignments | None = None,
+    suite: Path | None = None,
+    only: Mapping[str, Names] | Sequence[str] | None = None,
+    inputs: Path | None = None,
+    no_cascade: bool = False,
+    data: Path | None = None,
+    plugin: Path | Sequence[Path] | None = None,
+    out: Path = "run",
+    engine: str = "local",
+    address: str | None = None,
+    cpus: int | None = None,
+    workers: int | None = None,
+    gpus: str | int | Sequence[int] = "auto",
+    jobs_per_gpu: int = 1,
+    reproducible: bool = False,
+    timeout: float | None = 86400,
+    dry_run: bool = False,
+) -> Board:
+    """Trains networks, judges them, and gives the board of the run folder `out`.
+
+    As `python -m bench run`, whose long options these keywords are, with _ for - (and `evaluators`
+    for --eval); lists stand for what is between commas, mappings for NAME.FIELD=VALUE. What is in
+    `out` already is not computed again. With dry_run what would be done is printed, and the board
+    is empty. Jobs that fail are warned of, and stand in the notes of their rows. Raises InputError.
+    """
+    options = Options(
+        methods=text(methods, "methods"),
+        eval=text(evaluators, "evaluators"),
+        dataset=text(dataset, "dataset"),
+        arch=text(arch, "arch"),
+        norm=text(norm, "norm"),
+        eps=text(eps, "eps"),
+        box=text(box, "box"),
+        judge=text(judge, "judge"),
+        points=text(points, "points"),
+        seeds=text(seeds, "seeds"),
+        epochs=text(epochs, "epochs"),
+        set=assignments(set, "set"),
+        grid=assignments(grid, "grid"),
+        suite=text(suite, "suite"),
+        only=_only(only),
+        inputs=text(inputs, "inputs"),
+        no_cascade=no_cascade,
+        data=text(data, "data"),
+        plugin=paths(plugin),
+        out=fspath(out),
+        engine=engine,
+        address=address,
+        cpus=text(cpus, "cpus"),
+        workers=text(workers, "workers"),
+        gpus=said(gpus, "gpus", "none"),
+        jobs_per_gpu=said(jobs_per_gpu, "jobs_per_gpu", ""),
+        reproducible=reproducible,
+        timeout=said(timeout, "timeout", "none"),
+        dry_run=dry_run,
+    )
+    with _in_keywords():
+        finished = finished_run(options)
+    if finished is not None and finished.status:
+        warnings.warn("not all is well with this run: see the notes of its rows", stacklevel=2)
+    if finished is None:
+        return _board([], options.plugin, options.data, options.inputs)
+    return _board([options.out], options.plugin, options.data, options.inputs)
+
+
+def read(
+    *runs: Path,
+    plugin: Path | Sequence[Path] | None = None,
+    data: Path | None = None,
+    inputs: Path | None = None,
+) -> Board:
+    """The board of finished runs; several are merged, and each network is there once.
+
+    plugin: files with architectures and data sets of yours, where `network` and `image` need them;
+    data: where data sets are (default: $BENCH_DATA); inputs: the file that the runs judged, if they
+    did. Raises InputError for a folder that holds no run.
+    """
+    if not runs:
+        raise InputError("read expects one or more run folders")
+    return _board([fspath(run) for run in runs], paths(plugin), text(data, "data"), inputs)
+
+
+def judge(
+    net: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    *,
+    eps: float | Sequence[float],
+    norm: str = "linf",
+    box: tuple[float, float] = (0.0, 1.0),
+    evaluators: Names = "all",
+    set: Assignments | None = None,
+    plugin: Path | Sequence[Path] | None = None,
+) -> pd.DataFrame:
+    """Judges inputs of any torch module of ReLUs, a line for each, without a run folder.
+
+    net: from images x of shape (n, ...), pixels in `box`, to logits; y: labels (n). eps: in pixel
+    units, of all inputs or of each. set: settings of evaluators, {"bab.seconds": 60}.
+
+    The columns are those of `Board.inputs` that are about an input, but for keys, and `witness`:
+    its nearest adversarial input, None where there is none. Who does not judge the network, and
+    why, is warned of. Raises InputError.
+    """
+    threat = Threat(norm=parse_norm(norm), eps=_radii(eps, len(x)), box=box)
+    catalogue = discover([Folder(file) for file in paths(plugin)])
+    with _in_keywords():
+        asked = _evaluators(evaluators, set, catalogue)
+    x, y = _inputs(net, x, y, threat)
+    done = judge_inputs(net, x, y, threat=threat, evaluators=asked)
+    for name, why in done.refusals.items():
+        warnings.warn(f"{name} judges none of these inputs: {why}", stacklevel=2)
+    judged = Judged(
+        test_error=1 - float(done.clean["correct"].mean()),
+        clean=done.clean,
+        evidence=done.evidence,
+        parts={name: {"": table} for name, table in done.evidence.items()},
+        verdict=done.verdict,
+        held={},
+    )
+    for contradiction in judged.verdict.contradictions:
+        warnings.warn(f"CONTRADICTION: {contradiction}", stacklevel=2)
+    frame = input_frame(judged, threat.radii).drop(columns=["low_key", "high_key"])
+    missing = done.witness.flatten(1).isnan().all(1)
+    frame["witness"] = [None if gone else w for w, gone in zip(done.witness, missing, strict=True)]
+    return frame
+
+
+def _radii(eps: float | Sequence[float], count: int) -> float | Tensor:
+    if isinstance(eps, int | float):
+        return float(eps)
+    radii = torch.as_tensor(eps, dtype=torch.float64).cpu()
+    if radii.shape not in ((), (count,)):
+        raise InputError(f"eps expects a radius, or one for each of {count} inputs")
+    return float(radii) if radii.ndim == 0 else radii
+
+
+def _evaluators(
+    names: Names, settings: Assignments | None, catalogue: Catalogue
+) -> list[tuple[Plugin, Mapping[str, Any]]]:
+    """Evaluators, and the settings of theirs that are not as usual. Raises InputError."""
+    texts = names.split(",") if isinstance(names, str) else list(names)
+    if [name.strip().lower() for name in texts] == ["all"]:
+        chosen = catalogue.everybody
+    else:
+        chosen = [catalogue.find("evaluator", name.strip()) for name in dict.fromkeys(texts)]
+    there = {"method": (), "evaluator": [plugin.name for plugin in chosen]}
+    overrides = parse_overrides(assignments(settings, "set"), catalogue, there)
+    return [(plugin, overrides.get(("evaluator", plugin.name), {})) for plugin in chosen]
+
+
+def _inputs(net: nn.Module, x: Tensor, y: Tensor, threat: Threat) -> tuple[Tensor, Tensor]:
+    """The inputs, checked: images in the box, and a label of the network's for each."""
+    if x.ndim < 2 or not x.is_floating_point() or not len(x):
+        raise InputError(f"x expects float images (n, ...), got {x.dtype} {tuple(x.shape)}")
+    if not bool(threat.in_box(x).all()):
+        low, high = threat.box
+        raise InputError(f"x expects pixels in [{low:g}, {high:g}], as box says; there are others")
+    if y.shape != x.shape[:1] or y.is_floating_point():
+        raise InputError(f"y expects {len(x)} whole numbers, got {y.dtype} {tuple(y.shape)}")
+    with torch.no_grad():
+        device = next((p.device for p in net.parameters()), x.device)
+        logits = net(x[:1].to(device))
+    if not 0 <= int(y.min()) <= int(y.max()) < logits.shape[-1]:
+        raise InputError(f"y expects labels from 0 to {logits.shape[-1] - 1}")
+    return x.detach(), y.detach().long()
+
+
+def _only(only: Mapping[str, Names] | Sequence[str] | None) -> list[str]:
+    """{"dataset": ["mnist", "gts"]} as ["dataset=mnist", "dataset=gts"]."""
+    if not isinstance(only, Mapping):
+        return assignments(only, "only")
+    pairs = ((key, [names] if isinstance(names, str) else names) for key, names in only.items())
+    return [f"{key}={name}" for key, names in pairs for name in names]
+
+
+def _board(
+    folders: Sequence[str], plugins: Sequence[str], data: str | None, inputs: Path | None
+) -> Board:
+    place = data_place(data)
+    catalogue = discover([Folder(file) for file in plugins], place)
+    there = RowData(catalogue=catalogue, place=place, inputs=fspath(inputs) if inputs else "")
+    return Board([Store(Folder(folder)) for folder in folders], there)
+
+
+@contextlib.contextmanager
+def _in_keywords() -> Iterator[None]:
+    """Errors that speak of options speak of keywords."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(OPTION.sub(_keyword, str(error))) from error
+
+
+def _keyword(option: re.Match[str]) -> str:
+    name = option[1].replace("-", "_")
+    return RENAMED.get(name, name)

@@ -1,0 +1,1 @@
+"""What finished runs say, as frames of pandas and as networks, inputs and witnesses."""
