@@ -10,13 +10,14 @@ import torch
 from annotated_types import Gt
 from torch import Tensor, nn
 
+from evaluators._linear_regions import LINEAR, Regions
 from evaluators._one_input import Input, one_by_one
 from evaluators._radius_search import RadiusSearch
 from evaluators._replies import ENDS, Found, Reply
 from evaluators.interface import Evidence, Interval
 from relu.attacks.region_attack import walk
 from relu.attacks.witness import CLEAR, adversarial
-from relu.bounds.branching.deadline import Deadline
+from relu.bounds.branching.deadline import Allowance, Deadline
 from relu.bounds.branching.root import decided
 from relu.bounds.coupling import COUPLED
 from relu.bounds.lipschitz import largest_singular_values
@@ -26,6 +27,7 @@ from relu.ranges import checked_dataclass
 from relu.threat import Threat
 
 SQUARINGS = 8  # of Gram matrices, for the layers' largest singular values
+DEEPER = 0.2  # of the time is for what is lowest in linear regions
 ROUNDS = 20  # of a walk from linear region to linear region towards the input
 NEIGHBOURS = 8  # regions beside its own that each round of the walk looks at
 
@@ -96,7 +98,20 @@ def _ask(
     def is_witness(delta: Tensor) -> bool:
         return bool(adversarial(problem.net, problem.images(point(delta)), problem.label))
 
-    result = decided(problem.layers, ball, problem.y, is_witness, deadline, largest=largest)
+    regions = Regions(problem, radius) if problem.threat.norm in LINEAR else None
+    allowance = Allowance(DEEPER)
+
+    def deeper(delta: Tensor, other_class: int) -> Tensor | None:
+        """From a perturbation down to where a margin is least in its linear region."""
+        if regions is None or not allowance.left:
+            return None
+        with allowance.spending():
+            z = regions.lowest(point(delta)[0], other_class)
+        return None if z is None else z - ball.center[0]
+
+    result = decided(
+        problem.layers, ball, problem.y, is_witness, deadline, largest=largest, deeper=deeper
+    )
     return Reply(result.verdict, None if result.delta is None else point(result.delta)[0])
 
 

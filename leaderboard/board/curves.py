@@ -18,9 +18,7 @@ def curve_frame(
     """
     grid = _breakpoints(intervals) if at is None else np.asarray(at, dtype=float)
     lower = np.mean([_reached(high, grid) for _, high in intervals], axis=0)
-    # Below its high, an input is robust up to its low; at 0 all are that are classified correctly.
-    uncertified = np.mean([_passed(low, grid) for low, _ in intervals], axis=0)
-    upper = np.maximum(lower, uncertified)
+    upper = np.mean([_passed(low, high, grid) for low, high in intervals], axis=0)
     return pd.DataFrame({"eps": grid, "robust_error_low": lower, "robust_error_high": upper})
 
 
@@ -36,6 +34,7 @@ def _reached(highs: np.ndarray, grid: np.ndarray) -> np.ndarray:
     return np.searchsorted(np.sort(highs), grid, side="right") / len(highs)
 
 
-def _passed(lows: np.ndarray, grid: np.ndarray) -> np.ndarray:
-    """The share of lows that are less than each eps."""
-    return np.searchsorted(np.sort(lows), grid, side="left") / len(lows)
+def _passed(lows: np.ndarray, highs: np.ndarray, grid: np.ndarray) -> np.ndarray:
+    """The share of inputs whose low is less than each eps, or whose high is at most that."""
+    certified_up_to = np.minimum(lows, np.nextafter(highs, -np.inf))
+    return np.searchsorted(np.sort(certified_up_to), grid, side="left") / len(lows)

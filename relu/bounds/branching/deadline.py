@@ -1,6 +1,8 @@
 """When a search ends: after CPU seconds of its own."""
 
+import contextlib
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 
@@ -27,3 +29,26 @@ class Deadline:
     def share(self, parts: float) -> "Deadline":
         """The end of the first of so many equal parts of what is left."""
         return Deadline.after(self.left / parts)
+
+
+class Allowance:
+    """A share of the CPU time that passes, for something that can be done without."""
+
+    def __init__(self, share: float) -> None:
+        self.share = share
+        self.started = time.process_time()
+        self.spent = 0.0
+
+    @property
+    def left(self) -> bool:
+        """Whether less than the share is spent."""
+        return self.spent <= self.share * (time.process_time() - self.started)
+
+    @contextlib.contextmanager
+    def spending(self) -> Iterator[None]:
+        """Counts what a block takes."""
+        began = time.process_time()
+        try:
+            yield
+        finally:
+            self.spent += time.process_time() - began

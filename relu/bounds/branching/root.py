@@ -17,7 +17,7 @@ from relu.bounds.alpha_crown import relaxations
 from relu.bounds.ball import Ball
 from relu.bounds.branching.deadline import Deadline
 from relu.bounds.branching.refinement import crossed, refined, refined_where
-from relu.bounds.branching.search import Result, Search
+from relu.bounds.branching.search import QUICK, Deeper, Result, Search
 from relu.bounds.linear import margin_lower_bounds, relax
 from relu.bounds.reduced.network import Bounds, ReducedNetwork, reduced_network
 from relu.bounds.relaxed_network import RelaxedNetwork
@@ -62,20 +62,22 @@ def decided(
     deadline: Deadline,
     *,
     largest: Sequence[float] | None = None,
+    deeper: Deeper | None = None,
 ) -> Result:
     """Whether some other class wins or ties in the ball of one input (float64).
 
-    largest: bounds of the layers' largest singular values, of use in l2 and l1.
-    is_witness: whether a perturbation of the ball's center is an adversarial input of the ball; it
-    decides, as bounds are attained only nearly. Where KW's bounds leave few units open, a short
-    search comes first; then searches follow with ever better bounds of all units.
+    largest: bounds of the layers' largest singular values, of use in l2 and l1. deeper: looks for
+    witnesses near points where a margin is small. is_witness: whether a perturbation of the ball's
+    center is an adversarial input of the ball; it decides, as bounds are attained only nearly.
+    Where KW's bounds leave few units open, a short search comes first; then searches follow with
+    ever better bounds of all units.
     """
-    question = _Question(layers, ball, y, is_witness, deadline)
+    question = _Question(layers, ball, y, is_witness, deadline, deeper)
     kw = relax(layers, ball, "kw")
     found = [kw, relax(layers, ball, "crown", known=kw.hidden, largest=largest)]
     if _open_units(layers, kw) <= FEW:
         net = question.reduced(found[-1], _bounds(found[-1]))
-        result = question.search(net, question.left(found)).result(SHORT)
+        result = question.quick_search(net, question.left(found)).result(SHORT)
         if result.verdict in ("certified", "witness"):
             return result
     found = relaxations(layers, ball, largest)
@@ -91,6 +93,7 @@ class _Question:
     y: int
     is_witness: Callable[[Float[Tensor, " d"]], bool]
     deadline: Deadline
+    deeper: Deeper | None
 
     def left(self, found: Sequence[RelaxedNetwork]) -> Int[Tensor, " k"]:
         """The other classes that no relaxation excludes."""
@@ -108,7 +111,13 @@ class _Question:
         self, net: ReducedNetwork, rivals: Int[Tensor, " k"], deadline: Deadline | None = None
     ) -> Search:
         """For any of these classes."""
-        return Search(net, self.y, rivals, self.is_witness, deadline or self.deadline)
+        return Search(
+            net, self.y, rivals, self.is_witness, deadline or self.deadline, deeper=self.deeper
+        )
+
+    def quick_search(self, net: ReducedNetwork, rivals: Int[Tensor, " k"]) -> Search:
+        """For any of these classes, with few steps for each domain."""
+        return Search(net, self.y, rivals, self.is_witness, self.deadline, steps=QUICK)
 
 
 def _together(question: _Question, relaxed: RelaxedNetwork, rivals: Int[Tensor, " k"]) -> Result:

@@ -10,7 +10,7 @@ import heapq
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -35,13 +35,24 @@ from relu.bounds.reduced.forms import Forms
 from relu.bounds.reduced.network import ReducedNetwork
 from relu.bounds.reduced.precisions import Networks
 
-ROOT_STEPS = 20
-STEPS = 6
 LAST_STEPS = 200  # of a domain that cannot be split
 TIGHTENED = 8  # units of a domain whose boxes are tightened
 HELD = 2**28  # numbers of open domains; where there are more, the latest come first
 
 Verdict = Literal["certified", "witness", "timeout", "open"]
+Deeper = Callable[[Float[Tensor, " d"], int], Float[Tensor, " d"] | None]
+"""A perturbation and another class s -> where f_y - f_s is less, near there, or nothing"""
+
+
+class Steps(NamedTuple):
+    """Of ascent: of the whole ball's bounds, and of those of every later domain."""
+
+    root: int = 100
+    domain: int = 20
+
+
+STEPS = Steps()
+QUICK = Steps(root=20, domain=6)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +75,8 @@ class Result:
 class Search:
     """Of one input: whether f_y - f_s <= 0 anywhere for one of the other classes s.
 
-    is_witness: decides whether a perturbation is one. keep: whether leaves are kept.
+    is_witness: decides whether a perturbation is one. deeper: looks for one near points where a
+    margin is small. keep: whether leaves are kept.
     """
 
     def __init__(
@@ -75,6 +87,8 @@ class Search:
         is_witness: Callable[[Float[Tensor, " d"]], bool],
         deadline: Deadline,
         *,
+        steps: Steps = STEPS,
+        deeper: Deeper | None = None,
         keep: bool = False,
     ) -> None:
         self.nets = Networks.of(net)
@@ -82,6 +96,9 @@ class Search:
         self.quick_margins = self.margins.to(torch.float32)
         self.is_witness = is_witness
         self.deadline = deadline
+        self.steps = steps
+        self.deeper = deeper
+        self.others = others
         self.keep = keep
         self.heap: list[tuple[float, int, Domain]] = []
         self.order = itertools.count()
@@ -97,7 +114,7 @@ class Search:
         most: domains after which it ends as if time were over; asked again, it goes on.
         """
         if not self.domains:
-            self._push(self._bound(self._root(), ROOT_STEPS))
+            self._push(self._bound(self._root(), self.steps.root))
         while self.heap and self.delta is None:
             if self.deadline.passed or (most is not None and self.domains >= most):
                 return self._result("timeout")
@@ -107,7 +124,7 @@ class Search:
             self.stuck += self._bound(batch.at(whole.nonzero().squeeze(1)), LAST_STEPS)
             batch = batch.at((~whole).nonzero().squeeze(1))
             if len(batch) and self.delta is None:
-                self._push(self._bound(self._tightened(self._children(batch)), STEPS))
+                self._push(self._bound(self._tightened(self._children(batch)), self.steps.domain))
         if self.delta is not None:
             return self._result("witness")
         return self._result("open" if self.stuck else "certified")
@@ -200,8 +217,7 @@ class Search:
         found = ascended(self.nets.quick, margins, domains.boxes, domains.slopes, steps=steps)
         bound = self._coupled(margins, domains.boxes, found.bound, found.multipliers)
         left = self._left(domains, bound, found.multipliers)
-        points = found.mean if steps == LAST_STEPS else found.at.points[: self.nets.exact.d]
-        self._try(points[:, left], domains.rivals[left])
+        self._try(found.mean[:, left], domains.rivals[left])
         return replace(domains, slopes=found.slopes).at(left).alone(bound[left])
 
     def _coupled(
@@ -235,10 +251,15 @@ class Search:
         return safe_bounds(self.nets.exact, margins, low, high, multipliers.double()) > 0
 
     def _try(self, delta: Float[Tensor, "d m"], rivals: Int[Tensor, " m"]) -> None:
-        """Whether a bound is attained at a witness, or a descent from there finds one."""
+        """Whether a bound is nearly attained at a witness, or a descent from there finds one."""
         margins = self.quick_margins.at(rivals)
         for tried, value in descent(self.nets.quick, margins, delta):
             for i in (value <= 0).nonzero().squeeze(1).tolist():
                 if self.is_witness(tried[:, i]):
                     self.delta = tried[:, i]
                     return
+        if self.deeper is not None and len(value):
+            i = int(value.argmin())
+            point = self.deeper(tried[:, i], int(self.others[rivals[i]]))
+            if point is not None and self.is_witness(point):
+                self.delta = point
