@@ -28,6 +28,7 @@ from relu.threat import Threat
 
 SQUARINGS = 8  # of Gram matrices, for the layers' largest singular values
 DEEPER = 0.2  # of the time is for what is lowest in linear regions
+USUAL = 0.1  # seconds that this takes
 ROUNDS = 20  # of a walk from linear region to linear region towards the input
 NEIGHBOURS = 8  # regions beside its own that each round of the walk looks at
 
@@ -99,7 +100,7 @@ def _ask(
         return bool(adversarial(problem.net, problem.images(point(delta)), problem.label))
 
     regions = Regions(problem, radius) if problem.threat.norm in LINEAR else None
-    allowance = Allowance(DEEPER)
+    allowance = Allowance(DEEPER, usual=USUAL)
 
     def deeper(delta: Tensor, other_class: int) -> Tensor | None:
         """From a perturbation down to where a margin is least in its linear region."""

@@ -32,17 +32,21 @@ class Deadline:
 
 
 class Allowance:
-    """A share of the CPU time that passes, for something that can be done without."""
+    """A share of the CPU time that passes, for something that can be done without.
 
-    def __init__(self, share: float) -> None:
+    usual: CPU seconds that it takes, which have to be there before it is begun.
+    """
+
+    def __init__(self, share: float, *, usual: float = 0.0) -> None:
         self.share = share
+        self.usual = usual
         self.started = time.process_time()
         self.spent = 0.0
 
     @property
     def left(self) -> bool:
-        """Whether less than the share is spent."""
-        return self.spent <= self.share * (time.process_time() - self.started)
+        """Whether the share has room for it once more."""
+        return self.spent + self.usual <= self.share * (time.process_time() - self.started)
 
     @contextlib.contextmanager
     def spending(self) -> Iterator[None]:

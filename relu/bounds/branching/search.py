@@ -47,8 +47,8 @@ Deeper = Callable[[Float[Tensor, " d"], int], Float[Tensor, " d"] | None]
 class Steps(NamedTuple):
     """Of ascent: of the whole ball's bounds, and of those of every later domain."""
 
-    root: int = 100
-    domain: int = 20
+    root: int = 60
+    domain: int = 12
 
 
 STEPS = Steps()
