@@ -22,7 +22,7 @@ def page_command(options: Options) -> int:
     folders = [Path(run) for run in options.runs]
     place = data_place(options.data)
     catalogue = discover([Path(file) for file in options.plugin], place)
-    data = RowData(catalogue=catalogue, place=place, inputs=options.inputs or "")
+    data = RowData(catalogue=catalogue, place=place, inputs=options.inputs or "", download=False)
     pages = _pages(folders, _target(options.out, folders), data)
     for file, text in pages.items():
         save_page(file, text)

@@ -21,12 +21,14 @@ class RowData:
     """Where the data sets of rows are read from.
 
     place: the folder or file of data sets, None for the usual ones. inputs: the file of inputs that
-    the runs judged, "" where these were test inputs.
+    the runs judged, "" where these were test inputs. download: whether data sets that are nowhere
+    may be fetched.
     """
 
     catalogue: Catalogue
     place: Path | None = None
     inputs: str = ""
+    download: bool = True
     _loaded: dict[tuple[str, float | None], DataSet] = field(default_factory=dict, compare=False)
 
     def of(self, row: Row, held_out: float | None = None) -> DataSet:
@@ -37,7 +39,7 @@ class RowData:
         name = row.dataset, held_out
         if name not in self._loaded:
             source = self.catalogue.find_source(row.dataset)
-            whole = load(source, self.place, self.catalogue.sources)
+            whole = load(source, self.place, self.catalogue.sources, download=self.download)
             whole = given_inputs(whole, Path(self.inputs)) if self.inputs else whole
             self._loaded[name] = whole if held_out is None else hold_out(whole, held_out)
         data = self._loaded[name]

@@ -66,14 +66,16 @@ _BY = ("low_by", "high_by", "decided_by")
 def _places(names: pd.Series, known: Sequence[str]) -> np.ndarray:
     """Of each name its place in the list; of "" the place after the last."""
     place: Mapping[str, int] = {name: i for i, name in enumerate(known)}
-    return np.array([place.get(name, len(known)) for name in names])
+    places: np.ndarray = np.array([place.get(name, len(known)) for name in names])
+    return places
 
 
 def _verdicts(frame: pd.DataFrame, subject: Subject) -> np.ndarray:
     numbers = frame["verdict"].map(lambda word: VERDICTS.get(word, 0)).to_numpy()
     wrong = ~frame["correct"].to_numpy(dtype=bool)
     conflict = frame["index"].isin(subject.contradicted).to_numpy()
-    return (numbers + MISCLASSIFIED * wrong + CONTRADICTED * conflict).astype(np.uint8)
+    verdicts: np.ndarray = numbers + MISCLASSIFIED * wrong + CONTRADICTED * conflict
+    return verdicts.astype(np.uint8)
 
 
 def script_json(value: Any) -> Markup:

@@ -7,7 +7,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from bench import __version__
+from bench.store.provenance import bench_version
 from bench.store.results import Store
 from leaderboard.board.data import RowData
 from leaderboard.board.inputs import CLEAN
@@ -75,7 +75,7 @@ def rendered(template: str, **values: Any) -> str:
         lstrip_blocks=True,
     )
     return environment.get_template(template).render(
-        css=_asset(*STYLES), js=_asset(*SCRIPTS), version=__version__, **values
+        css=_asset(*STYLES), js=_asset(*SCRIPTS), version=bench_version(), **values
     )
 
 
@@ -102,7 +102,7 @@ def _tables(stores: Sequence[Store], subjects: Sequence[Subject]) -> dict[str, A
         "common": common,
         "own": [(s, own_settings(s, common), row_facts(s)) for s in subjects],
         "runs": [(str(store.root), run_facts(store)) for store in stores],
-        "bibtex": bibtex(__version__),
+        "bibtex": bibtex(bench_version()),
         "downloads": script_json(downloads(subjects)),
     }
 
@@ -133,7 +133,7 @@ def _inputs(subjects: Sequence[Subject], album: Album) -> dict[str, Any]:
             "folder": str(subject.store.root) if subject.store else "",
             "command": show_command(subject, subjects),
         }
-    labels = ["classified so as it is", *evaluators.values()]
+    labels = ["misclassified as it is", *evaluators.values()]
     return {
         "blocks": blocks,
         "inputs": script_json({"rows": about, "evaluators": labels}),

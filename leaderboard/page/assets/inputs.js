@@ -10,6 +10,7 @@ const view = { row: null, columns: null, order: [], page: 0, key: "index", ascen
 const known = new Map();
 
 const who = (place) => about.evaluators[place] ?? "nobody";
+const seconds = (value) => String(Number(value.toPrecision(2)));
 const current = () => about.rows[view.row];
 
 async function chooseRow(row) {
@@ -62,7 +63,7 @@ function lineOf(i) {
     ...texts.map((text) => make("td", {}, String(text))),
     make("td", {}, track(i)),
     make("td", {}, who(c.decided_by[i])),
-    make("td", { className: "number" }, c.seconds[i].toPrecision(2)));
+    make("td", { className: "number" }, seconds(c.seconds[i])));
 }
 
 function drawTable() {
@@ -146,7 +147,7 @@ function factsOf(i) {
     ["eps", radius(c.eps[i])],
     ["verdict", word(c, i) + (c.verdict[i] & CONTRADICTED ? ", evidence conflicts" : "")],
     ["decided by", who(c.decided_by[i])],
-    ["seconds", c.seconds[i].toPrecision(2)],
+    ["seconds", seconds(c.seconds[i])],
   ]);
 }
 
