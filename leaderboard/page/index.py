@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from bench.store.results import Store
 from bench.store.run_files import RUN
@@ -52,7 +53,7 @@ def _entry(run: Path, start: Path) -> Entry:
     rows = [subject.row for subject in subjects]
     return Entry(
         name=run.name,
-        link=Path(os.path.relpath(run / PAGE, start)).as_posix(),
+        link=quote(Path(os.path.relpath(run / PAGE, start)).as_posix()),
         rows=len(rows),
         datasets=", ".join(dict.fromkeys(row.dataset for row in rows)),
         threats="; ".join(dict.fromkeys(str(row.threat) for row in rows)),

@@ -55,7 +55,8 @@ function setColumn(box) {
   for (const cell of all(`#rows [data-key="${box.dataset.column}"]`)) cell.hidden = !box.checked;
 }
 
-one("#tools").addEventListener("input", filter);
+one("#tools").addEventListener("input", filter); // as one types
+one("#tools").addEventListener("change", filter);
 one("#tools").addEventListener("submit", (event) => event.preventDefault());
 one("#tools").addEventListener("reset", () => setTimeout(() => {
   all("[data-column]").forEach(setColumn);
