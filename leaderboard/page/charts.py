@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from leaderboard import seed_groups
 from leaderboard.board.curves import curve_frame
-from leaderboard.page.drawing import INK, MARKERS, METHODS, new_figure, style, to_svg
+from leaderboard.page.drawing import INK, LINES, MARKERS, METHODS, SIGNS, new_figure, style, to_svg
 from leaderboard.page.subjects import Subject, panel_title
 
 RADII = 96  # at which curves are drawn
@@ -115,7 +115,7 @@ def _curves(subjects: Sequence[Subject], known: Mapping[str, int], panel: int) -
     for group in _groups(judged):
         gid = f"c{panel}-{'-'.join(str(subject.number) for subject in group)}"
         said[gid] = said[f"{gid}-"] = f"{group[0].label}: robust error over eps"
-        _band(axes, group, grid, METHODS[known[group[0].row.label] % len(METHODS)], gid)
+        _band(axes, group, grid, known[group[0].row.label], gid)
     eps = judged[0].row.eps
     if not isinstance(eps, tuple):
         axes.axvline(eps, color=INK, linewidth=1, linestyle=":")
@@ -123,13 +123,15 @@ def _curves(subjects: Sequence[Subject], known: Mapping[str, int], panel: int) -
     return _chart("curve", judged, known, figure, said)
 
 
-def _band(axes: Any, group: Sequence[Subject], grid: np.ndarray, colour: str, gid: str) -> None:
+def _band(axes: Any, group: Sequence[Subject], grid: np.ndarray, place: int, gid: str) -> None:
     tables = [subject.judged.verdict.table for subject in group if subject.judged is not None]
     pairs = [(table["low"].to_numpy(), table["high"].to_numpy()) for table in tables]
     frame = curve_frame(pairs, list(grid))
     low, high = (100 * frame[f"robust_error_{end}"].to_numpy().round(5) for end in ("low", "high"))
+    colour = METHODS[place % len(METHODS)]
+    line = LINES[place // len(METHODS) % len(LINES)]
     axes.fill_between(grid, low, high, color=colour, alpha=0.25, linewidth=0, gid=f"{gid}-")
-    axes.plot(grid, high, color=colour, linewidth=1.5, gid=gid)
+    axes.plot(grid, high, line, color=colour, linewidth=1.5, gid=gid)
 
 
 def _radii(judged: Sequence[Subject]) -> np.ndarray:
@@ -195,7 +197,9 @@ def _chart(
 
 
 def _legend(subjects: Sequence[Subject], known: Mapping[str, int]) -> Iterator[dict[str, Any]]:
-    """A colour for each method's label, and the rows that have it."""
+    """A colour and a sign for each method's label, and the rows that have it."""
     for label in dict.fromkeys(subject.row.label for subject in subjects):
         own = [subject.number for subject in subjects if subject.row.label == label]
-        yield {"label": label, "colour": known[label] % len(METHODS), "rows": own}
+        place = known[label]
+        sign = SIGNS[place // len(METHODS) % len(SIGNS)]
+        yield {"label": label, "colour": place % len(METHODS), "sign": sign, "rows": own}

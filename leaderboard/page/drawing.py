@@ -25,6 +25,8 @@ METHODS = (
 )
 """Colours that the colour-blind can tell apart, after Okabe and Ito."""
 MARKERS = "osD^vPX*"
+SIGNS = "●■◆▲▼✚✖★"  # the same in a text
+LINES = ("-", "--", "-.", ":")
 SIZE = (4.6, 3.1)  # inches: as wide as a phone, so that letters stay as large as the page's
 NAMES = {INK: "ink-2", LINE: "line", **{colour: f"m{i}" for i, colour in enumerate(METHODS)}}
 SPARED = [

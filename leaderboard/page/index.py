@@ -45,7 +45,7 @@ def runs_in(folder: Path) -> list[Path]:
 def index_html(folder: Path, runs: Sequence[Path], file: Path) -> str:
     """The page, to be written into `file`, that leads to the page of each run."""
     entries = [_entry(run, file.parent) for run in runs]
-    return rendered("index.html", entries=entries, folder=str(folder))
+    return rendered("index.html", entries=entries, folder=folder.resolve().name)
 
 
 def _entry(run: Path, start: Path) -> Entry:

@@ -87,12 +87,16 @@ def _asset(*names: str) -> Markup:
 def _tables(stores: Sequence[Store], subjects: Sequence[Subject]) -> dict[str, Any]:
     table = lines(subjects)
     common = common_settings(subjects)
+    offered = choices(table)
+    shared = {key: values[0] for key, values in offered.items() if len(values) == 1}
     return {
         "folders": [str(store.root) for store in stores],
         "columns": COLUMNS,
         "lines": table,
-        "filters": FILTERS,
-        "choices": choices(table),
+        "shown": {column.key for column in COLUMNS if column.shown} - shared.keys(),
+        "shared": [f"{FILTERS[key]} {value}" for key, value in shared.items()],
+        "filters": {key: title for key, title in FILTERS.items() if key not in shared},
+        "choices": offered,
         "decided": decided(subjects),
         "costs": costs(subjects),
         "attribution": attribution(subjects),

@@ -6,10 +6,21 @@ const rowsOfMark = (mark) => mark.id.split("-").slice(1).filter(Boolean).map(Num
 const marks = all(".mark");
 for (const mark of marks) one("title", mark)?.remove(); // ours is shown in its place
 
+const marksShown = (chart) => all(".mark", chart).filter((mark) => mark.style.display !== "none");
+
+/** One stop of the tab key in each chart, from which arrows lead to its other marks. */
+function setStops() {
+  for (const mark of marks) mark.setAttribute("tabindex", "-1");
+  for (const chart of all(".charts figure")) marksShown(chart)[0]?.setAttribute("tabindex", "0");
+}
+
 shown.addEventListener("change", () => {
   for (const mark of marks) mark.style.display = anyShown(rowsOfMark(mark)) ? "" : "none";
+  setStops();
   for (const part of all("[data-rows]:not(#rows tr)")) part.hidden = !anyShown(rowsOf(part));
 });
+
+setStops();
 
 const tip = one("#tip");
 
@@ -36,6 +47,17 @@ for (const mark of marks) {
     showTipOf(mark, left, bottom);
   });
   mark.addEventListener("blur", hide);
+}
+
+for (const chart of all(".charts figure")) {
+  chart.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    const there = marksShown(chart);
+    const at = there.indexOf(document.activeElement);
+    if (!step || at < 0) return;
+    event.preventDefault();
+    there[(at + step + there.length) % there.length].focus();
+  });
 }
 
 /** The chart as a file of its own, in the colours that it has now. */

@@ -2,8 +2,8 @@
 
 const PAGE = 50;
 const HEADS = [
-  ["input", "index"], ["label", "label"], ["predicted", "predicted"], ["verdict", "verdict"],
-  ["radius ≥", "low"], ["radius ≤", "high"], ["", null], ["decided by", "decided_by"], ["seconds", "seconds"],
+  ["input", "index"], ["radius", null], ["radius ≥", "low"], ["radius ≤", "high"], ["verdict", "verdict"],
+  ["label", "label"], ["predicted", "predicted"], ["decided by", "decided_by"], ["seconds", "seconds"],
 ];
 const about = one("#inputs") ? read("about-inputs") : { rows: {} };
 const view = { row: null, columns: null, order: [], page: 0, key: "index", ascending: true, chosen: null };
@@ -57,13 +57,11 @@ function lineOf(i) {
   const c = view.columns;
   const open = make("button", { type: "button", className: "link" }, String(c.index[i]));
   open.addEventListener("click", () => chooseInput(i, true));
-  const texts = [c.label[i], c.predicted[i], word(c, i), radius(c.low[i]), radius(c.high[i])];
+  const texts = [radius(c.low[i]), radius(c.high[i]), word(c, i), c.label[i], c.predicted[i], who(c.decided_by[i]), seconds(c.seconds[i])];
   return make("tr", {},
     make("th", { scope: "row" }, open),
-    ...texts.map((text) => make("td", {}, String(text))),
     make("td", {}, track(i)),
-    make("td", {}, who(c.decided_by[i])),
-    make("td", { className: "number" }, seconds(c.seconds[i])));
+    ...texts.map((text) => make("td", {}, String(text))));
 }
 
 function drawTable() {
@@ -100,7 +98,7 @@ function drawn(data, text) {
 /** The image, the adversarial input and their difference, the latter in grey around no change. */
 async function pictures(picture) {
   const clean = await pixels(images()[picture.image]);
-  const canvases = [[drawn(clean, `input ${picture.index}`), "the input"]];
+  const canvases = [[drawn(clean, `input ${picture.index}`), "input"]];
   if (picture.difference) {
     const moved = await pixels(picture.difference);
     const after = new ImageData(clean.width, clean.height);
@@ -108,8 +106,8 @@ async function pictures(picture) {
       const by = ((moved.data[k] - 128) / 127) * picture.scale * 255;
       after.data[k] = k % 4 === 3 ? 255 : clean.data[k] + by;
     }
-    canvases.push([drawn(after, "adversarial input"), "the nearest adversarial input known"]);
-    canvases.push([drawn(moved, "difference"), `their difference, at most ${picture.scale}`]);
+    canvases.push([drawn(after, "adversarial input"), "adversarial input"]);
+    canvases.push([drawn(moved, "difference"), `difference, at most ${picture.scale}`]);
   }
   return canvases;
 }

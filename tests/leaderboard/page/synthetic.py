@@ -26,7 +26,8 @@ EPOCHS = 30
 class Synthetic:
     """What a run is made of. witnesses: how many of the inputs have theirs on disk.
 
-    label: of all methods, with their name in it as {}; setting: a free text among the settings.
+    label: of all methods, with their name in it as {}; setting: a free text among the settings;
+    published: tables of a paper; own_radii: whether each input has an eps of its own.
     """
 
     data: DataSet
@@ -36,6 +37,8 @@ class Synthetic:
     label: str = "{}"
     setting: str = "usual"
     contradicted: bool = False
+    published: tuple[str, ...] = ()
+    own_radii: bool = False
 
 
 def write_run(folder: Path, made: Synthetic, first: int = 0) -> Path:
@@ -67,7 +70,7 @@ def _write_row(store: Store, made: Synthetic, number: int) -> CellRecord:
         dataset=made.data.name,
         arch="cnn",
         norm=norm,
-        eps=eps,
+        eps=tuple(eps + i / 1000 for i in range(made.points)) if made.own_radii else eps,
         method=method,
         label=made.label.format(method),
         settings={"train.epochs": EPOCHS, "kw.note": made.setting, "number": number},
@@ -78,6 +81,7 @@ def _write_row(store: Store, made: Synthetic, number: int) -> CellRecord:
         clean=keys["clean"],
         evaluator_labels=EVALUATORS,
         refusals={},
+        published=made.published,
         evidence={name: (keys[name],) for name in EVALUATORS},
         data={"train": "t", "test": made.data.fingerprint("test")},
     )

@@ -1,8 +1,10 @@
 import csv
+import dataclasses
 import importlib.util
 import io
 import json
 import re
+import shutil
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
@@ -113,6 +115,34 @@ def test_without_the_data_there_are_no_pictures_and_a_line_says_so(
     page = page_html([Store(page_run)], RowData(catalogue=catalogue))
     assert "Pictures: data set digits not found." in page
     assert json.loads(block(page, "images")) == {}
+
+
+def test_published_values_stand_beside_ours(
+    tmp_path: Path, digits: DataSet, catalogue: Catalogue
+) -> None:
+    made = Synthetic(
+        data=dataclasses.replace(digits, name="mnist"), rows=3, points=10, published=("table1",)
+    )
+    stores = [Store(write_run(tmp_path / "run", made))]
+    page = page_html(stores, RowData(catalogue=catalogue, download=False))
+    Elements(page)
+    published = page[page.index('<section id="published"') : page.index('<section id="inputs"')]
+    assert "<td>robust error ≤ (%)</td>" in published
+    assert "<td>table1</td>" in published
+
+
+def test_radii_of_their_own_and_networks_that_failed(
+    tmp_path: Path, digits: DataSet, catalogue: Catalogue
+) -> None:
+    folder = write_run(tmp_path / "run", Synthetic(data=digits, rows=3, points=10, own_radii=True))
+    shutil.rmtree(folder / "networks" / "network1")
+    shutil.rmtree(folder / "evidence" / "bab2")
+    page = page_html([Store(folder)], RowData(catalogue=catalogue))
+    Elements(page)
+    assert "at, seed 0: not finished" in page
+    assert "BaB: not finished" in page
+    assert list(json.loads(block(page, "about-inputs"))["rows"]) == ["0", "2"]
+    assert 'data-eps="given"' in page
 
 
 def test_without_matplotlib_one_line_says_what_to_install(
