@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import bench
 from bench.data.datasets import DataSet
 from bench.plugins.catalogue import Catalogue
 from bench.store.results import Store
@@ -69,6 +70,10 @@ def test_the_page_is_whole_and_fetches_nothing(page: str) -> None:
     assert len(ids) == len(set(ids))
     targets = {str(a["href"])[1:] for _, a in elements if str(a.get("href")).startswith("#")}
     assert targets <= set(ids)
+
+
+def test_a_board_gives_the_same_page(page: str, page_run: Path) -> None:
+    assert bench.read(page_run).page() == page
 
 
 def test_the_table_is_there_without_scripts(page: str, page_run: Path) -> None:
