@@ -49,17 +49,11 @@ class DataSet:
         return digest.hexdigest()[:16]
 
 
-def load(
-    name: str,
-    folder: Path | None = None,
-    sources: Mapping[str, Source] = SOURCES,
-    *,
-    download: bool = True,
-) -> DataSet:
+def load(name: str, folder: Path | None = None, sources: Mapping[str, Source] = SOURCES) -> DataSet:
     """The data set, from `folder` (npz or torchvision's layout), else the cache, else a download.
 
-    A data set that is a file is read from there alone. download: whether it may be fetched. Raises
-    InputError where it is nowhere, or where its contents are not what they should be.
+    A data set that is a file is read from there alone. Raises InputError where it is nowhere, or
+    where its contents are not what they should be.
     """
     source = sources[name]
     if source.file is not None:
@@ -78,8 +72,6 @@ def load(
         if source.looked_for and place is not None and (place / source.looked_for).exists():
             arrays = _read_layout(name, source, place)
             return _check(name, source, arrays, f"{place / source.looked_for}:")
-    if source.looked_for and not download:
-        raise InputError(_nowhere(name, source, folder, ""))
     if source.looked_for:
         return _check(name, source, _download(name, source, folder), f"{name}:")
     return _check(name, source, source.read(folder or Path(), False), f"{name}:")
@@ -122,18 +114,12 @@ def _download(name: str, source: Source, folder: Path | None) -> Arrays:
         with contextlib.suppress(OSError):
             cache.rmdir()  # leave no empty folder behind
         reason = str(error).splitlines()[-1] if str(error) else type(error).__name__
-        failed = f", and the download failed ({reason})"
-        raise InputError(_nowhere(name, source, folder, failed)) from error
-
-
-def _nowhere(name: str, source: Source, folder: Path | None, failed: str) -> str:
-    """Where a data set was looked for, and what to do."""
-    cache = _cache()
-    return (
-        f"data set {name} not found: looked for {name}.npz and {source.looked_for} in "
-        f"{folder or cache}{f' and {cache}' if folder else ''}{failed}; "
-        f"name a folder that holds it with --data DIR or BENCH_DATA"
-    )
+        first = folder or cache
+        raise InputError(
+            f"data set {name} not found: looked for {name}.npz and {source.looked_for} in {first}"
+            f"{f' and {cache}' if folder else ''}, and the download failed ({reason}); "
+            f"name a folder that holds it with --data DIR or BENCH_DATA"
+        ) from error
 
 
 def _check(name: str, source: Source, arrays: Arrays, where: str) -> DataSet:

@@ -18,6 +18,7 @@ PACKAGES = (
     "gurobipy",
     "highspy",
     "jaxtyping",
+    "jinja2",
     "joblib",
     "matplotlib",
     "numpy",

@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,15 @@ def test_page_of_several_runs_names_its_file(
     assert "--out" in capsys.readouterr().err
     assert main(["page", str(run), str(other), "--out", str(tmp_path / "both.html")]) == 0
     assert "3 networks" in (tmp_path / "both.html").read_text(encoding="utf-8")
+
+
+def test_page_fetches_no_data(tmp_path: Path, digits: DataSet) -> None:
+    made = Synthetic(data=dataclasses.replace(digits, name="mnist"), rows=1, points=10)
+    folder = write_run(tmp_path / "mnist", made)
+    assert main(["page", str(folder), "--data", str(tmp_path)]) == 0
+    said = (folder / "page.html").read_text(encoding="utf-8")
+    assert "Pictures: data set mnist not found" in said
+    assert "nothing is fetched for this" in said
 
 
 def test_page_of_a_folder_of_runs_is_an_index(run: Path) -> None:
