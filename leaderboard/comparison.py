@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -76,13 +77,17 @@ def _drawn(lines: Sequence[_Line]) -> str:
 
 def beside_to_csv(rows: Sequence[Row]) -> str:
     """One line per line and quantity of the markdown tables, in full precision."""
-    records = [
+    return str(pd.DataFrame(beside(rows)).to_csv(index=False))
+
+
+def beside(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """What is measured and what is published, a record per line and quantity of the tables."""
+    return [
         part for table in tables() for line in _lines(rows, table) for part in _long(line, table)
     ]
-    return str(pd.DataFrame(records).to_csv(index=False))
 
 
-def _long(line: _Line, table: str) -> Iterator[dict[str, object]]:
+def _long(line: _Line, table: str) -> Iterator[dict[str, Any]]:
     first = line.rows[0]
     subject = first.columns(("dataset", "arch", "norm", "eps", "method"))
     subject |= {"label": line.label, "seeds": len(line.rows), "points": first.points}

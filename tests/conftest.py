@@ -29,7 +29,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # processes side by side, which would w
 UNMARKED = "-m gpu: files without that marker are not imported, as plugins they use may be missing"
 # Mathematics, tables, pages: no whole runs, no data but the embedded.
 QUICK = ("relu", "leaderboard", "test_docs.py", "test_imports.py", "test_mutants.py")
-LONGER = ("slow", "gpu", "real", "hostile", "processes")
+LONGER = ("slow", "gpu", "real", "hostile", "processes", "browser")
 # What a user's environment may say and no test expects: data, a device, a terminal of some kind.
 STRANGE = ("BENCH_DATA", "BENCH_DEVICE", "FORCE_COLOR", "TTY_COMPATIBLE", "COLUMNS")
 

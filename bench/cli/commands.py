@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bench.cli.export import export_command as export_command
 from bench.cli.listing import listed
+from bench.cli.page import page_command as page_command
 from bench.cli.verify import verify_command as verify_command
 from bench.face.computation import Finished, catalogue_of, complain
 from bench.face.fronts import finished_front

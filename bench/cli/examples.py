@@ -45,6 +45,15 @@ examples:
   python -m bench leaderboard run
   python -m bench leaderboard run-a run-b --out both"""
 
+PAGE = """\
+examples:
+  python -m bench page run
+  python -m bench page run-a run-b --out both.html
+  python -m bench page runs
+
+One file that needs no network and no server. A folder of run folders becomes an index, beside a
+page in each of them. Pictures need the data sets; it needs the extra `page`."""
+
 RATIOS = """\
 examples:
   python -m bench run --suite figure4 --data DIR --out f4 && python -m bench ratios f4 --eval cw

@@ -18,6 +18,7 @@ PACKAGES = (
     "gurobipy",
     "highspy",
     "jaxtyping",
+    "jinja2",
     "joblib",
     "matplotlib",
     "numpy",
@@ -42,7 +43,7 @@ def provenance(device: torch.device) -> dict[str, object]:
     """
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor()
     return {
-        "bench": bench.__version__,
+        "bench": bench_version(),
         "commit": _commit(),
         "versions": _versions(),
         "python": platform.python_version(),
@@ -50,6 +51,11 @@ def provenance(device: torch.device) -> dict[str, object]:
         "device": f"{device} {name or platform.machine()}",
         "threads": torch.get_num_threads(),
     }
+
+
+def bench_version() -> str:
+    """The version of the bench that runs."""
+    return bench.__version__
 
 
 @functools.cache

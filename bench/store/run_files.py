@@ -228,6 +228,23 @@ def save_all(folder: Path, files: Mapping[str, bytes]) -> None:
             path.replace(folder / name)
 
 
+def save_page(file: Path, text: str) -> None:
+    """Writes an HTML page in one step, in the place of an earlier one.
+
+    Raises InputError where something else is there, or no folder to write into.
+    """
+    if not file.parent.is_dir():
+        raise InputError(f"cannot write {str(file)!r}: there is no folder {str(file.parent)!r}")
+    if file.exists() and not (file.is_file() and file.read_bytes()[:15] == text.encode()[:15]):
+        raise InputError(f"{str(file)!r} is there and is no page: name another file")
+    draft = file.with_name(f".{file.name}.{socket.gethostname()}.{os.getpid()}")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(file)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
 def _speeds() -> Path:
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache) / "relu-bench" / "speeds.json"

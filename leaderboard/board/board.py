@@ -13,6 +13,7 @@ from leaderboard.board.curves import curve_frame
 from leaderboard.board.data import RowData, network_of, subject_of
 from leaderboard.board.inputs import NOBODY, input_frame
 from leaderboard.merge import case
+from leaderboard.page.page import page_html
 from leaderboard.row import Row
 from leaderboard.rows import Judged, judged_cell, read_table
 from leaderboard.tables import csv_line
@@ -120,6 +121,10 @@ class Board:
         i = self._one(method, where)
         cell, _ = self._table[i]
         return pd.DataFrame(self._of(i).held[cell.network].load_history(cell.network))
+
+    def page(self) -> str:
+        """All of it as one HTML file (`python -m bench page`). Raises InputError."""
+        return page_html(self._stores, self._data)
 
     def _inputs_of(self, i: int) -> pd.DataFrame:
         if i not in self._frames:

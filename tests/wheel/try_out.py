@@ -104,6 +104,12 @@ def try_commands() -> None:
     expect("region_attack " in dry, "the demo is planned")
 
 
+def try_page() -> None:
+    assets = importlib.import_module("leaderboard.page.page").ASSETS
+    expect((assets / "page.html").is_file(), "the page has its template")
+    expect(len(list(assets.glob("*.js"))) > 3, "the page has its scripts")
+
+
 def try_published_values() -> None:
     tables = importlib.import_module("leaderboard.published").tables()
     expect({f"table{n}" for n in range(1, 7)} <= set(tables), "published values can be read")
@@ -128,6 +134,7 @@ def main() -> None:
     try_packages()
     try_commands()
     try_published_values()
+    try_page()
     try_announced_plugin()
 
 
