@@ -1,0 +1,164 @@
+"""Panels of a plane: its linear regions, the decisions and the inputs in it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
+from numpy import ndarray
+from scipy import ndimage
+from torch import nn
+
+from leaderboard.figures.plane import Plane, inside_box
+from leaderboard.figures.style import MARKERS, tints
+from leaderboard.figures.subdivision import Decisions, Piece, decided, linear_regions
+from relu.network.layers import Shape
+from relu.network.reader import read_layers
+
+VECTORS = 3000  # polygons: more are pixels in the file
+GRID = 80  # points a side, at which the middle of each class's area is looked for
+HALO = [withStroke(linewidth=1.6, foreground="white")]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Slice:
+    """A network on a window of a plane, cut into its linear regions."""
+
+    plane: Plane
+    window: Float[ndarray, "m 2"]
+    pieces: Sequence[Piece]
+    decided: Sequence[Decisions] = field(default_factory=list)
+
+    def classes(self, places: Float[ndarray, "n 2"]) -> ndarray:
+        """The class of each place in the window; -1 beside all pieces."""
+        found = np.full(len(places), -1)
+        for decisions in self.decided:
+            for k, corners in decisions.areas:
+                found[_near(corners, places)] = k
+        return found
+
+
+def _near(corners: Float[ndarray, "m 2"], places: Float[ndarray, "n 2"]) -> ndarray:
+    """The places inside a polygon, those in its bounding rectangle looked at alone."""
+    from leaderboard.figures.plane import contains
+
+    close = np.flatnonzero(((places >= corners.min(0)) & (places <= corners.max(0))).all(1))
+    return close[contains(corners, places[close])] if len(close) else close
+
+
+def slice_of(net: nn.Module, plane: Plane, window: Float[ndarray, "m 2"], shape: Shape) -> Slice:
+    """The network, in float64, on the window. Raises InputError for what is no ReLU network."""
+    pieces = linear_regions(read_layers(net, shape), plane, shape, window)
+    return Slice(
+        plane=plane, window=window, pieces=pieces, decided=[decided(piece) for piece in pieces]
+    )
+
+
+def draw_slice(axes: Axes, whole: Slice) -> None:
+    """Regions as a chess board in their class's colour, and the decision boundary, thick."""
+    colors = tints()
+    areas = [
+        (corners, colors(2 * (k % (colors.N // 2)) + piece.parity))
+        for piece, decisions in zip(whole.pieces, whole.decided, strict=True)
+        for k, corners in decisions.areas
+    ]
+    many = len(areas) > VECTORS
+    axes.add_collection(
+        PolyCollection(
+            [corners for corners, _ in areas],
+            facecolors=[color for _, color in areas],
+            edgecolors="face",
+            linewidths=0.1,
+            rasterized=many,
+        )
+    )
+    axes.add_collection(
+        PolyCollection(
+            [piece.corners for piece in whole.pieces],
+            facecolors="none",
+            edgecolors="0.35",
+            linewidths=0.08 if many else 0.25,
+            rasterized=many,
+            gid="regions",
+        )
+    )
+    ties = [segment for decisions in whole.decided for segment in decisions.ties]
+    axes.add_collection(
+        LineCollection(ties, colors="black", linewidths=1.5, capstyle="round", gid="decisions")
+    )
+    _frame(axes, whole.window)
+
+
+def _frame(axes: Axes, window: Float[ndarray, "m 2"]) -> None:
+    low = window.min(0)
+    high = window.max(0)
+    axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
+    axes.tick_params(length=2)
+
+
+def draw_classes(axes: Axes, whole: Slice, names: Sequence[str] | None = None) -> None:
+    """The class of each connected area that is not too small, in words, in its middle."""
+    low = whole.window.min(0)
+    high = whole.window.max(0)
+    steps = (np.arange(GRID) + 0.5) / GRID
+    grid = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2) * (high - low) + low
+    classes = whole.classes(grid).reshape(GRID, GRID)
+    for k in np.unique(classes[classes >= 0]):
+        areas, count = ndimage.label(classes == k)
+        for area in range(1, count + 1):
+            depth = ndimage.distance_transform_edt(np.pad(areas == area, 1))[1:-1, 1:-1]
+            if depth.max() >= 0.035 * GRID:
+                place = grid[int(depth.argmax())]
+                said = str(k) if names is None else names[int(k)]
+                axes.text(*place, said, ha="center", va="center", fontsize=7, path_effects=HALO)
+
+
+def draw_box(axes: Axes, plane: Plane, window: ndarray, box: tuple[float, float]) -> None:
+    """Where the plane leaves the box of images, if it does inside the window."""
+    corners = inside_box(plane, window, box)
+    if len(corners) > 2:
+        closed = np.vstack([corners, corners[:1]])
+        axes.plot(*closed.T, color="0.25", linestyle=(0, (1, 1.5)), linewidth=0.9, gid="box")
+
+
+def draw_inputs(axes: Axes, places: Float[ndarray, "n 2"]) -> None:
+    """Inputs of the plane, each with a marker of its own."""
+    for i, place in enumerate(places):
+        axes.plot(
+            *place,
+            MARKERS[i % len(MARKERS)],
+            color="white",
+            markeredgecolor="black",
+            markersize=5,
+            markeredgewidth=1,
+            zorder=5,
+        )
+
+
+def explain(figure: Figure, inputs: Sequence[str], *, box: bool = True) -> None:
+    """The legend of panels of planes; inputs: what the markers are."""
+    lines = [
+        Line2D([], [], color="black", linewidth=1.5, label="decision boundary"),
+        Line2D([], [], color="0.35", linewidth=0.4, label="edge of a linear region"),
+    ]
+    if box:
+        dots = (0, (1, 1.5))
+        lines.append(Line2D([], [], color="0.25", linestyle=dots, label="edge of the pixels' box"))
+    for i, said in enumerate(inputs):
+        lines.append(
+            Line2D(
+                [],
+                [],
+                linestyle="",
+                marker=MARKERS[i % len(MARKERS)],
+                color="white",
+                markeredgecolor="black",
+                label=said,
+            )
+        )
+    figure.legend(handles=lines, loc="outside lower center", ncols=3, frameon=False)

@@ -1,0 +1,112 @@
+"""An input, its nearest witness, and the decisions between and around them."""
+
+import math
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy import ndarray
+
+from leaderboard.figures.plane import Plane, plane_through, rectangle
+from leaderboard.figures.planes import draw_box, draw_classes, draw_inputs, draw_slice, slice_of
+from leaderboard.figures.runs import Case
+from leaderboard.figures.style import PAGE, panels, plain
+from leaderboard.row import Row
+from relu.errors import InputError
+
+AROUND = 1.6  # half the window's side, in l2 distances of the witness
+ANGLES = 720
+
+
+def witness_figure(case: Case) -> Figure:
+    """A panel for each network: the plane of an input, its nearest witness, and another input.
+
+    The other is the first judged one of the class that the witness is taken for. Dashed: the plane
+    in the largest ball that is proven to hold no adversarial input, which the decision boundary
+    cannot enter; dotted: in the ball on whose surface the witness lies.
+    """
+    index = _index(case)
+    images = case.runs.images(case.rows[0])
+    figure, axes = panels(len(case.groups), height=2.1, width=PAGE / 3.6)
+    for row, label, panel in zip(case.rows, case.labels, axes, strict=True):
+        _draw(panel, case, row, index, images.flatten(1).numpy(), tuple(images.shape[1:]))
+        known = case.runs.inputs(row).loc[index]
+        radius = f"{known['low']:.4f} to {known['high']:.4f}"
+        panel.set_title(f"{plain(label)}\nradius {radius}")
+    figure.supxlabel("l2 distance from the input in the plane (pixel units)", fontsize=8)
+    figure.legend(handles=_handles(index), loc="outside lower center", ncols=3, frameon=False)
+    return figure
+
+
+def _index(case: Case) -> int:
+    """The first input that was asked for, or that all networks classify and have witnesses for."""
+    usable = None
+    for row in case.rows:
+        frame = case.runs.inputs(row)
+        mine = frame.index[frame["correct"] & (frame["high_key"] != "")]
+        usable = mine if usable is None else usable.intersection(mine)
+    there = [] if usable is None else usable.tolist()
+    wanted = case.inputs[0] if case.inputs else next(iter(there), None)
+    if wanted is None or wanted not in there:
+        which = "no input" if wanted is None else f"input {wanted}: not"
+        raise InputError(f"{which} classified correctly, and with a witness, by every network")
+    return int(wanted)
+
+
+def _draw(
+    axes: Axes, case: Case, row: Row, index: int, images: np.ndarray, shape: tuple[int, ...]
+) -> None:
+    x = images[index]
+    net = case.runs.network(row)
+    found = case.runs.witness(row, index)
+    assert found is not None
+    witness = found.flatten().numpy()
+    taken = int(net(found.unsqueeze(0)).argmax())
+    plane = plane_through(x, witness, images[_other(case, row, index, taken)])
+    half = AROUND * float(np.linalg.norm(witness - x))
+    window = rectangle(np.full(2, -half), np.full(2, half))
+    whole = slice_of(net, plane, window, shape)
+    draw_slice(axes, whole)
+    draw_classes(axes, whole)
+    draw_box(axes, plane, window, row.threat.box)
+    known = case.runs.inputs(row).loc[index]
+    for radius, dash in ((known["low"], (0, (4, 2))), (known["high"], (0, (1, 1)))):
+        if np.isfinite(radius):
+            edge = ball_edge(plane, row.norm, float(radius))
+            axes.plot(*edge.T, color="black", linestyle=dash, linewidth=0.9)
+    draw_inputs(axes, plane.places(np.stack([x, witness])))
+
+
+def _other(case: Case, row: Row, index: int, taken: int) -> int:
+    """The first judged input of a class, else any other than the input itself."""
+    y = case.runs.inputs(row)["y"].drop(index)
+    of_class = y.index[y == taken]
+    if not len(y):
+        raise InputError("a plane needs two judged inputs and a witness")
+    return int(of_class[0] if len(of_class) else y.index[0])
+
+
+def ball_edge(plane: Plane, norm: str, radius: float) -> Float[ndarray, "n 2"]:
+    """The edge of the ball around the plane's origin, a closed line, at ANGLES angles.
+
+    In direction u = cos(a) first + sin(a) second it is radius / |u| away, in whatever norm.
+    """
+    angles = np.linspace(0, 2 * math.pi, ANGLES + 1)
+    directions = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    order = {"linf": np.inf, "l2": 2, "l1": 1}[norm]
+    lengths = np.linalg.norm(plane.at(directions) - plane.origin, ord=order, axis=1)
+    return directions * radius / lengths[:, None]
+
+
+def _handles(index: int) -> list[Line2D]:
+    marks = {"linestyle": "", "color": "white", "markeredgecolor": "black"}
+    return [
+        Line2D([], [], color="black", linewidth=1.5, label="decision boundary"),
+        Line2D([], [], color="0.35", linewidth=0.4, label="edge of a linear region"),
+        Line2D([], [], color="black", linestyle=(0, (4, 2)), label="proven: nothing inside"),
+        Line2D([], [], color="black", linestyle=(0, (1, 1)), label="ball through the witness"),
+        Line2D([], [], marker="o", label=f"input {index}", **marks),
+        Line2D([], [], marker="s", label="nearest witness", **marks),
+    ]
