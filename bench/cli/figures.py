@@ -69,7 +69,7 @@ def _target(options: Options) -> Path:
 
 
 def _runs(options: Options, inputs: Sequence[int]) -> Runs:
-    """What the figures are drawn from. Raises InputError for runs, methods and inputs that are none."""
+    """What is drawn from. Raises InputError for runs, methods and inputs that are none."""
     place = data_place(options.data)
     catalogue = discover([Path(file) for file in options.plugin], place)
     data = RowData(catalogue=catalogue, place=place, inputs=options.inputs or "")

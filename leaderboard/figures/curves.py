@@ -11,6 +11,7 @@ from leaderboard.board.curves import curve_frame
 from leaderboard.figures.runs import Case
 from leaderboard.figures.style import Look, legend_below, look, one_panel, plain
 from leaderboard.row import Row
+from relu.threat import format_eps
 
 FARTHEST = 3.0  # times eps: what lies beyond is of no threat
 MARKS = 7  # markers on a line
@@ -28,7 +29,9 @@ def curves_figure(case: Case) -> Figure:
     farthest = _farthest(frames, FARTHEST * eps)
     for i, (frame, label) in enumerate(zip(frames, case.labels, strict=True)):
         _draw_band(axes, frame, plain(label), look(i), farthest, i / len(frames))
-    axes.axvline(eps, color="0.4", linewidth=0.8, linestyle=(0, (1, 1.5)))
+    axes.fill_between([], [], [], color="0.8", label="undecided")
+    said = f"eps = {format_eps(eps)}"
+    axes.axvline(eps, color="0.4", linewidth=0.8, linestyle=(0, (1, 1.5)), label=said)
     axes.set(
         xlim=(0, farthest),
         ylim=(0, 103),
@@ -59,6 +62,7 @@ def _draw_band(
     axes: Axes, frame: pd.DataFrame, label: str, own: Look, farthest: float, shift: float
 ) -> None:
     """Low holds from each eps on, high up to each eps (`curve_frame`)."""
+    frame = frame[: int((frame["eps"] <= farthest).sum()) + 1]
     eps = np.append(frame["eps"].to_numpy(), max(farthest, frame["eps"].iloc[-1]))
     low = 100 * np.append(frame["robust_error_low"], frame["robust_error_low"].iloc[-1])
     high = 100 * np.append(frame["robust_error_high"], frame["robust_error_high"].iloc[-1])
@@ -69,7 +73,8 @@ def _draw_band(
         x, below, above, color=own.color, alpha=0.25, linewidth=0, hatch=own.hatch or None
     )
     axes.plot(x, below, color=own.color, linewidth=0.6)
-    axes.plot(x, above, color=own.color, linestyle=own.dash, label=label)
+    axes.plot(x, above, color=own.color, linestyle=own.dash)
+    axes.plot([], [], color=own.color, linestyle=own.dash, marker=own.marker, label=label)
     marked = (np.arange(MARKS) + shift) / MARKS * farthest
     places = np.interp(marked, x, above)
     axes.plot(marked, places, own.marker, color=own.color, markeredgecolor="white", mew=0.5)

@@ -56,7 +56,7 @@ def filters_figure(case: Case) -> Figure:
         largest = float(kernels.abs().max()) or 1.0
         for panel, kernel in zip(panels, kernels, strict=False):
             draw_signed(panel, mosaic(kernel), largest)
-    explain_signs(figure, axes, "weight, of the largest in its line")
+    explain_signs(figure, axes, "weight, each line in a scale of its own")
     return figure
 
 

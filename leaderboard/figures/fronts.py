@@ -48,7 +48,7 @@ def _drawn(by_method: Mapping[str, Points]) -> Figure:
 
 
 def _draw_method(axes: Axes, label: str, trials: Points, own: Look) -> None:
-    """A marker at the upper bound, a bar down to the lower one; the method's own front as a line."""
+    """Markers at upper bounds, bars down to lower ones; the method's own front as a line."""
     points = sorted(errors_of(trial) for trial in undominated(trials))
     if len(points) > 1:
         x, y = zip(*((100 * a, 100 * b) for a, b in points), strict=True)

@@ -22,9 +22,9 @@ def loss_gradients(net: nn.Module, x: Images, y: Labels) -> Float[Tensor, "n *sh
     x = x.detach().clone().requires_grad_(True)
     loss = F.cross_entropy(net(x), y, reduction="sum")
     (gradient,) = torch.autograd.grad(loss, x)
-    length = gradient.flatten(1).norm(dim=1)
-    scaled = gradient.flatten(1) / length.clamp_min(torch.finfo(x.dtype).tiny).unsqueeze(1)
-    return scaled.view_as(gradient)
+    rows: Tensor = gradient.flatten(1)
+    length = rows.norm(dim=1, keepdim=True).clamp_min(torch.finfo(x.dtype).tiny)
+    return (rows / length).view_as(gradient)
 
 
 def gradients_figure(case: Case) -> Figure:

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from leaderboard.figures.style import COLUMN, PAGE, SIGNED, plain
 
@@ -18,8 +19,8 @@ def picture_grid(titles: Sequence[str], columns: int) -> tuple[Figure, np.ndarra
     named = 0.09 * max(len(part) for title in titles for part in title.split("\n"))
     width = min(PAGE, max(COLUMN, SIDE * columns + named))
     side = (width - named) / columns
-    figure = Figure(figsize=(width, (side + 0.04) * len(titles) + 0.6), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.02, hspace=0.02)
+    layout = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.02)
+    figure = Figure(figsize=(width, (side + 0.04) * len(titles) + 0.6), layout=layout)
     axes = np.asarray(figure.subplots(len(titles), columns, squeeze=False))
     for line, title in zip(axes, titles, strict=True):
         line[0].set_ylabel(plain(title), rotation=0, ha="right", va="center", fontsize=7)

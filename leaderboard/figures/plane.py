@@ -21,11 +21,11 @@ class Plane:
 
     def at(self, places: Float[ndarray, "n 2"]) -> Float[ndarray, "n d"]:
         """The points at (s, t)."""
-        return self.origin + places @ np.stack([self.first, self.second])
+        return np.asarray(self.origin + places @ np.stack([self.first, self.second]))
 
     def places(self, points: Float[ndarray, "n d"]) -> Float[ndarray, "n 2"]:
         """(s, t) of points, of their projections where they lie beside the plane."""
-        return (points - self.origin) @ np.stack([self.first, self.second], axis=1)
+        return np.asarray((points - self.origin) @ np.stack([self.first, self.second], axis=1))
 
 
 def plane_through(

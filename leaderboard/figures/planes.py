@@ -14,13 +14,14 @@ from numpy import ndarray
 from scipy import ndimage
 from torch import nn
 
-from leaderboard.figures.plane import Plane, inside_box
+from leaderboard.figures.plane import Plane, contains, inside_box
 from leaderboard.figures.style import MARKERS, tints
 from leaderboard.figures.subdivision import Decisions, Piece, decided, linear_regions
 from relu.network.layers import Shape
 from relu.network.reader import read_layers
 
 VECTORS = 3000  # polygons: more are pixels in the file
+LEAST = 0.035  # of the side: half the width of an area that has room for its class
 GRID = 80  # points a side, at which the middle of each class's area is looked for
 HALO = [withStroke(linewidth=1.6, foreground="white")]
 
@@ -45,8 +46,6 @@ class Slice:
 
 def _near(corners: Float[ndarray, "m 2"], places: Float[ndarray, "n 2"]) -> ndarray:
     """The places inside a polygon, those in its bounding rectangle looked at alone."""
-    from leaderboard.figures.plane import contains
-
     close = np.flatnonzero(((places >= corners.min(0)) & (places <= corners.max(0))).all(1))
     return close[contains(corners, places[close])] if len(close) else close
 
@@ -101,21 +100,31 @@ def _frame(axes: Axes, window: Float[ndarray, "m 2"]) -> None:
     axes.tick_params(length=2)
 
 
-def draw_classes(axes: Axes, whole: Slice, names: Sequence[str] | None = None) -> None:
-    """The class of each connected area that is not too small, in words, in its middle."""
+def draw_classes(axes: Axes, whole: Slice, taken: ndarray | None = None) -> None:
+    """The class of each connected area that is not too small, in its middle.
+
+    taken: places that are kept clear.
+    """
     low = whole.window.min(0)
     high = whole.window.max(0)
     steps = (np.arange(GRID) + 0.5) / GRID
     grid = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2) * (high - low) + low
     classes = whole.classes(grid).reshape(GRID, GRID)
+    clear = _distances(grid, taken, (high - low) / GRID).reshape(GRID, GRID)
     for k in np.unique(classes[classes >= 0]):
         areas, count = ndimage.label(classes == k)
         for area in range(1, count + 1):
             depth = ndimage.distance_transform_edt(np.pad(areas == area, 1))[1:-1, 1:-1]
-            if depth.max() >= 0.035 * GRID:
-                place = grid[int(depth.argmax())]
-                said = str(k) if names is None else names[int(k)]
-                axes.text(*place, said, ha="center", va="center", fontsize=7, path_effects=HALO)
+            if depth.max() >= LEAST * GRID:
+                s, t = grid[int(np.minimum(depth, clear).argmax())]
+                axes.text(s, t, str(k), ha="center", va="center", fontsize=7, path_effects=HALO)
+
+
+def _distances(grid: ndarray, taken: ndarray | None, cell: ndarray) -> ndarray:
+    """In cells of the grid, how far each of its points is from the places that are taken."""
+    if taken is None:
+        return np.full(len(grid), np.inf)
+    return np.asarray(np.linalg.norm((grid[:, None] - taken) / cell, axis=2).min(1))
 
 
 def draw_box(axes: Axes, plane: Plane, window: ndarray, box: tuple[float, float]) -> None:

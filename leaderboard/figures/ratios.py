@@ -7,10 +7,11 @@ from matplotlib.figure import Figure
 
 from leaderboard import seed_groups
 from leaderboard.figures.runs import Case
-from leaderboard.figures.style import legend_below, look, one_panel, plain
+from leaderboard.figures.style import legend_below, look, one_panel, plain, plain_log
 from leaderboard.ratios import Ratios, ratios
 from relu.errors import InputError
 
+FAR = 4.0  # a ratio beyond which the axis is logarithmic
 MARKS = 6  # markers on a line
 
 
@@ -30,9 +31,11 @@ def ratios_figure(curves: Sequence[Ratios]) -> Figure:
     """Each curve's ratios, descending."""
     figure, axes = one_panel(3.0)
     labels = seed_groups.labels([curve.row for curve in curves])
+    several = len({(curve.row.dataset, curve.row.arch) for curve in curves}) > 1
     for i, curve in enumerate(curves):
         row = curve.row
-        what = f"{row.dataset} {row.arch} {labels[row.group]}: {curve.label}"
+        where = f"{row.dataset} {row.arch} " if several else ""
+        what = f"{where}{labels[row.group]}: {curve.label}"
         count = len(curve.ratio)
         axes.plot(
             np.arange(1, count + 1),
@@ -46,6 +49,9 @@ def ratios_figure(curves: Sequence[Ratios]) -> Figure:
             markeredgewidth=0.5,
         )
     axes.set(xlabel="test inputs with exact radius, sorted", ylabel="witness / exact radius")
+    if max(curve.ratio[0] for curve in curves) > FAR:
+        axes.set_yscale("log")
+        plain_log(axes.yaxis)
     axes.axhline(1, color="black", linewidth=0.5)
     legend_below(figure, axes)
     return figure

@@ -19,6 +19,7 @@ from leaderboard.figures.style import PAGE, panels, plain
 from relu.errors import InputError
 
 MARGIN = 0.2
+DISTANCE = "l2 distance (pixel units)"
 
 
 def regions_figure(case: Case) -> Figure:
@@ -38,12 +39,12 @@ def regions_figure(case: Case) -> Figure:
     for one, label, panel in zip(case.rows, case.labels, axes, strict=True):
         whole = slice_of(case.runs.network(one), plane, window, shape)
         draw_slice(panel, whole)
-        draw_classes(panel, whole)
+        draw_classes(panel, whole, plane.places(points) if chosen else None)
         if chosen:
             draw_box(panel, plane, window, row.threat.box)
             draw_inputs(panel, plane.places(points))
         panel.set_title(f"{plain(label)}: {len(whole.pieces)} regions")
-    figure.supxlabel("l2 distance in the plane (pixel units)", fontsize=8)
+        panel.set_xlabel(DISTANCE if chosen else "first pixel")
     y = case.runs.inputs(row)["y"]
     explain(figure, [f"input {i}, class {y[i]}" for i in chosen], box=bool(chosen))
     return figure

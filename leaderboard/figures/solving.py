@@ -6,12 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from leaderboard.figures.runs import Case
-from leaderboard.figures.style import look, panels, plain
+from leaderboard.figures.style import look, panels, plain, plain_log
 from leaderboard.row import Row
 from relu.errors import InputError
 
+BOUNDS = {"lower": "v", "upper": "^"}
+DODGE = 0.12  # of the distance of two weights: solvers that agree are seen beside each other
 WEIGHT = "weight"  # the setting of a method, or of the one that it holds, that is lambda
 
 
@@ -100,9 +103,9 @@ def solving_figure(case: Case) -> Figure:
         _draw_seconds(left, solvers)
         _draw_bounds(right, solvers)
         for panel in (left, right):
-            _weights(panel, solvers[0].weight, plain(field))
-    handles = axes[0].get_legend_handles_labels()[0] + axes[1].get_legend_handles_labels()[0]
-    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
+            _weights(panel, solvers[0].weight, f"{plain(field)} (λ)")
+    handles = axes[0].get_legend_handles_labels()[0] + _bound_handles()
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
     return figure
 
 
@@ -115,29 +118,28 @@ def _draw_seconds(axes: Axes, solvers: Sequence[Solved]) -> None:
             color=own.color,
             linestyle=own.dash,
             marker=own.marker,
-            label=f"{plain(one.label)}: seconds",
+            label=plain(one.label),
         )
     axes.set(yscale="log", ylabel="seconds per input")
+    plain_log(axes.yaxis)
 
 
 def _draw_bounds(axes: Axes, solvers: Sequence[Solved]) -> None:
     for i, one in enumerate(solvers):
         own = look(i)
-        x = np.arange(len(one.weight))
+        x = np.arange(len(one.weight)) + DODGE * (i - (len(solvers) - 1) / 2)
         share = (100 * one.low, 100 * one.high)
         axes.fill_between(x, *share, color=own.color, alpha=0.2, linewidth=0)
-        for values, marker, said in zip(share, "v^", ("lower", "upper"), strict=True):
-            axes.plot(
-                x,
-                values,
-                color=own.color,
-                linestyle=own.dash,
-                marker=marker,
-                markerfacecolor="white" if said == "lower" else own.color,
-                markersize=4 + 2 * (len(solvers) - 1 - i),
-                label=f"{plain(one.label)}: {said} bound",
-            )
+        for values, mark in zip(share, BOUNDS.values(), strict=True):
+            axes.plot(x, values, color=own.color, linestyle=own.dash, marker=mark)
     axes.set(ylim=(0, 103), ylabel="robust error (%)")
+
+
+def _bound_handles() -> list[Line2D]:
+    return [
+        Line2D([], [], color="0.3", linestyle="", marker=mark, label=f"{said} bound")
+        for said, mark in BOUNDS.items()
+    ]
 
 
 def _weights(axes: Axes, weights: np.ndarray, field: str) -> None:

@@ -11,8 +11,10 @@ from typing import Any, cast
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 COLUMN = 3.4  # inches: a column of a paper in two columns
 PAGE = 7.0  # inches: both of them
@@ -66,17 +68,27 @@ SIGNED = "cividis"
 """from dark blue over grey to light yellow: signs can be told in grey, and by the colour-blind"""
 
 
+LIGHT = (0.76, 0.93)
+
+
 def tints() -> ListedColormap:
-    """A light and a lighter tint of each class's colour, for areas under lines and words."""
+    """A light and a lighter tint of each class's colour, for areas under lines and words.
+
+    All light ones are one grey in print, and all lighter ones another.
+    """
     colors = ("#56B4E9", "#E69F00", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
     whole = (*colors, "#999999", "#8DA0CB", "#A6761D")
-    return ListedColormap([_mixed(color, share) for color in whole for share in (0.5, 0.18)])
+    return ListedColormap([_tinted(color, light) for color in whole for light in LIGHT])
 
 
-def _mixed(color: str, share: float) -> tuple[float, ...]:
-    """A share of the colour in white."""
-    parts = (int(color[i : i + 2], 16) / 255 for i in (1, 3, 5))
-    return tuple(1 - share * (1 - part) for part in parts)
+def _tinted(color: str, light: float) -> tuple[float, ...]:
+    """The colour, mixed with white or black to that lightness (ITU-R BT.601)."""
+    parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    own = sum(weight * part for weight, part in zip((0.299, 0.587, 0.114), parts, strict=True))
+    if own > light:
+        return tuple(part * light / own for part in parts)
+    white = (light - own) / (1 - own)
+    return tuple(part + white * (1 - part) for part in parts)
 
 
 def plain(text: str) -> str:
@@ -117,6 +129,13 @@ def legend_below(figure: Figure, axes: Axes, columns: int = 2) -> None:
     if handles:
         columns = 1 if max(map(len, labels)) * columns > 25 * columns else columns
         figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
+
+
+def plain_log(axis: Axis) -> None:
+    """A logarithmic axis with ticks at 1, 2, 5, ..., in plain numbers."""
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def to_files(name: str, figure: Figure) -> dict[str, bytes]:

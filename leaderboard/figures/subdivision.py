@@ -163,12 +163,12 @@ def _won(piece: Piece, k: int) -> Float[ndarray, "_ 2"]:
 
 def _contenders(logits: Float[ndarray, "k m"]) -> list[int]:
     """The classes that no other beats at all corners, and so everywhere in the polygon."""
-    ahead = (logits[None] > logits[:, None]).all(2)
-    return [int(k) for k in np.flatnonzero(~ahead.any(1))]
+    ahead = np.all(logits[None] > logits[:, None], axis=2)
+    return [int(k) for k in np.flatnonzero(~np.any(ahead, axis=1))]
 
 
 def _values(maps: Float[ndarray, "k 3"], corners: Float[ndarray, "m 2"]) -> Float[ndarray, "k m"]:
-    return maps[:, :1] + maps[:, 1:] @ corners.T
+    return np.asarray(maps[:, :1] + maps[:, 1:] @ corners.T)
 
 
 def _ties(piece: Piece, k: int, corners: Float[ndarray, "m 2"]) -> Iterator[Float[ndarray, "2 2"]]:

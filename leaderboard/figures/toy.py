@@ -5,7 +5,7 @@ import math
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from torch import Tensor, nn
+from torch import nn
 
 from bench.data.datasets import DataSet
 from bench.jobs.training import train
@@ -23,18 +23,21 @@ POINTS = 128
 UNITS = 100
 THREAT = Threat(norm="l2", eps=0.05)
 METHODS: tuple[Method, ...] = (Plain(), Mmr(weight=1.0, gamma=0.1))
-TRAINING = Training(epochs=600, batch=POINTS, lr=5e-3)
+WAVE = 0.2
+GAP = 0.1
+TRAINING = Training(epochs=600, batch=POINTS, lr=1e-2)
 
 
 def toy_figure() -> Figure:
     """The regions of a network of one hidden layer of UNITS units, trained plainly and with MMR.
 
-    On POINTS points of two classes in [0, 1]^2; the paper does not say which, ours are two arcs.
+    On POINTS points of two classes in [0, 1]^2, above and below a wave; the paper does not say
+    which its points are.
     """
     data = toy_data()
     plane = Plane(origin=np.zeros(2), first=np.array([1.0, 0.0]), second=np.array([0.0, 1.0]))
     window = rectangle(np.zeros(2), np.ones(2))
-    figure, axes = panels(len(METHODS), height=2.1, most=2, width=COLUMN / 2)
+    figure, axes = panels(len(METHODS), height=2.7, most=2, width=COLUMN / 2)
     for method, panel in zip(METHODS, axes, strict=True):
         net = toy_network(data, method)
         whole = slice_of(in_float64(net), plane, window, data.shape)
@@ -43,27 +46,21 @@ def toy_figure() -> Figure:
             own = data.x_train[data.y_train == k].flatten(1).numpy()
             panel.plot(*own.T, marker, color="white", mec="black", ms=2.6, mew=0.6, zorder=5)
         panel.set_title(f"{method.label}: {len(whole.pieces)} regions")
-        panel.set(xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
+        panel.set(xticks=[0, 0.5, 1], yticks=[0, 0.5, 1], xlabel="first pixel")
+    axes[0].set_ylabel("second pixel")
     explain(figure, ["class 0", "class 1"], box=False)
     return figure
 
 
 def toy_data(seed: int = 0) -> DataSet:
-    """Two arcs, one inside the other's bow, with some noise; the same points for the same seed."""
+    """Points of the square, above and below a wave, and not near it; the same for the same seed."""
     random = torch.Generator().manual_seed(seed)
-    y = torch.arange(POINTS) % 2
-    angle = math.pi * torch.rand(POINTS, generator=random)
-    arc = torch.stack([angle.cos(), angle.sin()], dim=1)
-    arc[y == 1] = torch.tensor([1.0, 0.35]) - arc[y == 1]
-    noisy = arc + 0.08 * torch.randn(POINTS, 2, generator=random)
-    low = noisy.amin(0)
-    x = _framed((noisy - low) / (noisy.amax(0) - low)).view(POINTS, 1, 1, 2)
+    points = torch.rand(10 * POINTS, 2, generator=random)
+    height = points[:, 1] - 0.5 - WAVE * (2 * math.pi * points[:, 0]).sin()
+    apart = height.abs() > GAP
+    x = points[apart][:POINTS].view(POINTS, 1, 1, 2)
+    y = (height[apart][:POINTS] > 0).long()
     return DataSet(name="toy", classes=2, x_train=x, y_train=y, x_test=x, y_test=y)
-
-
-def _framed(unit: Tensor) -> Tensor:
-    """From [0, 1] into the middle of it."""
-    return 0.1 + 0.8 * unit
 
 
 def toy_network(data: DataSet, method: Method) -> nn.Sequential:

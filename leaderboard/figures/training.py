@@ -7,13 +7,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from leaderboard.figures.runs import Case
-from leaderboard.figures.style import legend_below, look, panels, plain
+from leaderboard.figures.style import legend_below, look, panels, plain, plain_log
 from relu.errors import InputError
 
 FOLLOWED: Mapping[str, tuple[str, float]] = {
     "loss": ("loss", 1.0),
-    "clean_error": ("error on training inputs (%)", 100.0),
-    "pgd_error": ("same, under PGD (%)", 100.0),
+    "clean_error": ("training error (%)", 100.0),
+    "pgd_error": ("training error under PGD (%)", 100.0),
 }
 MARKS = 6  # markers on a line
 
@@ -39,6 +39,7 @@ def training_figure(case: Case) -> Figure:
         panel.set_axisbelow(True)
         if column == "loss":
             panel.set_yscale("log")
+            plain_log(panel.yaxis)
     legend_below(figure, axes[0], columns=4)
     return figure
 

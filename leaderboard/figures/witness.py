@@ -1,6 +1,7 @@
 """An input, its nearest witness, and the decisions between and around them."""
 
 import math
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -35,7 +36,7 @@ def witness_figure(case: Case) -> Figure:
         known = case.runs.inputs(row).loc[index]
         radius = f"{known['low']:.4f} to {known['high']:.4f}"
         panel.set_title(f"{plain(label)}\nradius {radius}")
-    figure.supxlabel("l2 distance from the input in the plane (pixel units)", fontsize=8)
+        panel.set_xlabel("l2 distance (pixel units)")
     figure.legend(handles=_handles(index), loc="outside lower center", ncols=3, frameon=False)
     return figure
 
@@ -69,7 +70,7 @@ def _draw(
     window = rectangle(np.full(2, -half), np.full(2, half))
     whole = slice_of(net, plane, window, shape)
     draw_slice(axes, whole)
-    draw_classes(axes, whole)
+    draw_classes(axes, whole, plane.places(np.stack([x, witness])))
     draw_box(axes, plane, window, row.threat.box)
     known = case.runs.inputs(row).loc[index]
     for radius, dash in ((known["low"], (0, (4, 2))), (known["high"], (0, (1, 1)))):
@@ -101,7 +102,7 @@ def ball_edge(plane: Plane, norm: str, radius: float) -> Float[ndarray, "n 2"]:
 
 
 def _handles(index: int) -> list[Line2D]:
-    marks = {"linestyle": "", "color": "white", "markeredgecolor": "black"}
+    marks: dict[str, Any] = {"linestyle": "", "color": "white", "markeredgecolor": "black"}
     return [
         Line2D([], [], color="black", linewidth=1.5, label="decision boundary"),
         Line2D([], [], color="0.35", linewidth=0.4, label="edge of a linear region"),
