@@ -24,7 +24,8 @@ def loss_gradients(net: nn.Module, x: Images, y: Labels) -> Float[Tensor, "n *sh
     (gradient,) = torch.autograd.grad(loss, x)
     rows: Tensor = gradient.flatten(1)
     length = rows.norm(dim=1, keepdim=True).clamp_min(torch.finfo(x.dtype).tiny)
-    return (rows / length).view_as(gradient)
+    scaled: Tensor = (rows / length).view_as(gradient)
+    return scaled
 
 
 def gradients_figure(case: Case) -> Figure:

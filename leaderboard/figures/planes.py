@@ -1,7 +1,8 @@
 """Panels of a plane: its linear regions, the decisions and the inputs in it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -15,8 +16,16 @@ from scipy import ndimage
 from torch import nn
 
 from leaderboard.figures.plane import Plane, contains, inside_box
+from leaderboard.figures.sampled import Sampled, grid_of, sampled
 from leaderboard.figures.style import MARKERS, tints
-from leaderboard.figures.subdivision import Decisions, Piece, decided, linear_regions
+from leaderboard.figures.subdivision import (
+    MOST,
+    Decisions,
+    Piece,
+    TooManyRegions,
+    decided,
+    linear_regions,
+)
 from relu.network.layers import Shape
 from relu.network.reader import read_layers
 
@@ -30,10 +39,9 @@ HALO = [withStroke(linewidth=1.6, foreground="white")]
 class Slice:
     """A network on a window of a plane, cut into its linear regions."""
 
-    plane: Plane
     window: Float[ndarray, "m 2"]
     pieces: Sequence[Piece]
-    decided: Sequence[Decisions] = field(default_factory=list)
+    decided: Sequence[Decisions]
 
     def classes(self, places: Float[ndarray, "n 2"]) -> ndarray:
         """The class of each place in the window; -1 beside all pieces."""
@@ -50,67 +58,102 @@ def _near(corners: Float[ndarray, "m 2"], places: Float[ndarray, "n 2"]) -> ndar
     return close[contains(corners, places[close])] if len(close) else close
 
 
-def slice_of(net: nn.Module, plane: Plane, window: Float[ndarray, "m 2"], shape: Shape) -> Slice:
-    """The network, in float64, on the window. Raises InputError for what is no ReLU network."""
-    pieces = linear_regions(read_layers(net, shape), plane, shape, window)
-    return Slice(
-        plane=plane, window=window, pieces=pieces, decided=[decided(piece) for piece in pieces]
-    )
+def slice_of(
+    net: nn.Module, plane: Plane, window: Float[ndarray, "m 2"], shape: Shape
+) -> Slice | Sampled:
+    """The network, in float64, on the window: its regions; point by point where they are too many.
+
+    Raises InputError for what is no ReLU network.
+    """
+    layers = read_layers(net, shape)
+    try:
+        pieces = linear_regions(layers, plane, shape, window)
+    except TooManyRegions:
+        return sampled(layers, plane, shape, window)
+    return Slice(window=window, pieces=pieces, decided=[decided(piece) for piece in pieces])
 
 
-def draw_slice(axes: Axes, whole: Slice) -> None:
+def count_of(whole: Slice | Sampled) -> str:
+    """How many linear regions there are."""
+    if isinstance(whole, Sampled):
+        return f"> {MOST} regions"
+    return f"{len(whole.pieces)} region{'s' * (len(whole.pieces) > 1)}"
+
+
+def draw_slice(axes: Axes, whole: Slice | Sampled) -> None:
     """Regions as a chess board in their class's colour, and the decision boundary, thick."""
-    colors = tints()
-    areas = [
-        (corners, colors(2 * (k % (colors.N // 2)) + piece.parity))
-        for piece, decisions in zip(whole.pieces, whole.decided, strict=True)
-        for k, corners in decisions.areas
-    ]
-    many = len(areas) > VECTORS
-    axes.add_collection(
-        PolyCollection(
-            [corners for corners, _ in areas],
-            facecolors=[color for _, color in areas],
-            edgecolors="face",
-            linewidths=0.1,
-            rasterized=many,
-        )
-    )
-    axes.add_collection(
-        PolyCollection(
-            [piece.corners for piece in whole.pieces],
-            facecolors="none",
-            edgecolors="0.35",
-            linewidths=0.08 if many else 0.25,
-            rasterized=many,
-            gid="regions",
-        )
-    )
-    ties = [segment for decisions in whole.decided for segment in decisions.ties]
-    axes.add_collection(
-        LineCollection(ties, colors="black", linewidths=1.5, capstyle="round", gid="decisions")
-    )
-    _frame(axes, whole.window)
-
-
-def _frame(axes: Axes, window: Float[ndarray, "m 2"]) -> None:
-    low = window.min(0)
-    high = window.max(0)
+    if isinstance(whole, Sampled):
+        _draw_sampled(axes, whole)
+    else:
+        _draw_pieces(axes, whole)
+    low = whole.window.min(0)
+    high = whole.window.max(0)
     axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
     axes.tick_params(length=2)
 
 
-def draw_classes(axes: Axes, whole: Slice, taken: ndarray | None = None) -> None:
+def _draw_pieces(axes: Axes, whole: Slice) -> None:
+    colors = tints()
+    areas = [
+        (corners, colors(_tint(k, piece.parity)))
+        for piece, decisions in zip(whole.pieces, whole.decided, strict=True)
+        for k, corners in decisions.areas
+    ]
+    many = len(areas) > VECTORS
+    whole_areas = PolyCollection(
+        [corners for corners, _ in areas],
+        facecolors=[color for _, color in areas],
+        edgecolors="face",
+        linewidths=0.1,
+        rasterized=many,
+    )
+    edges = PolyCollection(
+        [piece.corners for piece in whole.pieces],
+        facecolors="none",
+        edgecolors="0.35",
+        linewidths=0.08 if many else 0.25,
+        rasterized=many,
+        gid="regions",
+    )
+    ties = [segment for decisions in whole.decided for segment in decisions.ties]
+    boundary = LineCollection(
+        ties, colors="black", linewidths=1.5, capstyle="round", gid="decisions"
+    )
+    for collection in (whole_areas, edges, boundary):
+        axes.add_collection(collection)
+
+
+def _tint(k: Any, parity: Any) -> Any:
+    """The place of a class's lighter or light tint."""
+    return 2 * (k % (tints().N // 2)) + parity
+
+
+def _draw_sampled(axes: Axes, whole: Sampled) -> None:
+    low = whole.window.min(0)
+    high = whole.window.max(0)
+    leaders = whole.logits.argmax(2)
+    axes.imshow(
+        tints()(_tint(leaders, whole.parity)),
+        extent=(low[0], high[0], low[1], high[1]),
+        origin="lower",
+        interpolation="nearest",
+    )
+    grid = grid_of(whole.window, len(leaders)).reshape(*leaders.shape, 2)
+    for k in np.unique(leaders):
+        others = np.delete(whole.logits, k, axis=2).max(2)
+        lead = whole.logits[:, :, k] - others
+        axes.contour(grid[..., 0], grid[..., 1], lead, levels=[0.0], colors="black", linewidths=1.5)
+
+
+def draw_classes(axes: Axes, whole: Slice | Sampled, taken: ndarray | None = None) -> None:
     """The class of each connected area that is not too small, in its middle.
 
     taken: places that are kept clear.
     """
-    low = whole.window.min(0)
-    high = whole.window.max(0)
-    steps = (np.arange(GRID) + 0.5) / GRID
-    grid = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2) * (high - low) + low
+    grid = grid_of(whole.window, GRID)
     classes = whole.classes(grid).reshape(GRID, GRID)
-    clear = _distances(grid, taken, (high - low) / GRID).reshape(GRID, GRID)
+    cell = np.ptp(whole.window, axis=0) / GRID
+    clear = _distances(grid, taken, cell).reshape(GRID, GRID)
     for k in np.unique(classes[classes >= 0]):
         areas, count = ndimage.label(classes == k)
         for area in range(1, count + 1):

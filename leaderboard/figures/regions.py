@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from leaderboard.figures.plane import Plane, plane_through, rectangle, window_around
 from leaderboard.figures.planes import (
+    count_of,
     draw_box,
     draw_classes,
     draw_inputs,
@@ -27,7 +28,8 @@ def regions_figure(case: Case) -> Figure:
 
     The plane goes through the inputs that were asked for, and else the first judged ones of three
     classes (the paper takes three training images). Neighbouring regions differ in one unit, so
-    their shade says whether the number of active units is odd. Inputs of two pixels are a plane.
+    their shade says whether the number of active units is odd. Where there are more than can be
+    seen apart, shades and boundary are those of points of a grid. Inputs of two pixels are a plane.
     """
     row = case.rows[0]
     images = case.runs.images(row)
@@ -43,7 +45,7 @@ def regions_figure(case: Case) -> Figure:
         if chosen:
             draw_box(panel, plane, window, row.threat.box)
             draw_inputs(panel, plane.places(points))
-        panel.set_title(f"{plain(label)}: {len(whole.pieces)} regions")
+        panel.set_title(f"{plain(label)}: {count_of(whole)}")
         panel.set_xlabel(DISTANCE if chosen else "first pixel")
     y = case.runs.inputs(row)["y"]
     explain(figure, [f"input {i}, class {y[i]}" for i in chosen], box=bool(chosen))

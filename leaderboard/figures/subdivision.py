@@ -22,9 +22,13 @@ from relu.network.activation import slopes, switching
 from relu.network.layers import Layer, Shape, to_vectors
 
 NARROW = 1e-10
-MOST = 200_000  # pieces: more cannot be seen, and take minutes
+MOST = 30_000  # pieces: more cannot be seen apart, and take minutes
 TIED = 1e-9  # of the largest logit: what rounding leaves of a difference that is 0
 AT_ONCE = 64  # pieces whose maps go through a layer together
+
+
+class TooManyRegions(InputError):
+    """There are more linear regions than it is of use to draw."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,7 +62,7 @@ class _Part:
 def linear_regions(
     layers: Sequence[Layer], plane: Plane, shape: Shape, window: Float[ndarray, "m 2"]
 ) -> list[Piece]:
-    """The linear regions in a convex window of the plane. Raises InputError for too many."""
+    """The linear regions in a convex window of the plane. Raises TooManyRegions."""
     start = _start(layers, plane, shape)
     whole = _Part(window, np.zeros(0, dtype=bool), start, torch.ones_like(start[0]))
     parts = iter([whole])
@@ -68,7 +72,7 @@ def linear_regions(
     for part, z in _through(layers[-1], parts):
         pieces.append(Piece(corners=part.corners, active=part.active, logits=z.T.numpy()))
         if len(pieces) > MOST:
-            raise InputError(f"there are more than {MOST} linear regions in the plane")
+            raise TooManyRegions(f"there are more than {MOST} linear regions in the plane")
     return pieces
 
 

@@ -11,7 +11,7 @@ from bench.data.datasets import DataSet
 from bench.jobs.training import train
 from bench.plugins.training import Training
 from leaderboard.figures.plane import Plane, rectangle
-from leaderboard.figures.planes import draw_slice, explain, slice_of
+from leaderboard.figures.planes import count_of, draw_slice, explain, slice_of
 from leaderboard.figures.style import COLUMN, MARKERS, panels
 from methods.interface import Method
 from methods.mmr import Mmr
@@ -37,7 +37,7 @@ def toy_figure() -> Figure:
     data = toy_data()
     plane = Plane(origin=np.zeros(2), first=np.array([1.0, 0.0]), second=np.array([0.0, 1.0]))
     window = rectangle(np.zeros(2), np.ones(2))
-    figure, axes = panels(len(METHODS), height=2.7, most=2, width=COLUMN / 2)
+    figure, axes = panels(len(METHODS), height=2.35, most=2, width=COLUMN / 2)
     for method, panel in zip(METHODS, axes, strict=True):
         net = toy_network(data, method)
         whole = slice_of(in_float64(net), plane, window, data.shape)
@@ -45,7 +45,7 @@ def toy_figure() -> Figure:
         for k, marker in enumerate(MARKERS[: data.classes]):
             own = data.x_train[data.y_train == k].flatten(1).numpy()
             panel.plot(*own.T, marker, color="white", mec="black", ms=2.6, mew=0.6, zorder=5)
-        panel.set_title(f"{method.label}: {len(whole.pieces)} regions")
+        panel.set_title(f"{method.label}: {count_of(whole)}")
         panel.set(xticks=[0, 0.5, 1], yticks=[0, 0.5, 1], xlabel="first pixel")
     axes[0].set_ylabel("second pixel")
     explain(figure, ["class 0", "class 1"], box=False)

@@ -19,6 +19,8 @@ from relu.errors import InputError
 
 AROUND = 1.6  # half the window's side, in l2 distances of the witness
 ANGLES = 720
+PROVEN = (0, (4, 2))
+THROUGH = (0, (1, 1))
 
 
 def witness_figure(case: Case) -> Figure:
@@ -72,8 +74,8 @@ def _draw(
     draw_slice(axes, whole)
     draw_classes(axes, whole, plane.places(np.stack([x, witness])))
     draw_box(axes, plane, window, row.threat.box)
-    known = case.runs.inputs(row).loc[index]
-    for radius, dash in ((known["low"], (0, (4, 2))), (known["high"], (0, (1, 1)))):
+    known = case.runs.inputs(row)[["low", "high"]].loc[index].to_numpy(dtype=float)
+    for radius, dash in zip(known, (PROVEN, THROUGH), strict=True):
         if np.isfinite(radius):
             edge = ball_edge(plane, row.norm, float(radius))
             axes.plot(*edge.T, color="black", linestyle=dash, linewidth=0.9)
@@ -98,7 +100,7 @@ def ball_edge(plane: Plane, norm: str, radius: float) -> Float[ndarray, "n 2"]:
     directions = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     order = {"linf": np.inf, "l2": 2, "l1": 1}[norm]
     lengths = np.linalg.norm(plane.at(directions) - plane.origin, ord=order, axis=1)
-    return directions * radius / lengths[:, None]
+    return np.asarray(directions * radius / lengths[:, None])
 
 
 def _handles(index: int) -> list[Line2D]:
@@ -106,8 +108,8 @@ def _handles(index: int) -> list[Line2D]:
     return [
         Line2D([], [], color="black", linewidth=1.5, label="decision boundary"),
         Line2D([], [], color="0.35", linewidth=0.4, label="edge of a linear region"),
-        Line2D([], [], color="black", linestyle=(0, (4, 2)), label="proven: nothing inside"),
-        Line2D([], [], color="black", linestyle=(0, (1, 1)), label="ball through the witness"),
+        Line2D([], [], color="black", linestyle=PROVEN, label="proven: nothing inside"),
+        Line2D([], [], color="black", linestyle=THROUGH, label="ball through the witness"),
         Line2D([], [], marker="o", label=f"input {index}", **marks),
         Line2D([], [], marker="s", label="nearest witness", **marks),
     ]
