@@ -78,4 +78,4 @@ def _stem(name: str, case: Case) -> str:
 def _words(text: str) -> Iterator[str]:
     """What of a text is safe in a file's name, in parts."""
     for word in text.replace("/", "over").split():
-        yield "".join(c if c.isalnum() or c in "-." else "-" for c in word)
+        yield "".join(c if c.isalnum() or c in "-._" else "-" for c in word)
