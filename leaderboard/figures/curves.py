@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from leaderboard.board.curves import curve_frame
 from leaderboard.figures.runs import Case
-from leaderboard.figures.style import Look, legend_below, look, one_panel, plain
+from leaderboard.figures.style import Look, labelled, legend_below, look, one_panel, plain
 from leaderboard.row import Row
 from relu.threat import format_eps
 
@@ -40,7 +40,7 @@ def curves_figure(case: Case) -> Figure:
     )
     axes.grid(visible=True)
     axes.set_axisbelow(True)
-    legend_below(figure, axes)
+    legend_below(figure, labelled(axes))
     return figure
 
 
@@ -70,7 +70,7 @@ def _draw_band(
     below = np.repeat(low[:-1], 2)
     above = np.repeat(high[1:], 2)
     axes.fill_between(
-        x, below, above, color=own.color, alpha=0.25, linewidth=0, hatch=own.hatch or None
+        x, below, above, color=own.color, alpha=0.18, linewidth=0, hatch=own.hatch or None
     )
     axes.plot(x, below, color=own.color, linewidth=0.6)
     axes.plot(x, above, color=own.color, linestyle=own.dash)

@@ -46,7 +46,7 @@ def mosaic(kernel: Float[Tensor, "c h w"]) -> np.ndarray:
 
 def filters_figure(case: Case) -> Figure:
     """A line for each network and layer; each line with a scale of its own, up to its largest."""
-    shape = tuple(case.runs.images(case.rows[0]).shape[1:])
+    shape = case.runs.shape(case.rows[0])
     if len(shape) != 3 or min(shape[1:]) < 2:
         raise InputError(f"inputs of shape {shape} are no images")
     nets = [filters_of(case.runs.network(row), shape) for row in case.rows]

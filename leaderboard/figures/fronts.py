@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from bench.search.front import errors_of, undominated
 from bench.search.tune import Trial
 from leaderboard.figures.runs import Case
-from leaderboard.figures.style import Look, legend_below, look, one_panel, plain
+from leaderboard.figures.style import Look, labelled, legend_below, look, one_panel, plain
 from leaderboard.fronts import Fronts, rows_label
 from leaderboard.row import Row
 from relu.errors import InputError
@@ -37,22 +37,27 @@ def fronts_of_trials(tested: Fronts) -> Figure:
 def _drawn(by_method: Mapping[str, Points]) -> Figure:
     figure, axes = one_panel(2.9)
     for i, (label, trials) in enumerate(by_method.items()):
-        _draw_method(axes, label, trials, look(i))
+        _draw_points(axes, label, trials, look(i))
+        if len(by_method) > 1:
+            _draw_own_front(axes, trials, look(i))
     _draw_front(axes, [trial for trials in by_method.values() for trial in trials])
     axes.set(xlabel="test error (%)", ylabel="robust error (%)")
     axes.margins(0.08)
     axes.grid(visible=True)
     axes.set_axisbelow(True)
-    legend_below(figure, axes)
+    legend_below(figure, labelled(axes))
     return figure
 
 
-def _draw_method(axes: Axes, label: str, trials: Points, own: Look) -> None:
-    """Markers at upper bounds, bars down to lower ones; the method's own front as a line."""
+def _draw_own_front(axes: Axes, trials: Points, own: Look) -> None:
     points = sorted(errors_of(trial) for trial in undominated(trials))
     if len(points) > 1:
         x, y = zip(*((100 * a, 100 * b) for a, b in points), strict=True)
         axes.plot(x, y, color=own.color, linestyle=own.dash, linewidth=0.8)
+
+
+def _draw_points(axes: Axes, label: str, trials: Points, own: Look) -> None:
+    """Markers at upper bounds, bars down to lower ones."""
     clean = [100 * errors_of(trial)[0] for trial in trials]
     high = [100 * errors_of(trial)[1] for trial in trials]
     low = [100 * (trial.mean("robust_error_low") or 0.0) for trial in trials]
@@ -68,4 +73,4 @@ def _draw_front(axes: Axes, trials: Points) -> None:
     x = [100 * clean for clean, _ in front]
     y = [100 * robust for _, robust in front]
     if len(front) > 1:
-        axes.step(x, y, where="post", color="0.3", linewidth=0.8, label="joint front", zorder=1)
+        axes.step(x, y, where="post", color="0.3", linewidth=0.8, label="front of all", zorder=1)

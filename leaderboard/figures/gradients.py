@@ -35,12 +35,12 @@ def gradients_figure(case: Case) -> Figure:
     white to red, lightness tells signs apart in grey, too.
     """
     row = case.rows[0]
-    images = case.runs.images(row)
-    if images.ndim != 4 or min(images.shape[2:]) < 2:
-        raise InputError(f"inputs of shape {tuple(images.shape[1:])} are no images")
+    shape = case.runs.shape(row)
+    if len(shape) != 3 or min(shape[1:]) < 2:
+        raise InputError(f"inputs of shape {shape} are no images")
     inputs = case.runs.inputs(row)
     chosen = [i for i in case.inputs if i in inputs.index] or inputs.index.tolist()[:INPUTS]
-    x = images[chosen]
+    x = case.runs.images(row, chosen)
     y = torch.tensor(inputs["y"][chosen].to_numpy(), dtype=torch.long)
     drawn = [loss_gradients(case.runs.network(one), x, y).sum(1).numpy() for one in case.rows]
     figure, axes = picture_grid(["input", *map(plain, case.labels)], len(chosen))

@@ -17,7 +17,7 @@ from torch import nn
 
 from leaderboard.figures.plane import Plane, contains, inside_box
 from leaderboard.figures.sampled import Sampled, grid_of, sampled
-from leaderboard.figures.style import MARKERS, tints
+from leaderboard.figures.style import MARKERS, legend_below, tints
 from leaderboard.figures.subdivision import (
     MOST,
     Decisions,
@@ -29,8 +29,9 @@ from leaderboard.figures.subdivision import (
 from relu.network.layers import Shape
 from relu.network.reader import read_layers
 
+THIN = 500  # regions: the edges of more are thinner
 VECTORS = 3000  # polygons: more are pixels in the file
-LEAST = 0.035  # of the side: half the width of an area that has room for its class
+LEAST = 0.05  # of the side: half the width of an area that has room for its class
 GRID = 80  # points a side, at which the middle of each class's area is looked for
 HALO = [withStroke(linewidth=1.6, foreground="white")]
 
@@ -111,7 +112,7 @@ def _draw_pieces(axes: Axes, whole: Slice) -> None:
         [piece.corners for piece in whole.pieces],
         facecolors="none",
         edgecolors="0.35",
-        linewidths=0.08 if many else 0.25,
+        linewidths=0.25 * min(1.0, (THIN / len(whole.pieces)) ** 0.5),
         rasterized=many,
         gid="regions",
     )
@@ -213,4 +214,4 @@ def explain(figure: Figure, inputs: Sequence[str], *, box: bool = True) -> None:
                 label=said,
             )
         )
-    figure.legend(handles=lines, loc="outside lower center", ncols=3, frameon=False)
+    legend_below(figure, lines)

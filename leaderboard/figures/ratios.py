@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from leaderboard import seed_groups
 from leaderboard.figures.runs import Case
-from leaderboard.figures.style import legend_below, look, one_panel, plain, plain_log
+from leaderboard.figures.style import labelled, legend_below, look, one_panel, plain, plain_log
 from leaderboard.ratios import Ratios, ratios
 from relu.errors import InputError
 
@@ -53,5 +53,5 @@ def ratios_figure(curves: Sequence[Ratios]) -> Figure:
         axes.set_yscale("log")
         plain_log(axes.yaxis)
     axes.axhline(1, color="black", linewidth=0.5)
-    legend_below(figure, axes)
+    legend_below(figure, labelled(axes))
     return figure

@@ -1,5 +1,6 @@
 """Linear regions and decisions in a plane through three test inputs [CAH19, Figure 2c, d]."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -32,10 +33,9 @@ def regions_figure(case: Case) -> Figure:
     seen apart, shades and boundary are those of points of a grid. Inputs of two pixels are a plane.
     """
     row = case.rows[0]
-    images = case.runs.images(row)
-    shape = tuple(images.shape[1:])
-    chosen = _three(case) if images[0].numel() > 2 else []
-    points = images[chosen].flatten(1).numpy()
+    shape = case.runs.shape(row)
+    chosen = _three(case) if math.prod(shape) > 2 else []
+    points = case.runs.images(row, chosen).flatten(1).numpy()
     plane, window = _plane(points) if chosen else _whole_plane(row.threat.box)
     figure, axes = panels(len(case.groups), height=2.1, width=PAGE / 3.6)
     for one, label, panel in zip(case.rows, case.labels, axes, strict=True):

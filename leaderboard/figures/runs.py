@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from bench.data.datasets import DataSet
 from bench.parsing import resolve
 from bench.store.results import Store
 from leaderboard import seed_groups
@@ -16,6 +17,7 @@ from leaderboard.merge import case, identity
 from leaderboard.row import Row
 from leaderboard.rows import Judged, judged_cell, read_table
 from relu.errors import InputError
+from relu.network.layers import Shape
 from relu.network.reader import in_float64
 
 
@@ -51,11 +53,18 @@ class Runs:
         clean = self._cells[identity(row)].clean
         return in_float64(network_of(self.judged(row).held[clean], clean, self._data.catalogue))
 
-    def images(self, row: Row) -> Tensor:
-        """The images that the row's network was tested on, in float64."""
+    def images(self, row: Row, numbers: Sequence[int]) -> Tensor:
+        """These of the images that the row's network was tested on, in float64."""
+        return self._data_of(row).x_test[list(numbers)].double()
+
+    def shape(self, row: Row) -> Shape:
+        """The shape of one image."""
+        return self._data_of(row).shape
+
+    def _data_of(self, row: Row) -> DataSet:
         clean = self._cells[identity(row)].clean
         subject = subject_of(self.judged(row).held[clean], clean)
-        return self._data.of(row, subject.held_out).x_test.double()
+        return self._data.of(row, subject.held_out)
 
     def inputs(self, row: Row) -> pd.DataFrame:
         """A line per judged input (`input_frame`), by its number."""

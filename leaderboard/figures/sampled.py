@@ -14,7 +14,7 @@ from relu.network.activation import activated, switching
 from relu.network.layers import Layer, Shape, to_vectors
 
 SIDE = 300  # points: about as many as a panel has pixels in print
-AT_ONCE = 2000  # points that go through the network together
+AT_ONCE = 200  # points that go through the network together
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,8 +48,10 @@ def sampled(
     layers: Sequence[Layer], plane: Plane, shape: Shape, window: Float[ndarray, "m 2"]
 ) -> Sampled:
     """The network at every point of the grid."""
-    points = torch.from_numpy(plane.at(grid_of(window, SIDE)))
-    parts = [_through(layers, part.view(-1, *shape)) for part in points.split(AT_ONCE)]
+    grid = grid_of(window, SIDE)
+    places = (grid[i : i + AT_ONCE] for i in range(0, len(grid), AT_ONCE))
+    points = (torch.from_numpy(plane.at(some)).view(-1, *shape) for some in places)
+    parts = [_through(layers, x) for x in points]
     parity, logits = (torch.cat(values) for values in zip(*parts, strict=True))
     return Sampled(
         window=window,

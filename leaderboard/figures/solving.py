@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from leaderboard.figures.runs import Case
-from leaderboard.figures.style import look, panels, plain, plain_log
+from leaderboard.figures.style import labelled, legend_below, look, panels, plain, plain_log
 from leaderboard.row import Row
 from relu.errors import InputError
 
@@ -104,8 +104,7 @@ def solving_figure(case: Case) -> Figure:
         _draw_bounds(right, solvers)
         for panel in (left, right):
             _weights(panel, solvers[0].weight, f"{plain(field)} (λ)")
-    handles = axes[0].get_legend_handles_labels()[0] + _bound_handles()
-    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
+    legend_below(figure, labelled(axes[0]) + _bound_handles())
     return figure
 
 

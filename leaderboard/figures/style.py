@@ -3,6 +3,7 @@
 Whatever a colour says, a dash, a marker, a hatch, a lightness or a word says, too.
 """
 
+import functools
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 COLUMN = 3.4  # inches: a column of a paper in two columns
 PAGE = 7.0  # inches: both of them
+LETTER = 3.8  # points: the mean width of a letter of a legend
+HANDLE = 38.0  # points: the line before it, and the space around both
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's colours without the yellow, which is lost on white"""
 DASHES: Sequence[Any] = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)))
@@ -71,6 +74,7 @@ SIGNED = "cividis"
 LIGHT = (0.76, 0.93)
 
 
+@functools.cache
 def tints() -> ListedColormap:
     """A light and a lighter tint of each class's colour, for areas under lines and words.
 
@@ -123,12 +127,18 @@ def panels(
     return figure, axes[:count]
 
 
-def legend_below(figure: Figure, axes: Axes, columns: int = 2) -> None:
-    """What the axes have labels for, below the figure, outside of the data."""
-    handles, labels = axes.get_legend_handles_labels()
+def legend_below(figure: Figure, handles: Sequence[Any]) -> None:
+    """What the handles have labels for, below the figure, in as many columns as fit."""
     if handles:
-        columns = 1 if max(map(len, labels)) * columns > 25 * columns else columns
-        figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
+        longest = max(len(str(handle.get_label())) for handle in handles)
+        points = 72 * figure.get_figwidth() / (LETTER * longest + HANDLE)
+        columns = max(1, min(len(handles), int(points)))
+        figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False)
+
+
+def labelled(axes: Axes) -> list[Any]:
+    """The artists of the axes that have a label."""
+    return list(axes.get_legend_handles_labels()[0])
 
 
 def plain_log(axis: Axis) -> None:

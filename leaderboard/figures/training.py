@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from leaderboard.figures.runs import Case
-from leaderboard.figures.style import legend_below, look, panels, plain, plain_log
+from leaderboard.figures.style import labelled, legend_below, look, panels, plain, plain_log
 from relu.errors import InputError
 
 FOLLOWED: Mapping[str, tuple[str, float]] = {
@@ -40,7 +40,7 @@ def training_figure(case: Case) -> Figure:
         if column == "loss":
             panel.set_yscale("log")
             plain_log(panel.yaxis)
-    legend_below(figure, axes[0], columns=4)
+    legend_below(figure, labelled(axes[0]))
     return figure
 
 

@@ -13,7 +13,7 @@ from numpy import ndarray
 from leaderboard.figures.plane import Plane, plane_through, rectangle
 from leaderboard.figures.planes import draw_box, draw_classes, draw_inputs, draw_slice, slice_of
 from leaderboard.figures.runs import Case
-from leaderboard.figures.style import PAGE, panels, plain
+from leaderboard.figures.style import PAGE, legend_below, panels, plain
 from leaderboard.row import Row
 from relu.errors import InputError
 
@@ -31,15 +31,14 @@ def witness_figure(case: Case) -> Figure:
     cannot enter; dotted: in the ball on whose surface the witness lies.
     """
     index = _index(case)
-    images = case.runs.images(case.rows[0])
     figure, axes = panels(len(case.groups), height=2.1, width=PAGE / 3.6)
     for row, label, panel in zip(case.rows, case.labels, axes, strict=True):
-        _draw(panel, case, row, index, images.flatten(1).numpy(), tuple(images.shape[1:]))
+        _draw(panel, case, row, index)
         known = case.runs.inputs(row).loc[index]
         radius = f"{known['low']:.4f} to {known['high']:.4f}"
         panel.set_title(f"{plain(label)}\nradius {radius}")
         panel.set_xlabel("l2 distance (pixel units)")
-    figure.legend(handles=_handles(index), loc="outside lower center", ncols=3, frameon=False)
+    legend_below(figure, _handles(index))
     return figure
 
 
@@ -58,19 +57,18 @@ def _index(case: Case) -> int:
     return int(wanted)
 
 
-def _draw(
-    axes: Axes, case: Case, row: Row, index: int, images: np.ndarray, shape: tuple[int, ...]
-) -> None:
-    x = images[index]
+def _draw(axes: Axes, case: Case, row: Row, index: int) -> None:
     net = case.runs.network(row)
     found = case.runs.witness(row, index)
     assert found is not None
     witness = found.flatten().numpy()
     taken = int(net(found.unsqueeze(0)).argmax())
-    plane = plane_through(x, witness, images[_other(case, row, index, taken)])
+    pair = [index, _other(case, row, index, taken)]
+    x, other = case.runs.images(row, pair).flatten(1).numpy()
+    plane = plane_through(x, witness, other)
     half = AROUND * float(np.linalg.norm(witness - x))
     window = rectangle(np.full(2, -half), np.full(2, half))
-    whole = slice_of(net, plane, window, shape)
+    whole = slice_of(net, plane, window, case.runs.shape(row))
     draw_slice(axes, whole)
     draw_classes(axes, whole, plane.places(np.stack([x, witness])))
     draw_box(axes, plane, window, row.threat.box)

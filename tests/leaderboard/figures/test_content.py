@@ -142,7 +142,7 @@ def test_fronts_have_both_bounds_and_the_stairs_between_the_best(case: Case) -> 
         (segment,) = bar.get_segments()
         ends = [row.robust_error_low, row.robust_error_high]
         assert segment[:, 1].tolist() == pytest.approx([100 * float(end or 0) for end in ends])
-    (stairs,) = [line for line in axes.lines if line.get_label() == "joint front"]
+    (stairs,) = [line for line in axes.lines if line.get_label() == "front of all"]
     assert np.asarray(stairs.get_xdata()).tolist() == pytest.approx([10, 20])
 
 
