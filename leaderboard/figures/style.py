@@ -19,8 +19,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 COLUMN = 3.4  # inches: a column of a paper in two columns
 PAGE = 7.0  # inches: both of them
-LETTER = 3.8  # points: the mean width of a letter of a legend
-HANDLE = 38.0  # points: the line before it, and the space around both
+SETTLING = 3  # layouts, until panels of a fixed shape and what is around them fit
+LETTER = 3.6  # points: the mean width of a letter of a legend
+HANDLE = 30.0  # points: the line before it, and the space around both
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's colours without the yellow, which is lost on white"""
 DASHES: Sequence[Any] = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)))
@@ -114,14 +115,15 @@ def one_panel(height: float = 2.6) -> tuple[Figure, Axes]:
 
 
 def panels(
-    count: int, *, height: float, most: int = 4, width: float = PAGE / 4, **shared: Any
+    count: int, *, height: float, most: int = 4, width: float = PAGE / 4
 ) -> tuple[Figure, list[Axes]]:
     """A figure of several panels of that height, at most `most` in a line, and their axes."""
     across = min(count, most)
     down = -(-count // across)
-    size = (max(COLUMN, across * width), down * height)
+    legend = 0.5 if across * width < PAGE / 1.5 else 0.0  # inches: it has more lines there
+    size = (max(COLUMN, across * width), down * height + legend)
     figure = Figure(figsize=size, layout="constrained")
-    axes = list(figure.subplots(down, across, squeeze=False, **shared).flat)
+    axes = list(figure.subplots(down, across, squeeze=False).flat)
     for unused in axes[count:]:
         unused.set_axis_off()
     return figure, axes[:count]
@@ -164,5 +166,7 @@ def to_svg(figure: Figure) -> str:
 def _written(figure: Figure, kind: str, metadata: dict[str, Any]) -> bytes:
     drawn = io.BytesIO()
     with styled():
+        for _ in range(SETTLING):
+            figure.draw_without_rendering()
         figure.savefig(drawn, format=kind, metadata=metadata)
     return drawn.getvalue()

@@ -22,7 +22,7 @@ from relu.network.activation import slopes, switching
 from relu.network.layers import Layer, Shape, to_vectors
 
 NARROW = 1e-10
-MOST = 30_000  # pieces: more cannot be seen apart, and take minutes
+MOST = 10_000  # pieces: more cannot be seen apart, and take minutes
 TIED = 1e-9  # of the largest logit: what rounding leaves of a difference that is 0
 AT_ONCE = 64  # pieces whose maps go through a layer together
 

@@ -37,7 +37,7 @@ def toy_figure() -> Figure:
     data = toy_data()
     plane = Plane(origin=np.zeros(2), first=np.array([1.0, 0.0]), second=np.array([0.0, 1.0]))
     window = rectangle(np.zeros(2), np.ones(2))
-    figure, axes = panels(len(METHODS), height=2.35, most=2, width=COLUMN / 2)
+    figure, axes = panels(len(METHODS), height=1.9, most=2, width=COLUMN / 2)
     for method, panel in zip(METHODS, axes, strict=True):
         net = toy_network(data, method)
         whole = slice_of(in_float64(net), plane, window, data.shape)

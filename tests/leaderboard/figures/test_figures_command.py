@@ -14,7 +14,7 @@ from leaderboard.figures import toy
 
 pytestmark = pytest.mark.processes
 
-RUN = ("run", "--methods", "plain,mmr", "--epochs", "8", "--points", "10", "--engine", "inline")
+RUN = ("run", "--methods", "plain,mmr", "--epochs", "12", "--points", "12", "--engine", "inline")
 JUDGED = ("--eval", "pgd,region", "--no-cascade", "--set", "pgd.steps=5")
 Figures = Callable[..., tuple[int, str]]
 ALL = {"regions", "ratios", "gradients", "filters", "curves", "fronts", "witness", "training"}
@@ -75,7 +75,7 @@ def test_figures_inputs_and_methods_are_chosen(out: Path, figures: Figures, tmp_
         (("--only", "figure9"), "valid are regions, solving"),
         (("--only", ""), "--only expects"),
         (("--method", "mm"), "did you mean 'mmr'"),
-        (("--input", "99"), "--input 99: these runs judged inputs 0 to 9"),
+        (("--input", "99"), "--input 99: these runs judged inputs 0 to 11"),
         (("--input", "x"), "--input expects a whole number"),
         (("--only", "solving"), "nothing can be drawn: solving: no method"),
     ],
