@@ -1,13 +1,11 @@
-"""Fronts of methods, clean against robust error, as markdown, CSV and a figure."""
+"""Fronts of methods, clean against robust error, as markdown and CSV."""
 
-import importlib.util
-import io
 from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 from tabulate import tabulate
 
-from bench.search.front import errors_of, undominated
+from bench.search.front import undominated
 from bench.search.tune import Trial
 from leaderboard.row import Row
 from leaderboard.seed_groups import plain
@@ -113,27 +111,3 @@ def fronts_to_csv(tested: Fronts, held: Fronts) -> str:
         for row in trial.rows
     ]
     return str(pd.DataFrame(lines).to_csv(index=False))
-
-
-def fronts_to_svg(tested: Fronts) -> str:
-    """Test error against robust error, a line for each method; "" without matplotlib."""
-    if importlib.util.find_spec("matplotlib") is None:
-        return ""
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.subplots()
-    for trials in tested.values():
-        points = sorted(errors_of(trial) for trial in trials if trial.whole)
-        if points:
-            clean = [100 * point[0] for point in points]
-            robust = [100 * point[1] for point in points]
-            axes.plot(clean, robust, marker="o", markersize=3, label=rows_label(trials))
-    axes.set(xlabel="test error (%)", ylabel="robust error, upper bound (%)")
-    if axes.lines:
-        axes.legend(fontsize="small")
-    drawn = io.StringIO()
-    with rc_context({"svg.hashsalt": "fronts"}):  # random names otherwise
-        figure.savefig(drawn, format="svg", metadata={"Date": None})
-    return drawn.getvalue()

@@ -1,7 +1,5 @@
-"""How far attacks' witnesses are, over exact radii: tables and a figure [CAH19, Figure 4]."""
+"""How far attacks' witnesses are, over exact radii: tables [CAH19, Figure 4]."""
 
-import importlib.util
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -21,7 +19,6 @@ HEADERS = [
     *(f"≥ {100 * share:.0f} % farther (%)" for share in FARTHER),
     "largest (%)",
 ]
-HINT = "a figure needs matplotlib: pip install -e '.[figures]'"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -86,26 +83,3 @@ def ratios_to_csv(curves: Sequence[Ratios]) -> str:
         for curve in curves
     ]
     return str(pd.concat(tables).to_csv(index=False))
-
-
-def ratios_to_svg(curves: Sequence[Ratios]) -> str:
-    """The sorted ratios as curves, the same text for the same ratios; "" without matplotlib."""
-    if importlib.util.find_spec("matplotlib") is None:
-        return ""
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.subplots()
-    labels = seed_groups.labels([curve.row for curve in curves])
-    for curve in curves:
-        what = f"{curve.row.dataset} {curve.row.arch} {labels[curve.row.group]}: {curve.label}"
-        what = what.replace("$", r"\$")  # which would begin a formula
-        axes.plot(np.arange(1, len(curve.ratio) + 1), curve.ratio, label=what, linewidth=1)
-    axes.set(xlabel="test inputs with exact radius, sorted", ylabel="witness / exact radius")
-    axes.axhline(1, color="black", linewidth=0.5)
-    axes.legend(fontsize="small")
-    drawn = io.StringIO()
-    with rc_context({"svg.hashsalt": "ratios"}):  # random names otherwise
-        figure.savefig(drawn, format="svg", metadata={"Date": None})
-    return drawn.getvalue()

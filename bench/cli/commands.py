@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.cli.export import export_command as export_command
+from bench.cli.figures import figures_command as figures_command
 from bench.cli.listing import listed
 from bench.cli.page import page_command as page_command
 from bench.cli.verify import verify_command as verify_command
@@ -17,9 +18,10 @@ from bench.face.tuning import finished_tune
 from bench.scheduling.report import standing
 from bench.store.results import Store, require_folder
 from bench.store.run_files import RunFiles
+from leaderboard.figures.optional import HINT, ratios_to_svg
 from leaderboard.files import printed
 from leaderboard.pairs import pairs_of, pairs_to_markdown
-from leaderboard.ratios import HINT, ratios, ratios_to_csv, ratios_to_markdown, ratios_to_svg
+from leaderboard.ratios import ratios, ratios_to_csv, ratios_to_markdown
 from leaderboard.rows import read_judged, read_rows
 from relu.errors import InputError
 

@@ -62,6 +62,16 @@ examples:
 Where a certificate and a witness agree on an input's radius, it shows how much farther each
 attack's own witness is; all ratios, sorted, are written to ratios.csv and drawn in ratios.svg."""
 
+FIGURES = """\
+examples:
+  python -m bench figures run
+  python -m bench figures run --only regions,gradients --method plain,mmr --input 3,7,12
+  python -m bench run --suite figure3_small --out f3 && python -m bench figures f3 --only figure3
+  python -m bench figures --only toy --out toy
+
+Each figure becomes NAME.svg and NAME.pdf; where a run has several data sets, architectures or
+threats, each has its own. It needs the extra `figures`."""
+
 EXPORT = """\
 examples:
   python -m bench export run --out models

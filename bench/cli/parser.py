@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 from bench import __version__
 from bench.cli import examples
 from bench.cli.export_options import add_export
+from bench.cli.figures import add_figures
 from bench.cli.judging_options import add_judging
 from bench.cli.page_options import add_page
 from bench.cli.verify_options import add_verify
@@ -62,7 +63,7 @@ def make_parser(prog: str = "python -m bench") -> Parser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for add in (_add_run, _add_tune, _add_front, _add_eval, add_verify):
         add(commands)
-    for add in (_add_leaderboard, add_page, _add_compare, _add_ratios, add_export):
+    for add in (_add_leaderboard, add_page, _add_compare, _add_ratios, add_figures, add_export):
         add(commands)
     _add_others(commands)
     return parser

@@ -22,7 +22,8 @@ from bench.search.proposals import Values, request_of, require_optuna, search_fr
 from bench.search.tune import Trial
 from bench.store.results import Store
 from bench.store.run_files import FRONT, RunFiles
-from leaderboard.fronts import fronts_to_csv, fronts_to_markdown, fronts_to_svg
+from leaderboard.figures.optional import fronts_to_svg
+from leaderboard.fronts import fronts_to_csv, fronts_to_markdown
 from leaderboard.row import Row
 from relu.errors import InputError
 from relu.ranges import require

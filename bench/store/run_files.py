@@ -210,15 +210,21 @@ def read_cells(root: Path) -> list[CellRecord]:
 
 
 def save_all(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Writes files into a folder, made where there is none: all, each in one step, or none.
-
-    Raises InputError where one of them is there already with other content.
-    """
+    """As `replace_all`; raises InputError where one of them is there already with other content."""
     require_folder(folder)
     for name, content in files.items():
         path = folder / name
         if path.exists() and not (path.is_file() and path.read_bytes() == content):
             raise InputError(f"{str(folder)!r} holds another {name}: name another folder")
+    replace_all(folder, files)
+
+
+def replace_all(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Writes files into a folder, made where there is none: all, each in one step, or none.
+
+    Those that are there already are replaced.
+    """
+    require_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix="draft-") as draft:
         drafts = {name: Path(draft) / name for name in files}

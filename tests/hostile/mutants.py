@@ -764,8 +764,8 @@ MUTANTS = (
     ),
     Mutant(
         "relu/bounds/branching/search.py",
-        "points = found.mean if steps == LAST_STEPS else",
-        "points =",
+        "self._try(found.mean[:, left],",
+        "self._try(found.at.points[: self.nets.exact.d, left],",
         (f"{EFFORTS}::test_every_effort_is_exact",),
     ),
     Mutant(

@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 
 from bench.jobs.verdict import combine
+from leaderboard.figures.optional import ratios_to_svg
 from leaderboard.ratios import (
     Ratios,
     ratios,
     ratios_to_csv,
     ratios_to_markdown,
-    ratios_to_svg,
 )
 from leaderboard.row import Row
 from leaderboard.rows import Judged

@@ -94,7 +94,7 @@ def test_evaluators_are_chosen_by_any_of_their_names(out: Path, ratios: Ratios, 
 def test_without_matplotlib_the_table_and_the_file_are_there_all_the_same(
     out: Path, ratios: Ratios, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("leaderboard.ratios.importlib.util.find_spec", lambda _: None)
+    monkeypatch.setattr("leaderboard.figures.optional.importlib.util.find_spec", lambda _: None)
     status, printed, err = ratios(out)
     assert status == 0
     assert len(cells(printed)) == 5
