@@ -137,7 +137,9 @@ def _check(name: str, source: Source, arrays: Arrays, where: str) -> DataSet:
     return DataSet(name=name, classes=source.classes, **tensors)
 
 
-def augment(x: Float[Tensor, "n c h w"], *, pad: int = 2) -> Float[Tensor, "n c h w"]:
+def augment(
+    x: Float[Tensor, "n c h w"], *, pad: int = 2, mirror: bool = True
+) -> Float[Tensor, "n c h w"]:
     """Random crops of the zero-padded images and random mirroring [CAH19, Appendix B].
 
     One draw per image, from torch's global generator; one gather for the whole batch.
@@ -147,8 +149,9 @@ def augment(x: Float[Tensor, "n c h w"], *, pad: int = 2) -> Float[Tensor, "n c 
     offset = torch.randint(2 * pad + 1, (2, n, 1), device=x.device)
     rows = offset[0] + torch.arange(height, device=x.device)
     columns = offset[1] + torch.arange(width, device=x.device)
-    mirrored = torch.rand(n, 1, device=x.device) < 0.5
-    columns = torch.where(mirrored, columns.flip(1), columns)
+    if mirror:
+        mirrored = torch.rand(n, 1, device=x.device) < 0.5
+        columns = torch.where(mirrored, columns.flip(1), columns)
     index = torch.arange(n, device=x.device)
     picked = padded[index[:, None, None], :, rows[:, :, None], columns[:, None, :]]
     return picked.permute(0, 3, 1, 2)

@@ -21,6 +21,7 @@ from relu.batching import is_out_of_memory
 from relu.threat import Threat
 
 WATCHED = 256  # training inputs on which each epoch's errors are measured
+AUGMENTED = 2  # pixels by which the images of data sets are moved that are augmented [CAH19]
 HELD_OUT = 1000  # held-out inputs, at most, on which each epoch is judged
 
 
@@ -187,9 +188,13 @@ def _epoch(
     step.statistics.train()
     batches = torch.randperm(len(x), device=x.device).split(training.batch)
     total = torch.zeros((), device=x.device)
+    pad = training.shift or (AUGMENTED if augmented else 0)
     for i, rows in enumerate(batches):
         progress = (epoch + i / len(batches)) / training.epochs
-        loss = step.gradient(augment(x[rows]) if augmented else x[rows], y[rows], progress)
+        images = x[rows]
+        if pad:
+            images = augment(images, pad=pad, mirror=augmented)
+        loss = step.gradient(images, y[rows], progress)
         optimisation.step(progress)
         total += loss * len(rows)
         step.watcher.step(epoch + 1, i + 1, len(batches))

@@ -10,6 +10,7 @@ from bench.parsing import MOST
 from relu.errors import InputError
 from relu.ranges import require_fields
 
+MOST_SHIFT = 16  # pixels
 ALWAYS = ("epochs", "batch", "lr")
 Optimizer = Literal["adam", "adamw", "radam", "sgd"]
 Schedule = Literal["steps", "cosine", "one_cycle", "constant"]
@@ -32,6 +33,8 @@ class Training:
     gradient. averaging: from this share of the training on, the weights that count are the mean of
     those after each epoch [IPGVW18]. held_out: share of the training set on which each epoch is
     judged, the best of which counts; without it, the last. mixed: bfloat16 where a GPU trains.
+    shift: how many pixels training images are moved by at most, anew each time (data sets that are
+    augmented anyway: 2).
     """
 
     epochs: Annotated[int, Ge(1), Le(MOST)] = 100
@@ -48,6 +51,7 @@ class Training:
     averaging: Annotated[float, Ge(0), Lt(1)] | None = None
     held_out: Annotated[float, Ge(0), Lt(1)] = 0.0
     mixed: bool = False
+    shift: Annotated[int, Ge(0), Le(MOST_SHIFT)] = 0
 
     def __post_init__(self) -> None:
         require_fields(self, "train")

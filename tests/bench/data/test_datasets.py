@@ -223,6 +223,22 @@ def test_data_given_by_name_of_a_file_is_refused(tmp_path: Path) -> None:
         load("digits", tmp_path / "file")
 
 
+def test_shifted_images_are_moved_and_no_more() -> None:
+    x = torch.rand(60, 1, 6, 6)
+    padded = torch.nn.functional.pad(x, [1] * 4)
+    seen = set()
+    for image, whole in zip(augment(x, pad=1, mirror=False), padded, strict=True):
+        places = [
+            (row, column)
+            for row in range(3)
+            for column in range(3)
+            if torch.equal(image, whole[:, row : row + 6, column : column + 6])
+        ]
+        assert len(places) == 1
+        seen |= set(places)
+    assert len(seen) > 6
+
+
 def test_augmented_images_are_crops_and_mirrors_of_the_padded_ones() -> None:
     x = torch.rand(40, 2, 6, 6)
     padded = torch.nn.functional.pad(x, [2] * 4)
