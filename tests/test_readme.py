@@ -66,3 +66,16 @@ def test_the_table_has_the_columns_of_today_and_is_that_of_the_first_page() -> N
     table = lines[start : start + 7]
     assert all(line.startswith("|") for line in table)
     assert "\n".join(table) in text_of(ROOT / "docs" / "index.md")
+
+
+def test_the_page_about_python_runs_as_it_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for text in examples(ROOT / "docs" / "python.md", "python"):
+        exec(text, names)
+    assert len(names["frame"]) == 20
+    assert len(names["board"].inputs) == 100
+    assert names["page"].startswith("<!")
+    assert (tmp_path / "run" / "leaderboard.md").exists()

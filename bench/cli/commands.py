@@ -9,6 +9,7 @@ from bench.cli.export import export_command as export_command
 from bench.cli.figures import figures_command as figures_command
 from bench.cli.listing import listed
 from bench.cli.page import page_command as page_command
+from bench.cli.show import show_command as show_command
 from bench.cli.verify import verify_command as verify_command
 from bench.face.computation import Finished, catalogue_of, complain
 from bench.face.fronts import finished_front

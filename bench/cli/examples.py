@@ -72,6 +72,13 @@ examples:
 Each figure becomes NAME.svg and NAME.pdf; where a run has several data sets, architectures or
 threats, each has its own. It needs the extra `figures`."""
 
+SHOW = """\
+examples:
+  python -m bench show run --method mmr --input 17
+  python -m bench show run --method mmr --seed 0 --input 17 --json
+
+The pictures, input, adversarial input and difference side by side, become RUN/inputs/NAME.png."""
+
 EXPORT = """\
 examples:
   python -m bench export run --out models

@@ -10,6 +10,7 @@ from bench.cli.export_options import add_export
 from bench.cli.figures import add_figures
 from bench.cli.judging_options import add_judging
 from bench.cli.page_options import add_page
+from bench.cli.show_options import add_show
 from bench.cli.verify_options import add_verify
 from bench.face.options import Options
 from bench.face.suites import suites
@@ -63,8 +64,9 @@ def make_parser(prog: str = "python -m bench") -> Parser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for add in (_add_run, _add_tune, _add_front, _add_eval, add_verify):
         add(commands)
-    for add in (_add_leaderboard, add_page, _add_compare, _add_ratios, add_figures, add_export):
+    for add in (_add_leaderboard, add_page, add_show, _add_compare, _add_ratios, add_figures):
         add(commands)
+    add_export(commands)
     _add_others(commands)
     return parser
 

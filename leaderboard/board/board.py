@@ -107,6 +107,38 @@ class Board:
         subject = subject_of(self._of(i).held[cell.clean], cell.clean)
         return self._data.of(row, subject.held_out).x_test[index].clone()
 
+    def line(self, method: str | None, index: int, **where: Any) -> dict[str, Any]:
+        """What `input_frame` says of one test input."""
+        return dict(self._line(self._one(method, where), index))
+
+    def evidence(self, method: str | None, index: int, **where: Any) -> pd.DataFrame:
+        """What each evaluator said of a test input, each time that it was asked.
+
+        evaluator, low, high, seconds, status, outcome, key (of the evidence).
+        """
+        i = self._one(method, where)
+        self._line(i, index)
+        lines = [
+            table[table["index"] == index].assign(evaluator=name, key=key)
+            for name, parts in self._of(i).parts.items()
+            for key, table in parts.items()
+        ]
+        columns = ["evaluator", "low", "high", "seconds", "status", "outcome", "key"]
+        if not lines:
+            return pd.DataFrame(columns=columns)
+        return pd.concat(lines)[columns].reset_index(drop=True)
+
+    def row(self, method: str | None = None, **where: Any) -> Row:
+        """The row of the leaderboard, as a record."""
+        return self._table[self._one(method, where)][1]
+
+    def provenance(self, method: str | None = None, **where: Any) -> dict[str, Any]:
+        """With what the network was made: commit, versions, device; {} where nothing says so."""
+        i = self._one(method, where)
+        cell, _ = self._table[i]
+        settings = self._of(i).held[cell.network].settings("networks", cell.network)
+        return dict(settings.get("provenance", {}))
+
     def network(self, method: str | None = None, **where: Any) -> nn.Module:
         """The network, for evaluation, on the CPU."""
         i = self._one(method, where)

@@ -1,7 +1,6 @@
 """Pictures of inputs, adversarial inputs and their difference, chosen to be telling."""
 
 import base64
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +12,8 @@ from torch import Tensor
 
 from leaderboard.board.data import RowData, subject_of
 from leaderboard.board.inputs import CLEAN, NOBODY, UNDECIDED
+from leaderboard.board.pictures import MIDDLE as MIDDLE
+from leaderboard.board.pictures import difference, png
 from leaderboard.page.subjects import Subject
 from relu.errors import InputError
 
@@ -20,7 +21,6 @@ PICTURED = 20  # inputs of each row
 EACH = 5  # of each reason but the last, which fills what is left
 BUDGET = 3_800_000  # characters of all pictures of a page, so that it opens at once
 LARGEST = 64  # pixels of a side; larger images are shown in small
-MIDDLE = 128  # the grey of a pixel that was not changed
 
 
 def telling(frame: pd.DataFrame, contradicted: frozenset[int]) -> dict[int, str]:
@@ -104,14 +104,14 @@ class Album:
             x = small(images[index])
             name = f"{subject.row.data.get('test')}:{index}"
             if name not in self.images:
-                self.images[name] = png((x * 255).round())
+                self.images[name] = encoded((x * 255).round())
                 self._size += len(self.images[name])
             picture: dict[str, Any] = {"index": index, "why": why, "image": name}
             if index in witnesses:
                 moved = small(witnesses[index]) - x
                 scale = float(moved.abs().max())
-                grey = MIDDLE + (moved * (127 / scale if scale else 0.0)).round()
-                picture |= {"difference": png(grey), "scale": round(scale, 6)}
+                grey = difference(x, small(witnesses[index]))
+                picture |= {"difference": encoded(grey), "scale": round(scale, 6)}
                 self._size += len(picture["difference"])
             yield picture
 
@@ -140,12 +140,6 @@ def small(image: Tensor) -> Tensor:
     return torch.nn.functional.adaptive_avg_pool2d(image[None], (height, width))[0]
 
 
-def png(pixels: Tensor) -> str:
-    """Pixels (1 or 3, height, width) from 0 to 255 as a PNG in base64."""
-    from PIL import Image
-
-    array = pixels.clamp(0, 255).to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
-    image = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
-    file = io.BytesIO()
-    image.save(file, format="PNG", optimize=True)
-    return base64.b64encode(file.getvalue()).decode()
+def encoded(pixels: Tensor) -> str:
+    """Pixels from 0 to 255 as a PNG in base64."""
+    return base64.b64encode(png(pixels)).decode()

@@ -8,7 +8,7 @@ from PIL import Image
 
 from bench.plugins.catalogue import Catalogue
 from leaderboard.board.data import RowData
-from leaderboard.page.pictures import EACH, PICTURED, Album, png, small, telling
+from leaderboard.page.pictures import EACH, PICTURED, Album, encoded, small, telling
 from leaderboard.page.subjects import Subject
 
 
@@ -67,4 +67,4 @@ def test_large_images_are_shown_in_small() -> None:
     image = torch.rand(3, 128, 200)
     assert small(image).shape == (3, 41, 64)
     assert small(image[:, :20, :20]).shape == (3, 20, 20)
-    assert read(png(small(image) * 255)).shape == (41, 64, 3)
+    assert read(encoded(small(image) * 255)).shape == (41, 64, 3)
