@@ -27,8 +27,8 @@ from relu.ranges import checked_dataclass
 from relu.threat import Threat
 
 SQUARINGS = 8  # of Gram matrices, for the layers' largest singular values
-DEEPER = 0.2  # of the time is for what is lowest in linear regions
-USUAL = 0.1  # seconds that this takes
+DEEPER = 0.1  # of the time is for what is lowest in linear regions
+USUAL = 0.2  # seconds that this takes
 ROUNDS = 20  # of a walk from linear region to linear region towards the input
 NEIGHBOURS = 8  # regions beside its own that each round of the walk looks at
 

@@ -48,7 +48,7 @@ class Steps(NamedTuple):
     """Of ascent: of the whole ball's bounds, and of those of every later domain."""
 
     root: int = 60
-    domain: int = 12
+    domain: int = 8
 
 
 STEPS = Steps()
