@@ -1,12 +1,16 @@
 """Everything that a run prints and writes of its rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+
+import pandas as pd
 
 from leaderboard.attribution import attribution_to_csv, attribution_to_markdown
 from leaderboard.comparison import beside_to_csv, beside_to_markdown
+from leaderboard.latex import to_latex
 from leaderboard.row import Row
 from leaderboard.sampling import sampling_to_markdown
 from leaderboard.tables import (
+    printed_table,
     seconds_to_csv,
     seconds_to_markdown,
     to_csv,
@@ -25,6 +29,26 @@ def printed(rows: Sequence[Row]) -> str:
         seconds_to_markdown(rows),
     ]
     return "\n".join(filter(None, drawn))
+
+
+def _latex(rows: Sequence[Row]) -> str:
+    table = printed_table(rows)
+    return to_latex(table.headers, table.lines, table.footnotes)
+
+
+def _csv(rows: Sequence[Row]) -> str:
+    """The cells of the printed table, and no more."""
+    table = printed_table(rows)
+    return str(pd.DataFrame(table.lines, columns=list(table.headers)).to_csv(index=False))
+
+
+FORMATS: Mapping[str, Callable[[Sequence[Row]], str]] = {
+    "markdown": printed,
+    "csv": _csv,
+    "json": to_json,
+    "latex": _latex,
+}
+"""How rows are printed, by name: all tables; the first one's cells; rows in full precision"""
 
 
 def written(rows: Sequence[Row]) -> Mapping[str, str]:

@@ -4,6 +4,7 @@ import json
 import math
 import statistics
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -81,8 +82,17 @@ def timeless_json(row: Row) -> dict[str, Any]:
     return {name: value for name, value in row.to_json().items() if name not in measured}
 
 
-def to_markdown(rows: Sequence[Row]) -> str:
-    """A table of methods, seeds folded into mean ± standard deviation, with footnotes."""
+@dataclass(frozen=True, kw_only=True)
+class Printed:
+    """The cells of a table as they are printed, and its footnotes."""
+
+    headers: Sequence[str]
+    lines: Sequence[Sequence[str]]
+    footnotes: Sequence[str]
+
+
+def printed_table(rows: Sequence[Row]) -> Printed:
+    """A line for each method, seeds folded into mean ± standard deviation."""
     evaluators = _evaluators(rows)
     labels = seed_groups.labels(rows)
     footnotes: list[str] = []
@@ -90,7 +100,14 @@ def to_markdown(rows: Sequence[Row]) -> str:
     for group in seed_groups.groups(rows):
         lines.append(_line(group, labels[group[0].group], evaluators, footnotes))
     headers = [*ABOUT, *HEADERS.values(), *evaluators.values()]
-    return f"{seed_groups.table(lines, headers)}{footer(footnotes)}\n{LEGEND}\n"
+    return Printed(headers=headers, lines=lines, footnotes=footnotes)
+
+
+def to_markdown(rows: Sequence[Row]) -> str:
+    """The printed table, with footnotes and what its columns mean."""
+    table = printed_table(rows)
+    drawn = seed_groups.table(table.lines, table.headers)
+    return f"{drawn}{footer(table.footnotes)}\n{LEGEND}\n"
 
 
 def _evaluators(rows: Sequence[Row]) -> dict[str, str]:

@@ -5,9 +5,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.cli.clean import clean_command as clean_command
 from bench.cli.export import export_command as export_command
 from bench.cli.figures import figures_command as figures_command
-from bench.cli.listing import listed
+from bench.cli.listing import described, listed
 from bench.cli.page import page_command as page_command
 from bench.cli.show import show_command as show_command
 from bench.cli.verify import verify_command as verify_command
@@ -16,11 +17,12 @@ from bench.face.fronts import finished_front
 from bench.face.options import Options
 from bench.face.runs import finished_eval, finished_run, write_leaderboard
 from bench.face.tuning import finished_tune
+from bench.parsing import resolve
 from bench.scheduling.report import standing
 from bench.store.results import Store, require_folder
 from bench.store.run_files import RunFiles
 from leaderboard.figures.optional import HINT, ratios_to_svg
-from leaderboard.files import printed
+from leaderboard.files import FORMATS
 from leaderboard.pairs import pairs_of, pairs_to_markdown
 from leaderboard.ratios import ratios, ratios_to_csv, ratios_to_markdown
 from leaderboard.rows import read_judged, read_rows
@@ -68,11 +70,12 @@ def leaderboard_command(options: Options) -> int:
     """Prints the rows of finished runs, and writes them where asked; nothing is computed anew."""
     folders = [Path(folder) for folder in options.runs]
     target = _drawn_into(options.out, folders)
+    draw = FORMATS[resolve(options.format, dict.fromkeys(FORMATS, ()), "format")]
     rows = read_rows(folders)
     if target is not None:
         Store(target).prepare()
         write_leaderboard(RunFiles(target), rows)
-    print(printed(rows), end="")
+    print(draw(rows), end="")
     return complain(rows)
 
 
@@ -132,5 +135,6 @@ def status_command(options: Options) -> int:
 
 def list_command(options: Options) -> int:
     """Shows what --methods, --eval, --dataset, --arch, --set and --suite accept."""
-    print(listed(catalogue_of(options)), end="")
+    catalogue = catalogue_of(options)
+    print(described(options.name, catalogue) if options.name else listed(catalogue), end="")
     return 0

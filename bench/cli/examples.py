@@ -43,7 +43,8 @@ of single networks says nothing of how much another training would differ."""
 LEADERBOARD = """\
 examples:
   python -m bench leaderboard run
-  python -m bench leaderboard run-a run-b --out both"""
+  python -m bench leaderboard run-a run-b --out both
+  python -m bench leaderboard run --format latex > table.tex"""
 
 PAGE = """\
 examples:
@@ -88,3 +89,13 @@ Each network becomes NAME.onnx, compared with onnxruntime, and a model card NAME
 becomes NAME_INDEX.vnnlib, for any verifier that reads VNN-LIB 1.0. It needs the extra `onnx`."""
 
 STATUS = "example:\n  python -m bench status run"
+
+LIST = "examples:\n  python -m bench list\n  python -m bench list mmr"
+
+CLEAN = """\
+examples:
+  python -m bench clean run
+  python -m bench clean run --remove
+
+Networks, predictions and evidence of commands that came before the latest, and that it does not
+rest on. Verdicts on lists of properties stay."""

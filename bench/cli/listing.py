@@ -1,5 +1,6 @@
 """What `list` shows: everything that options name, and settings with their ranges."""
 
+import inspect
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -8,6 +9,7 @@ from tabulate import tabulate
 
 from bench.data.sources import Source
 from bench.face.suites import describe, suites
+from bench.parsing import resolve
 from bench.plugins.catalogue import Catalogue, Plugin
 from bench.plugins.nested_settings import field_types, flat
 from bench.plugins.training import Training
@@ -32,6 +34,35 @@ def listed(catalogue: Catalogue) -> str:
             f"SUITES (run one with --suite NAME)\n{_lines([_suite(name) for name in suites()])}",
         ]
     )
+
+
+def described(name: str, catalogue: Catalogue) -> str:
+    """What a method, an evaluator or the training says of itself, and its settings.
+
+    Raises InputError with the valid names.
+    """
+    plugins = [*catalogue.methods.values(), *catalogue.evaluators.values()]
+    aliases: dict[str, tuple[str, ...]] = {"train": ()}
+    for plugin in plugins:
+        aliases[plugin.name] = (*aliases.get(plugin.name, ()), *plugin.aliases)
+    key = resolve(name, aliases, "method or evaluator")
+    if key == "train":
+        return _described("train: the loop of every method", Training)
+    return "\n".join(
+        _described(f"{plugin.kind} {key} ({plugin.cls.label})", plugin.cls)
+        for plugin in plugins
+        if plugin.name == key
+    )
+
+
+def _described(head: str, cls: type[Any]) -> str:
+    hints = field_types(cls)
+    settings = [(n, str(value), in_symbols(hints[n])) for n, value in flat(cls()).items()]
+    headers = ("setting", "default", "range")
+    table = tabulate(settings, headers=headers, tablefmt="plain", disable_numparse=True)
+    about = textwrap.indent(inspect.cleandoc(cls.__doc__ or ""), "  ")
+    parts = [head, about, textwrap.indent(table, "  ") if settings else "  no settings"]
+    return "\n\n".join(parts) + "\n" + _trade_off(cls)
 
 
 def _plugins(title: str, plugins: Mapping[str, Plugin]) -> str:

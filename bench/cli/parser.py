@@ -197,6 +197,13 @@ def _add_leaderboard(commands: Any) -> None:
         help="where to write leaderboard.md, .csv and .json "
         "(default: into the run folder; several runs are only printed)",
     )
+    draw.add_argument(
+        "--format",
+        metavar="NAME",
+        default="markdown",
+        help="print it as markdown, csv (the table's cells), json (rows in full precision) or "
+        "latex (default: markdown)",
+    )
 
 
 def _add_compare(commands: Any) -> None:
@@ -234,7 +241,20 @@ def _add_others(commands: Any) -> None:
         examples.STATUS,
     )
     status.add_argument("run", metavar="RUN", help="a run folder (--out of a run)")
-    show = _command(commands, "list", "show methods, evaluators, data sets, architectures", "")
+    clean = _command(
+        commands, "clean", "list and remove what no record of a run folder names", examples.CLEAN
+    )
+    clean.add_argument("run", metavar="RUN", help="a run folder (--out of a run)")
+    clean.add_argument("--remove", action="store_true", help="remove it (default: only list it)")
+    show = _command(
+        commands, "list", "show methods, evaluators, data sets, architectures", examples.LIST
+    )
+    show.add_argument(
+        "name",
+        metavar="NAME",
+        nargs="?",
+        help="a method or an evaluator, or train: what it is, and what its settings mean",
+    )
     show.add_argument(
         "--plugin",
         metavar="FILE",

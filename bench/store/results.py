@@ -77,6 +77,10 @@ class Store:
             return [path.name for path in (self.root / kind).iterdir()]
         return []
 
+    def size(self, kind: Kind, key: str) -> int:
+        """Bytes of an entry's files."""
+        return sum(path.stat().st_size for path in (self.root / kind / key).iterdir())
+
     def intact(self, kind: Kind, key: str) -> bool:
         """Whether the entry is there and none of its files has changed since it was made."""
         try:

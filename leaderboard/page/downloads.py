@@ -4,19 +4,11 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from leaderboard.latex import escaped
 from leaderboard.page.subjects import Subject
 from leaderboard.page.table import COLUMNS
-from leaderboard.seed_groups import DASH
 from leaderboard.tables import timeless_json, to_csv
 
-SPECIAL = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "≥": r"$\ge$",
-    DASH: "--",
-    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
-}
 PRINTED = ("dataset", "arch", "norm", "eps", "test_error", "robust_error", "radius")
 BIBTEX = """\
 @software{relu_bench,
@@ -51,11 +43,6 @@ def downloads(subjects: Sequence[Subject]) -> dict[str, Any]:
 def csv_records(text: str) -> list[str]:
     """The records of a CSV, its header first: a quoted field may have line breaks of its own."""
     return re.findall(r'(?:[^"\n]|"[^"]*")+\n', text)
-
-
-def escaped(text: str) -> str:
-    """The text as LaTeX prints it."""
-    return "".join(SPECIAL.get(sign, sign) for sign in text)
 
 
 def bibtex(version: str) -> str:

@@ -16,8 +16,9 @@ from bench.data.datasets import DataSet
 from bench.plugins.catalogue import Catalogue
 from bench.store.results import Store
 from leaderboard.board.data import RowData
+from leaderboard.latex import escaped
 from leaderboard.page import drawing
-from leaderboard.page.downloads import csv_records, downloads, escaped
+from leaderboard.page.downloads import csv_records, downloads
 from leaderboard.page.index import index_html, runs_in
 from leaderboard.page.page import ASSETS, page_html
 from leaderboard.page.provenance import show_command
