@@ -12,12 +12,10 @@ from bench.data.datasets import DataSet
 from bench.data.onnx_file import ONNX
 from bench.face.cell_filter import keep_rows
 from bench.face.options import Options
-from bench.face.run_options import data_place
+from bench.face.reading import row_data
 from bench.plugins.catalogue import Catalogue
-from bench.plugins.discovery import discover
 from bench.store.results import Store
 from bench.store.run_files import save_all
-from leaderboard.board.data import RowData
 from leaderboard.model_card import NetworkFile, model_card
 from leaderboard.row import Row
 from leaderboard.rows import read_rows
@@ -91,9 +89,8 @@ class _Exporter:
 
     def __init__(self, options: Options, asked: Asked | None) -> None:
         self.store = Store(Path(options.run))
-        place = data_place(options.data)
-        self.catalogue = discover([Path(file) for file in options.plugin], place)
-        self.data = RowData(catalogue=self.catalogue, place=place, inputs=options.inputs or "")
+        self.data = row_data(options)
+        self.catalogue = self.data.catalogue
         self.asked = asked
         self.names: set[str] = set()
         self.instances: list[tuple[str, str]] = []

@@ -3,6 +3,7 @@
 from typing import Any
 
 from bench.cli import examples
+from bench.cli.reading_options import add_reading
 
 
 def add_export(commands: Any) -> None:
@@ -34,16 +35,4 @@ def add_export(commands: Any) -> None:
         default="60",
         help="what instances.csv grants each question (default: 60)",
     )
-    add(
-        "--data",
-        metavar="PLACE",
-        help="a folder with data sets, or an npz file of images of yours (default: $BENCH_DATA)",
-    )
-    add("--inputs", metavar="FILE", help="the file that the run's --inputs named, if it did")
-    add(
-        "--plugin",
-        metavar="FILE",
-        action="append",
-        default=[],
-        help="a Python file with an architecture or a data set of the run; may be repeated",
-    )
+    add_reading(add)

@@ -3,16 +3,12 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from bench.cli import examples
 from bench.face.options import Options
-from bench.face.run_options import data_place
+from bench.face.reading import row_data
 from bench.parsing import resolve, split, whole_number
-from bench.plugins.discovery import discover
 from bench.store.results import Store, require_folder
 from bench.store.run_files import replace_all
-from leaderboard.board.data import RowData
 from leaderboard.figures.optional import FIGURES, TOY, require_matplotlib
 from leaderboard.figures.runs import Runs
 from relu.errors import InputError
@@ -70,9 +66,7 @@ def _target(options: Options) -> Path:
 
 def _runs(options: Options, inputs: Sequence[int]) -> Runs:
     """What is drawn from. Raises InputError for runs, methods and inputs that are none."""
-    place = data_place(options.data)
-    catalogue = discover([Path(file) for file in options.plugin], place)
-    data = RowData(catalogue=catalogue, place=place, inputs=options.inputs or "")
+    data = row_data(options)
     runs = Runs(
         [Store(Path(run)) for run in options.runs], data, _parts(options.method, "--method")
     )
@@ -82,40 +76,3 @@ def _runs(options: Options, inputs: Sequence[int]) -> Runs:
         print(f"left out: {row.label} on {row.dataset}: not judged yet", file=sys.stderr)
     runs.require_inputs(inputs)
     return runs
-
-
-def add_figures(commands: Any) -> None:
-    """Adds the command to the others."""
-    summary = "draw the paper's Figures 2 to 6, curves and fronts of finished runs, as SVG and PDF"
-    figures = commands.add_parser(
-        "figures", help=summary, description=f"D{summary[1:]}.", epilog=examples.FIGURES
-    )
-    add = figures.add_argument
-    add("runs", metavar="RUN", nargs="*", help="a run folder (--out of a run)")
-    add(
-        "--only",
-        metavar="A,B",
-        help=f"these figures, of {', '.join(FIGURES)} (default: all but {TOY} that the runs have "
-        "data for); figure2 to figure6 are names, too",
-    )
-    add("--out", metavar="DIR", help="where to write (default: RUN/figures)")
-    add("--method", metavar="A,B", help="networks of these methods (default: all)")
-    add(
-        "--input",
-        metavar="N,M",
-        help="the judged inputs that regions, witness and gradients show, by their numbers "
-        "(default: the first that serve)",
-    )
-    add(
-        "--data",
-        metavar="PLACE",
-        help="a folder with data sets, or an npz file of images of yours (default: $BENCH_DATA)",
-    )
-    add("--inputs", metavar="FILE", help="the file that the run's --inputs named, if it did")
-    add(
-        "--plugin",
-        metavar="FILE",
-        action="append",
-        default=[],
-        help="a Python file with an architecture or a data set of the run; may be repeated",
-    )

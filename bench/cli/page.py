@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.face.options import Options
-from bench.face.run_options import data_place
-from bench.plugins.discovery import discover
+from bench.face.reading import row_data
 from bench.store.results import Store
 from bench.store.run_files import RUN, save_page
 from leaderboard.board.data import RowData
@@ -20,9 +19,7 @@ def page_command(options: Options) -> int:
     if options.out == "":
         raise InputError("--out expects a value, got ''")
     folders = [Path(run) for run in options.runs]
-    place = data_place(options.data)
-    catalogue = discover([Path(file) for file in options.plugin], place)
-    data = RowData(catalogue=catalogue, place=place, inputs=options.inputs or "", download=False)
+    data = row_data(options, download=False)
     pages = _pages(folders, _target(options.out, folders), data)
     for file, text in pages.items():
         save_page(file, text)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from bench.cli import examples
+from bench.cli.reading_options import add_reading
 
 
 def add_page(commands: Any) -> None:
@@ -23,16 +24,4 @@ def add_page(commands: Any) -> None:
         metavar="FILE",
         help="where to write it (default: RUN/page.html; of several runs there is no default)",
     )
-    add(
-        "--data",
-        metavar="PLACE",
-        help="a folder with data sets, or an npz file of images of yours (default: $BENCH_DATA)",
-    )
-    add("--inputs", metavar="FILE", help="the file that the run's --inputs named, if it did")
-    add(
-        "--plugin",
-        metavar="FILE",
-        action="append",
-        default=[],
-        help="a Python file with a data set of the run; may be repeated",
-    )
+    add_reading(add)

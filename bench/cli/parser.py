@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 from bench import __version__
 from bench.cli import examples
 from bench.cli.export_options import add_export
-from bench.cli.figures import add_figures
+from bench.cli.figures_options import add_figures
 from bench.cli.judging_options import add_judging
 from bench.cli.page_options import add_page
 from bench.cli.show_options import add_show

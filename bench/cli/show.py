@@ -12,14 +12,12 @@ import pandas as pd
 from tabulate import tabulate
 
 from bench.face.options import Options
+from bench.face.reading import row_data
 from bench.face.recomputing import command_of
-from bench.face.run_options import data_place
 from bench.parsing import parse_eps, parse_norm, whole_number
-from bench.plugins.discovery import discover
 from bench.store.results import Store
 from bench.store.run_files import replace_all
 from leaderboard.board.board import SUBJECT, Board
-from leaderboard.board.data import RowData
 from leaderboard.board.inputs import CLEAN
 from leaderboard.board.pictures import triptych
 from leaderboard.row import Row
@@ -32,15 +30,13 @@ COLUMNS = 80
 
 def show_command(options: Options) -> int:
     """Prints interval, evidence, settings, and the command that computes it anew; 0."""
-    place = data_place(options.data)
-    catalogue = discover([Path(file) for file in options.plugin], place)
-    data = RowData(catalogue=catalogue, place=place, inputs=options.inputs or "")
+    data = row_data(options)
     board = Board([Store(Path(run)) for run in options.runs], data)
     where = _where(options)
     index = whole_number(options.input, "--input", 0)
     row = board.row(options.method, **where)
     where = {"network": row.network, "norm": row.norm, "eps": row.printed_eps, "box": row.box}
-    said = _said(board, row, index, where) | {"command": command_of(row, catalogue)}
+    said = _said(board, row, index, where) | {"command": command_of(row, data.catalogue)}
     print(json.dumps(said, indent=1) if options.json else _text(row, said))
     _save(board, row, index, where, Path(options.out or Path(options.runs[0]) / FOLDER))
     return 0

@@ -3,6 +3,7 @@
 from typing import Any
 
 from bench.cli import examples
+from bench.cli.reading_options import add_reading
 
 
 def add_show(commands: Any) -> None:
@@ -25,12 +26,4 @@ def add_show(commands: Any) -> None:
         add(f"--{name}", metavar="VALUE", help=f"{what}, where several networks have the name")
     add("--json", action="store_true", help="print it as JSON")
     add("--out", metavar="DIR", help="where its pictures are written (default: RUN/inputs)")
-    add("--data", metavar="PLACE", help="where data sets are (default: $BENCH_DATA)")
-    add("--inputs", metavar="FILE", help="the file that the run's --inputs named, if it did")
-    add(
-        "--plugin",
-        metavar="FILE",
-        action="append",
-        default=[],
-        help="a Python file with a method or data set of the run; may be repeated",
-    )
+    add_reading(add)

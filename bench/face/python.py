@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from bench.face.keywords import Assignments, Names, Numbers, Path, assignments, paths, said, text
 from bench.face.options import Options
-from bench.face.run_options import data_place
+from bench.face.reading import row_data
 from bench.face.runs import finished_run
 from bench.parsing import parse_norm
 from bench.pipeline.judging import judge_inputs
@@ -23,7 +23,6 @@ from bench.plugins.discovery import discover
 from bench.plugins.settings import parse_overrides
 from bench.store.results import Store
 from leaderboard.board.board import Board
-from leaderboard.board.data import RowData
 from leaderboard.board.inputs import input_frame
 from leaderboard.rows import Judged
 from relu.errors import InputError
@@ -107,9 +106,7 @@ def run(
         finished = finished_run(options)
     if finished is not None and finished.status:
         warnings.warn("not all is well with this run: see the notes of its rows", stacklevel=2)
-    if finished is None:
-        return _board([], options.plugin, options.data, options.inputs)
-    return _board([options.out], options.plugin, options.data, options.inputs)
+    return _board([] if finished is None else [options.out], options)
 
 
 def read(
@@ -126,7 +123,8 @@ def read(
     """
     if not runs:
         raise InputError("read expects one or more run folders")
-    return _board([fspath(run) for run in runs], paths(plugin), text(data, "data"), inputs)
+    options = Options(plugin=paths(plugin), data=text(data, "data"), inputs=text(inputs, "inputs"))
+    return _board([fspath(run) for run in runs], options)
 
 
 def judge(
@@ -222,13 +220,8 @@ def _only(only: Mapping[str, Names] | Sequence[str] | None) -> list[str]:
     return [f"{key}={name}" for key, names in pairs for name in names]
 
 
-def _board(
-    folders: Sequence[str], plugins: Sequence[str], data: str | None, inputs: Path | None
-) -> Board:
-    place = data_place(data)
-    catalogue = discover([Folder(file) for file in plugins], place)
-    there = RowData(catalogue=catalogue, place=place, inputs=fspath(inputs) if inputs else "")
-    return Board([Store(Folder(folder)) for folder in folders], there)
+def _board(folders: Sequence[str], options: Options) -> Board:
+    return Board([Store(Folder(folder)) for folder in folders], row_data(options))
 
 
 @contextlib.contextmanager
