@@ -39,9 +39,10 @@ MODULES: Mapping[str, tuple[str, ...]] = {
         "data.sources",
     ),
     "import": IN_ALL,
-    "clean": (*IN_ALL, "jobs.out_of_memory"),
+    "clean": (*IN_ALL, "jobs.predictions", "jobs.out_of_memory"),
     "judge": (
         *IN_ALL,
+        "jobs.judging",
         "jobs.by_radius",
         "jobs.verdict",
         "jobs.known",
