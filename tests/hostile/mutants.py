@@ -1198,4 +1198,27 @@ MUTANTS = (
         "eps = np.max(row.eps)",
         (f"{GIVEN}::test_each_input_counts_at_its_own_radius",),
     ),
+    Mutant(
+        "leaderboard/board/curves.py",
+        'side="left"',
+        'side="right"',
+        ("tests/leaderboard/board/test_curves.py::test_a_curve_is_the_table_at_every_radius",),
+    ),
+    Mutant(
+        "leaderboard/board/inputs.py",
+        "high_by[~correct] = CLEAN",
+        "high_by[correct] = CLEAN",
+        (
+            "tests/leaderboard/board/test_inputs.py::test_each_input_says_what_is_proven_and_by_whom",
+        ),
+    ),
+    Mutant(
+        "evaluators/_linear_regions.py",
+        "program.asking(cost, offset=offset)",
+        "program.asking(-cost, offset=offset)",
+        (
+            "tests/evaluators/test_linear_regions.py"
+            "::test_no_point_of_the_region_has_a_smaller_margin",
+        ),
+    ),
 )
