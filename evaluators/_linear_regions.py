@@ -17,6 +17,7 @@ LINEAR: Collection[Norm] = ("linf", "l1")
 """norms whose balls linear programs describe"""
 ROUNDS = 3  # from region to region, at most
 SECONDS = 5.0  # for one linear program
+LARGEST = 5000  # units of a layer, whose square is the size of its dense rows
 GAIN = 1e-9  # of what a margin can vary by: what is less is rounding
 
 
@@ -28,15 +29,23 @@ class Regions:
         self.radius = min(radius, problem.reach)
 
     @cached_property
-    def _network(self) -> Encoding:
-        return around(self.problem, self.radius).encoding(slack=0.0)
+    def _network(self) -> Encoding | None:
+        """None where the network is too large to be written down, or its program is wrong."""
+        if max(layer.size for layer in self.problem.layers) > LARGEST:
+            return None
+        try:
+            return around(self.problem, self.radius).encoding(slack=0.0)
+        except SolverError:
+            return None
 
     def lowest(self, z: Tensor, other_class: int) -> Tensor | None:
         """The point with the least margin to a class in the region of z, and of regions behind it.
 
-        z: an input of the ball. None where the solver fails.
+        z: an input of the ball. None where the solver fails, or the network is too large.
         """
         network = self._network
+        if network is None:
+            return None
         cost, offset, _ = network.margin(self.problem.y, other_class)
         v = network.variables(z)
         value = float(cost @ v[: len(cost)]) + offset

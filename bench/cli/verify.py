@@ -4,6 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bench.face.evaluators import named_evaluators
 from bench.face.options import Options
 from bench.face.run_options import parse_run_options
 from bench.parsing import parse_seconds, split
@@ -48,12 +49,7 @@ def verify_command(options: Options) -> int:
 
 
 def _evaluators(options: Options, catalogue: Catalogue) -> Asked:
-    texts = split(options.eval or "all", "--eval", empty=False)
-    if [text.lower() for text in texts] == ["all"]:
-        chosen = catalogue.everybody
-    else:
-        found = [catalogue.find("evaluator", text) for text in texts]
-        chosen = list({plugin.name: plugin for plugin in found}.values())
+    chosen = named_evaluators(split(options.eval or "all", "--eval", empty=False), catalogue)
     names = [plugin.name for plugin in chosen]
     overrides = parse_overrides(options.set, catalogue, {"method": (), "evaluator": names})
     settings = {name: fields for (_, name), fields in overrides.items()}

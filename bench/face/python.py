@@ -12,11 +12,12 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from bench.face.evaluators import named_evaluators
 from bench.face.keywords import Assignments, Names, Numbers, Path, assignments, paths, said, text
 from bench.face.options import Options
 from bench.face.reading import row_data
 from bench.face.runs import finished_run
-from bench.parsing import parse_norm
+from bench.parsing import parse_norm, split
 from bench.pipeline.judging import judge_inputs
 from bench.plugins.catalogue import Catalogue, Plugin
 from bench.plugins.discovery import discover
@@ -185,11 +186,9 @@ def _evaluators(
     names: Names, settings: Assignments | None, catalogue: Catalogue
 ) -> list[tuple[Plugin, Mapping[str, Any]]]:
     """Evaluators, and the settings of theirs that are not as usual. Raises InputError."""
-    texts = names.split(",") if isinstance(names, str) else list(names)
-    if [name.strip().lower() for name in texts] == ["all"]:
-        chosen = catalogue.everybody
-    else:
-        chosen = [catalogue.find("evaluator", name.strip()) for name in dict.fromkeys(texts)]
+    chosen = named_evaluators(
+        split(text(names, "evaluators"), "evaluators", empty=False), catalogue
+    )
     there = {"method": (), "evaluator": [plugin.name for plugin in chosen]}
     overrides = parse_overrides(assignments(settings, "set"), catalogue, there)
     return [(plugin, overrides.get(("evaluator", plugin.name), {})) for plugin in chosen]
@@ -204,9 +203,13 @@ def _inputs(net: nn.Module, x: Tensor, y: Tensor, threat: Threat) -> tuple[Tenso
         raise InputError(f"x expects pixels in [{low:g}, {high:g}], as box says; there are others")
     if y.shape != x.shape[:1] or y.is_floating_point():
         raise InputError(f"y expects {len(x)} whole numbers, got {y.dtype} {tuple(y.shape)}")
+    parameter = next(net.parameters(), x)
+    if x.dtype != parameter.dtype:
+        raise InputError(
+            f"x expects images of the network's type, {parameter.dtype}: got {x.dtype}"
+        )
     with torch.no_grad():
-        device = next((p.device for p in net.parameters()), x.device)
-        logits = net(x[:1].to(device))
+        logits = net(x[:1].to(parameter.device))
     if not 0 <= int(y.min()) <= int(y.max()) < logits.shape[-1]:
         raise InputError(f"y expects labels from 0 to {logits.shape[-1] - 1}")
     return x.detach(), y.detach().long()

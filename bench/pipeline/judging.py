@@ -83,20 +83,21 @@ class _Judging:
     def ask(self, plugin: Plugin, settings: Mapping[str, Any]) -> None:
         """Takes up what an evaluator says, or why it says nothing."""
         evaluator = plugin.build(settings)
-        if (reason := evaluator.refusal(self.net, self.threat.widest)) is not None:
+        net = copy.deepcopy(self.net)  # what an evaluator does to it must not reach the next
+        if (reason := evaluator.refusal(net, self.threat.widest)) is not None:
             self.refusals[plugin.name] = str(reason)
             return
         started = time.perf_counter()
         isolation = isolated(
-            evaluator, self.net, self.x, self.y, threat=self.threat, known=self._known(), seed=SEED
+            evaluator, net, self.x, self.y, threat=self.threat, known=self._known(), seed=SEED
         )
         try:
             evidence = joined(isolation.judge(0, len(self.x)))
             isolation.require_some()
+            checked = replay(self.exact_net, self.x, self.y, evidence, threat=self.threat)
         except Exception as error:  # an evaluator's fault is no reason to lose what others say
             self.refusals[plugin.name] = f"failed: {type(error).__name__}: {error}"
             return
-        checked = replay(self.exact_net, self.x, self.y, evidence, threat=self.threat)
         seconds = time.perf_counter() - started
         self.evidence[plugin.name] = evidence_table(0, checked, seconds, evidence.seconds)
         nearer = checked.high < self.nearest
