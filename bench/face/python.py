@@ -30,6 +30,7 @@ from relu.errors import InputError
 from relu.threat import Threat
 
 RENAMED = {"eval": "evaluators"}  # options whose names are Python's own
+RENAMED_BACK = {keyword: option for option, keyword in RENAMED.items()}
 OPTION = re.compile(r"--([a-z]+(?:-[a-z]+)*)")
 
 
@@ -72,42 +73,30 @@ def run(
     `out` already is not computed again. With dry_run what would be done is printed, and the board
     is empty. Jobs that fail are warned of, and stand in the notes of their rows. Raises InputError.
     """
-    options = Options(
-        methods=text(methods, "methods"),
-        eval=text(evaluators, "evaluators"),
-        dataset=text(dataset, "dataset"),
-        arch=text(arch, "arch"),
-        norm=text(norm, "norm"),
-        eps=text(eps, "eps"),
-        box=text(box, "box"),
-        judge=text(judge, "judge"),
-        points=text(points, "points"),
-        seeds=text(seeds, "seeds"),
-        epochs=text(epochs, "epochs"),
-        set=assignments(set, "set"),
-        grid=assignments(grid, "grid"),
-        suite=text(suite, "suite"),
-        only=_only(only),
-        inputs=text(inputs, "inputs"),
-        no_cascade=no_cascade,
-        data=text(data, "data"),
-        plugin=paths(plugin),
-        out=fspath(out),
-        engine=engine,
-        address=address,
-        cpus=text(cpus, "cpus"),
-        workers=text(workers, "workers"),
-        gpus=said(gpus, "gpus", "none"),
-        jobs_per_gpu=said(jobs_per_gpu, "jobs_per_gpu", ""),
-        reproducible=reproducible,
-        timeout=said(timeout, "timeout", "none"),
-        dry_run=dry_run,
-    )
+    options = _options(locals())
     with _in_keywords():
         finished = finished_run(options)
     if finished is not None and finished.status:
         warnings.warn("not all is well with this run: see the notes of its rows", stacklevel=2)
     return _board([] if finished is None else [options.out], options)
+
+
+def _options(keywords: Mapping[str, Any]) -> Options:
+    """What the keywords of `run` ask for, as texts. Raises InputError."""
+    lists: Mapping[str, list[str]] = {
+        "set": assignments(keywords["set"], "set"),
+        "grid": assignments(keywords["grid"], "grid"),
+        "only": _only(keywords["only"]),
+        "plugin": paths(keywords["plugin"]),
+    }
+    none = {name: said(keywords[name], name, "none") for name in ("gpus", "timeout")}
+    switches = {name: value for name, value in keywords.items() if isinstance(value, bool)}
+    texts = {
+        RENAMED_BACK.get(name, name): text(value, name)
+        for name, value in keywords.items()
+        if name not in {*lists, *none, *switches}
+    }
+    return Options(**texts, **lists, **none, **switches)
 
 
 def read(
@@ -186,9 +175,8 @@ def _evaluators(
     names: Names, settings: Assignments | None, catalogue: Catalogue
 ) -> list[tuple[Plugin, Mapping[str, Any]]]:
     """Evaluators, and the settings of theirs that are not as usual. Raises InputError."""
-    chosen = named_evaluators(
-        split(text(names, "evaluators"), "evaluators", empty=False), catalogue
-    )
+    texts = split(text(names, "evaluators"), "evaluators", empty=False)
+    chosen = named_evaluators(texts, catalogue)
     there = {"method": (), "evaluator": [plugin.name for plugin in chosen]}
     overrides = parse_overrides(assignments(settings, "set"), catalogue, there)
     return [(plugin, overrides.get(("evaluator", plugin.name), {})) for plugin in chosen]

@@ -53,3 +53,9 @@ def test_no_point_of_the_region_has_a_smaller_margin(seed: int, norm: Norm) -> N
         assert float(margins[0]) <= float(margins[1:].min()) + 1e-7
         assert one.distance(one.threat.inside(one.x[None], lowest[None])[0]) <= EPS[norm]
         assert float((one.threat.inside(one.x[None], lowest[None])[0] - lowest).abs().max()) < 1e-6
+
+
+def test_networks_that_are_too_large_have_no_lowest_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = problem(0, "linf")
+    monkeypatch.setattr("evaluators._linear_regions.LARGEST", 8)
+    assert Regions(one, 0.1).lowest(one.x, one.other_classes(3)[0]) is None

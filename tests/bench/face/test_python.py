@@ -231,6 +231,62 @@ def test_any_module_is_judged_and_left_as_it_was() -> None:
     assert frame["eps"].tolist() == [0.01] * 3 + [0.5] * 3
 
 
+BREAKER = """
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from evaluators.interface import Evidence
+
+
+@dataclass(frozen=True, kw_only=True)
+class Breaker:
+    label: ClassVar[str] = "breaker"
+    resource: ClassVar[str] = "cpu"
+    cost: ClassVar[int] = 1
+    claim: float = 0.0
+
+    def refusal(self, net, threat):
+        return None
+
+    def judge(self, net, x, y, *, threat, known):
+        for parameter in net.parameters():
+            parameter.data.zero_()
+        x.zero_()
+        low = torch.full((len(x),), self.claim, dtype=torch.float64)
+        nothing = torch.full_like(x, torch.nan)
+        return Evidence(low=low, witness=nothing, outcome=["done"] * len(x))
+"""
+
+
+def test_what_an_evaluator_does_to_a_network_reaches_no_other(tmp_path: Path) -> None:
+    plugin = tmp_path / "breaker.py"
+    plugin.write_text(BREAKER)
+    torch.manual_seed(0)
+    net = Residual()
+    x = torch.rand(6, 1, 2, 2)
+    y = net(x).argmax(1)
+    alone = bench.judge(net, x, y, eps=0.05, evaluators=["kw", "crown"])
+    after = bench.judge(net, x, y, eps=0.05, evaluators=["breaker", "kw", "crown"], plugin=plugin)
+    for name in ("correct", "low", "high", "verdict"):
+        assert alone[name].tolist() == after[name].tolist(), name
+
+
+def test_malformed_evidence_costs_its_evaluator_alone(tmp_path: Path) -> None:
+    plugin = tmp_path / "breaker.py"
+    plugin.write_text(BREAKER)
+    torch.manual_seed(0)
+    net = Residual()
+    x = torch.rand(6, 1, 2, 2)
+    y = net(x).argmax(1)
+    alone = bench.judge(net, x, y, eps=0.05, evaluators=["kw"])
+    claim = {"breaker.claim": -1.0}
+    with pytest.warns(UserWarning, match="breaker judges none of these inputs: .*>= 0"):
+        after = bench.judge(net, x, y, eps=0.05, evaluators="breaker,kw", set=claim, plugin=plugin)
+    assert alone["low"].tolist() == after["low"].tolist()
+
+
 def test_who_does_not_judge_is_warned_of() -> None:
     net = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.Sigmoid(), nn.Linear(3, 2))
     x = torch.rand(2, 1, 2, 2)
@@ -244,6 +300,10 @@ def test_who_does_not_judge_is_warned_of() -> None:
     [
         ({"x": torch.full((2, 1, 2, 2), 3.0)}, "pixels in [0, 1]"),
         ({"x": torch.zeros(2, 1, 2, 2).long()}, "float images"),
+        (
+            {"x": torch.rand(2, 1, 2, 2).double()},
+            "type, torch.float32",
+        ),
         ({"y": torch.tensor([0, 3])}, "labels from 0 to 2"),
         ({"y": torch.tensor([0])}, "2 whole numbers"),
         ({"eps": [0.1, 0.1, 0.1]}, "one for each of 2 inputs"),
